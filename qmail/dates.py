@@ -1,0 +1,44 @@
+"""Dates in the forms that qmail writes: RFC 5322 date-time in GMT, and TAI64N labels."""
+
+from __future__ import annotations
+
+import time
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+# TAI64 label of the epoch, ten leap seconds included as in libtai's tai_now (tai64n(8)).
+_TAI64_EPOCH = 4611686018427387914
+
+
+def date822(seconds: float) -> bytes:
+    """`27 May 2003 16:15:16 -0000` for a time in seconds since the epoch (qmail's date822fmt)."""
+    t = time.gmtime(seconds)
+    return b"%d %s %d %02d:%02d:%02d -0000" % (
+        t.tm_mday,
+        _MONTHS[t.tm_mon - 1].encode(),
+        t.tm_year,
+        t.tm_hour,
+        t.tm_min,
+        t.tm_sec,
+    )
+
+
+def ctime(seconds: float) -> bytes:
+    """`Tue May 27 16:15:16 2003`, the form of mbox's From_ line (mbox(5)), in GMT."""
+    t = time.gmtime(seconds)
+    return b"%s %s %2d %02d:%02d:%02d %d" % (
+        _DAYS[t.tm_wday].encode(),
+        _MONTHS[t.tm_mon - 1].encode(),
+        t.tm_mday,
+        t.tm_hour,
+        t.tm_min,
+        t.tm_sec,
+        t.tm_year,
+    )
+
+
+def tai64n(seconds: float) -> str:
+    """`@` and 24 hexadecimal digits, the stamp that multilog t puts in front of a line (multilog(8))."""
+    whole = int(seconds)
+    return f"@{_TAI64_EPOCH + whole:016x}{int((seconds - whole) * 1e9):08x}"
