@@ -1,0 +1,207 @@
+"""Acting as an account: file access in worker threads that carry a user's file-system identity.
+
+A thread sets its own fsuid, fsgid and groups by raw system calls, so that only this thread changes (the C
+library's setgroups would change every thread of the process). See setfsuid(2), setfsgid(2), setgroups(2),
+capabilities(7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import platform
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, Protocol, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+#: System call numbers of setgroups, setfsuid and setfsgid (64 bit; other machines are refused).
+_CALLS: Final = {"x86_64": (116, 122, 123), "aarch64": (159, 151, 152)}
+#: Capabilities that open other people's files: DAC_OVERRIDE (1), DAC_READ_SEARCH (2), FOWNER (3).
+_FILE_CAPABILITIES: Final = 0b1110
+_DEFAULT_THREADS: Final = 8
+
+
+class IdentityError(Exception):
+    """The account's identity cannot be taken on; nothing was done in its name. A temporary failure."""
+
+
+class Identity(Protocol):
+    """What is needed to act as somebody; `qmail.accounts.Account` is one."""
+
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+
+
+class FileIdentity:
+    """The file-system identity of the calling thread; one object per thread.
+
+    Raises IdentityError on a machine whose system call numbers are not known.
+    """
+
+    def __init__(self) -> None:
+        numbers = _CALLS.get(platform.machine())
+        if numbers is None or struct.calcsize("P") != 8:
+            raise IdentityError(f"no per-thread identity on {platform.machine()}")
+        self._setgroups, self._setfsuid, self._setfsgid = numbers
+        # PyDLL keeps the interpreter lock: the calls take less time than giving it up would.
+        self._syscall = ctypes.PyDLL(None, use_errno=True).syscall
+        self._syscall.restype = ctypes.c_long
+        self._current: tuple[int, int] | None = None
+
+    def become(self, account: Identity) -> None:
+        """Take on uid, gid and the one group of the account for file access of this thread.
+
+        Raises IdentityError for uid 0 and whenever the kernel did not do exactly what was asked.
+        """
+        wanted = (account.uid, account.gid)
+        if wanted == self._current:
+            return
+        if account.uid <= 0 or account.gid <= 0:
+            raise IdentityError("not allowed to act as root")
+        checked = self._current is not None
+        self._current = None
+        self._set_groups(account.gid)
+        self._set(self._setfsgid, account.gid, "group")
+        self._set(self._setfsuid, account.uid, "user")
+        if not checked:
+            _refuse_file_capabilities()
+        self._current = wanted
+
+    def _set_groups(self, gid: int) -> None:
+        groups = (ctypes.c_uint32 * 1)(gid)
+        if self._syscall(ctypes.c_long(self._setgroups), ctypes.c_long(1), groups) != 0:
+            raise IdentityError(f"setgroups: {os.strerror(ctypes.get_errno())}")
+
+    def _set(self, number: int, value: int, what: str) -> None:
+        # Neither call reports failure; asking for -1 changes nothing and returns the value in force.
+        self._syscall(ctypes.c_long(number), ctypes.c_long(value))
+        if self._syscall(ctypes.c_long(number), ctypes.c_long(-1)) != value:
+            raise IdentityError(f"cannot act as {what} {value}")
+
+
+def _refuse_file_capabilities() -> None:
+    """A role that kept such a capability without being uid 0 would read every home under every fsuid."""
+    # Bytes: a codec would be imported as the user, who may not read the interpreter's files.
+    with open("/proc/thread-self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"CapEff:"):
+                if int(line.split()[1], 16) & _FILE_CAPABILITIES:
+                    raise IdentityError("a file capability is still in force")
+                return
+    raise IdentityError("cannot see the capabilities in force")
+
+
+class _Job:
+    """One call on its way through the pool."""
+
+    __slots__ = ("account", "args", "error", "fn", "future", "result")
+
+    def __init__(
+        self,
+        account: Identity,
+        fn: Callable[..., object],
+        args: tuple[object, ...],
+        future: asyncio.Future[object],
+    ) -> None:
+        self.account = account
+        self.fn = fn
+        self.args = args
+        self.future = future
+        self.result: object = None
+        self.error: BaseException | None = None
+
+
+class ActingPool:
+    """A fixed number of threads that do blocking file work as accounts, for one event loop.
+
+    per_user: as the account given (needs SETUID and SETGID); else plainly as the caller, who must not be
+    uid 0. A thread keeps the last account's identity until it is given another's job, so runs of work for one
+    account switch once. Raises IdentityError if the machine or the caller does not fit the mode.
+    """
+
+    def __init__(self, *, per_user: bool, threads: int = _DEFAULT_THREADS) -> None:
+        if not per_user and os.geteuid() == 0:
+            raise IdentityError("IDENTITY=single is refused to uid 0")
+        if per_user:
+            FileIdentity()
+        self._per_user = per_user
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._done: deque[_Job] = deque()
+        self._waking = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"acting-{n}", daemon=True) for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, account: Identity, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        """fn(*args) in a thread that acts as the account; its result or its exception.
+
+        Inside fn only plain blocking file calls, and no imports (codecs are imports too, and the user may not
+        read the interpreter's files). A cancelled wait does not stop fn. Raises IdentityError (fn was not
+        called) if the identity could not be taken on.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(account, fn, args, future))  # type: ignore[arg-type]
+        return await future
+
+    def close(self) -> None:
+        """Let the threads end after the work already given."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        identity = FileIdentity() if self._per_user else None
+        while (job := self._jobs.get()) is not None:
+            try:
+                if identity is not None:
+                    identity.become(job.account)
+                job.result = job.fn(*job.args)
+            except BaseException as error:
+                job.error = error
+            self._hand_back(job)
+            del job
+
+    def _hand_back(self, job: _Job) -> None:
+        # One wake-up of the loop for all that ends before it gets round to looking.
+        self._done.append(job)
+        if not self._waking:
+            self._waking = True
+            assert self._loop is not None
+            try:
+                self._loop.call_soon_threadsafe(self._settle)
+            except RuntimeError:
+                self._waking = False  # the loop is closed: nobody waits any more
+
+    def _settle(self) -> None:
+        self._waking = False
+        while self._done:
+            job = self._done.popleft()
+            if job.future.done():
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.result)
+
+
+def acting_pool(identity: str, threads: int = _DEFAULT_THREADS) -> ActingPool:
+    """The pool for the setting IDENTITY: `per-user` or `single`. Raises IdentityError for anything else."""
+    if identity not in ("per-user", "single"):
+        raise IdentityError(f"IDENTITY must be per-user or single, not {identity!r}")
+    return ActingPool(per_user=identity == "per-user", threads=threads)

@@ -1,0 +1,105 @@
+"""Looking into a Maildir: the list of messages, new to cur, sweeping tmp. See maildir(5), qmail-pop3d(8).
+
+Blocking; call it in an `ActingPool`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from qmail.maildir.names import base_name, flagged_name, parse_flags
+
+#: What is untouched in tmp for so long was left by a writer that died; writers give up after 24 hours.
+TMP_LIFETIME_SECONDS: Final = 36 * 60 * 60
+
+Folder = Literal["new", "cur"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message file as seen by a scan."""
+
+    name: bytes  #: file name
+    base: bytes  #: unique part of the name, up to the colon
+    flags: bytes  #: letters after `:2,`, sorted
+    folder: Folder
+    size: int  #: bytes, lines ended by LF as stored
+    mtime_ns: int
+
+
+def scan(maildir: Path | str) -> list[Entry]:
+    """Every message in new and cur, in no order. A folder that is missing counts as empty.
+
+    A message moved from new to cur meanwhile is listed once. Raises OSError (other than a missing folder).
+    """
+    found = {entry.base: entry for entry in _scan_folder(maildir, "new")}
+    for entry in _scan_folder(maildir, "cur"):
+        found[entry.base] = entry
+    return list(found.values())
+
+
+def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry]:
+    try:
+        listing = os.scandir(os.fsencode(os.path.join(maildir, folder)))
+    except FileNotFoundError:
+        return
+    with listing:
+        for item in listing:
+            if item.name.startswith(b"."):
+                continue
+            try:
+                facts = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # moved or deleted by another reader between the two calls
+            if stat.S_ISREG(facts.st_mode):
+                name = item.name
+                yield Entry(
+                    name, base_name(name), parse_flags(name), folder, facts.st_size, facts.st_mtime_ns
+                )
+
+
+def move_to_cur(maildir: Path | str, name: bytes, flags: bytes = b"") -> bytes | None:
+    """Rename new/name to cur/base:2,flags; the new name, or None if somebody else moved it first.
+
+    Raises OSError.
+    """
+    moved = flagged_name(base_name(name), flags)
+    directory = os.fsencode(maildir)
+    try:
+        os.rename(os.path.join(directory, b"new", name), os.path.join(directory, b"cur", moved))
+    except FileNotFoundError:
+        return None
+    return moved
+
+
+def clean_tmp(maildir: Path | str, now: float) -> int:
+    """Remove files in tmp untouched for 36 hours; their number. now: seconds since 1970.
+
+    Never raises for single files: a sweep must not stand between a user and the mail.
+    """
+    removed = 0
+    try:
+        listing = os.scandir(os.path.join(maildir, "tmp"))
+    except OSError:
+        return 0
+    with listing:
+        for item in listing:
+            removed += _sweep(item, now)
+    return removed
+
+
+def _sweep(item: os.DirEntry[str], now: float) -> bool:
+    try:
+        facts = item.stat(follow_symlinks=False)
+        ours = stat.S_ISREG(facts.st_mode) and not item.name.startswith(".")
+        if not ours or now <= max(facts.st_atime, facts.st_mtime) + TMP_LIFETIME_SECONDS:
+            return False
+        os.unlink(item.path)
+    except OSError:
+        return False
+    return True
