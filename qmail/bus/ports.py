@@ -1,0 +1,117 @@
+"""What the roles may expect of the bus; `jetstream` is the real one, `memory` its twin for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class TemporaryError(Exception):
+    """It may pass: the peer is told to try again."""
+
+
+class BusDown(TemporaryError):
+    """The bus did not answer in time; whether it stored is unknown."""
+
+
+class QueueFull(TemporaryError):
+    """The stream has no room; nothing was stored."""
+
+
+class AlreadyStored(Exception):
+    """The subject of a write-once stream is taken: somebody, perhaps we, stored it before."""
+
+
+class WrongSequence(Exception):
+    """The expected last sequence of a subject was not the last any more: somebody else wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the bus, not stored."""
+
+    subject: str
+    payload: bytes
+    reply: str = ""
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record of a stream; `payload` is empty where a headers-only consumer brought it."""
+
+    subject: str
+    sequence: int
+    payload: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something to store."""
+
+    subject: str
+    payload: bytes
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """How full a stream is; `max_bytes` is -1 where there is no limit."""
+
+    messages: int
+    bytes: int
+    max_bytes: int
+    first_sequence: int
+    last_sequence: int
+
+
+class Follower(Protocol):
+    """A consumer being read."""
+
+    async def stop(self) -> None:
+        """Read no more."""
+
+
+class Bus(Protocol):
+    """One role's connection. Every method raises BusDown when the bus does not answer."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands at this moment."""
+
+    def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send without waiting; lost where nobody listens."""
+
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
+        """Send and wait for one answer."""
+
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> None:
+        """Have every message of the subject given to `callback`; in a group, one member gets each."""
+
+    async def store(self, record: Record, expected_sequence: int | None = None) -> int:
+        """Store one record on stable storage and give its sequence.
+
+        Raises QueueFull, AlreadyStored, WrongSequence (only with `expected_sequence`), BusDown."""
+
+    async def store_batch(self, records: Sequence[Record]) -> None:
+        """Store all or none, on stable storage. Raises QueueFull, AlreadyStored, BusDown."""
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The last record of a subject, None where there is none."""
+
+    async def follow(
+        self, stream: str, consumer: str, callback: Callable[[Stored], None], caught_up: Callable[[], None]
+    ) -> Follower:
+        """Read a consumer from the stream's beginning on; `caught_up` is called once, when all that was stored
+        before has been given to `callback`."""
+
+    async def info(self, stream: str) -> StreamInfo:
+        """How full a stream is. Raises KeyError where it does not exist."""
+
+    async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
+        """Forget the records of a subject (wildcards allowed), or those below a sequence, or both."""
+
+    async def close(self) -> None:
+        """Send what is pending and disconnect."""

@@ -1,0 +1,95 @@
+"""Every subject and stream of the bus, in one place (docs/formats.md describes what each record holds).
+
+Subjects hold numbers only: an address never stands in one (nats.md section 10).
+"""
+
+from __future__ import annotations
+
+# Streams and what they hold.
+IN = "IN"  # in.<id>: accepted messages, a log; write-once
+BODY = "BODY"  # body.<id>.<n>: chunks of large bodies; envelope.<id>: envelopes too large for a header
+HOLD = "HOLD"  # hold.<id>: what is deferred, so that IN's floor can pass
+STATE = "STATE"  # state.<id>, done.<id>, lease, node.<n>: the last record of a subject counts
+EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
+
+# The consumer of the scheduler on IN, HOLD and STATE; that of the logger on EVENTS.
+QUEUE_CONSUMER = "queue"
+LOG_CONSUMER = "log"
+
+LEASE = "lease"
+ASK_PASS = "ask.pass"
+ASK_RCPT = "ask.rcpt"
+ABORT = "abort"
+BOUNCE = "bounce"
+KEEP = "keep"
+CONTROL = "control"
+WORKERS = "workers"  # the queue group of every answering role
+
+# Header of a record of IN or HOLD: the envelope as base64, or ELSEWHERE when it lies in envelope.<id>.
+ENVELOPE_HEADER = "Qmail-Envelope"
+ELSEWHERE = "@"
+
+
+def accepted(message_id: int) -> str:
+    """The record that commits a message."""
+    return f"in.{message_id}"
+
+
+def body(message_id: int, number: int) -> str:
+    """One chunk of a large body, numbered from 0."""
+    return f"body.{message_id}.{number}"
+
+
+def large_envelope(message_id: int) -> str:
+    """An envelope that does not fit into a header."""
+    return f"envelope.{message_id}"
+
+
+def hold(message_id: int) -> str:
+    """The copy of a message that waits."""
+    return f"hold.{message_id}"
+
+
+def state(message_id: int) -> str:
+    """What the scheduler must remember of a message."""
+    return f"state.{message_id}"
+
+
+def done(first_id: int) -> str:
+    """A group of ended recipients, named by the first message in it."""
+    return f"done.{first_id}"
+
+
+def node(number: int) -> str:
+    """The claim on a node number for message numbers (qmail.ids)."""
+    return f"node.{number}"
+
+
+def job(channel: str) -> str:
+    """Deliveries to make; channel is `local` or `remote`."""
+    return f"job.{channel}"
+
+
+def report(channel: str) -> str:
+    """How deliveries ended."""
+    return f"report.{channel}"
+
+
+def heartbeat(channel: str) -> str:
+    """What a worker is running."""
+    return f"heartbeat.{channel}"
+
+
+def confirm(channel: str, worker: str) -> str:
+    """The scheduler has the reports."""
+    return f"confirm.{channel}.{worker}"
+
+
+def new_mail(uid: int) -> str:
+    """A message came into a mailbox of that uid."""
+    return f"new.{uid}"
+
+
+def id_of(subject: str) -> int:
+    """The message number in a subject of IN, HOLD, STATE or BODY."""
+    return int(subject.split(".", 2)[1])

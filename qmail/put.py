@@ -1,0 +1,238 @@
+"""Putting a message on the bus: what qmail-queue(8) does with its todo directory, done with streams.
+
+The body goes first (in chunks where it is large), then the one record `in.<id>` that commits: what has no such
+record does not exist, what has one is never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qmail.bus import subjects
+from qmail.bus.ports import AlreadyStored, Bus, BusDown, QueueFull, Record, TemporaryError
+from qmail.dates import date822
+from qmail.envelope import Envelope, Recipient, encode_envelope
+from qmail.ids import IdSource, NoNumbers
+
+# Bodies up to here ride in the envelope's record; larger ones go in chunks of this size.
+CHUNK_BYTES = 512 * 1024
+# Base64 of an envelope up to here rides in a header (the server refuses headers above 64 kB).
+MAX_HEADER_BYTES = 48 * 1024
+# The largest envelope at all: it must fit one record.
+MAX_ENVELOPE_BYTES = 900 * 1024
+BATCH_AT_LEAST = 8
+BATCH_AT_MOST = 64
+BATCH_BYTES = 4 * 1024 * 1024
+# How old the knowledge may be that the streams have room.
+ROOM_SECONDS = 5.0
+# Room that must be left for a new message to be begun.
+ROOM_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An envelope before it has a number; `invoked` as in qmail-queue's Received: `from network`, `by uid 2002`."""
+
+    sender: bytes
+    recipients: tuple[Recipient, ...]
+    uid: int
+    role: str
+    invoked: bytes
+    prefix: bytes = b""
+    remote_ip: str = ""
+    remote_host: str = ""
+    helo: bytes = b""
+    account: bytes = b""
+    body_type: str = "7BIT"
+    smtputf8: bool = False
+    ret: str = ""
+    envid: bytes = b""
+    hold_until_ms: int = 0
+
+
+class EnvelopeTooLarge(Exception):
+    """The envelope does not fit a record: too many or too long recipients, permanent for this message."""
+
+
+def complete(draft: Draft, message_id: int, size_bytes: int, chunk_count: int, now: float) -> Envelope:
+    """The envelope of a draft, with qmail-queue's own Received line in front."""
+    received = b"Received: (qmail %d invoked %s); %s\n" % (message_id, draft.invoked, date822(now))
+    return Envelope(
+        id=message_id,
+        time_ms=int(now * 1000),
+        uid=draft.uid,
+        role=draft.role,
+        remote_ip=draft.remote_ip,
+        remote_host=draft.remote_host,
+        helo=draft.helo,
+        account=draft.account,
+        size_bytes=size_bytes,
+        body_type=draft.body_type,
+        smtputf8=draft.smtputf8,
+        sender=draft.sender,
+        ret=draft.ret,
+        envid=draft.envid,
+        hold_until_ms=draft.hold_until_ms,
+        prefix=received + draft.prefix,
+        chunk_count=chunk_count,
+        recipients=draft.recipients,
+    )
+
+
+class Committer:
+    """Stores the records that commit: one batch in flight, singles while few wait (design.md section 5)."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waiting: deque[tuple[Record, asyncio.Future[None]]] = deque()
+        self._batch: asyncio.Task[None] | None = None
+        self._singles = 0
+
+    def commit(self, record: Record) -> asyncio.Future[None]:
+        """Store a record; the future ends when it is on stable storage, or fails as Bus.store does."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((record, future))
+        if self._batch is None:
+            self._batch = asyncio.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        # One turn of the loop: whatever sessions committed in it goes together.
+        await asyncio.sleep(0)
+        while self._waiting:
+            group = self._take()
+            if len(group) >= BATCH_AT_LEAST:
+                await self._store_together(group)
+            else:
+                await asyncio.gather(*(self._store_one(record, future) for record, future in group))
+        self._batch = None
+
+    def _take(self) -> list[tuple[Record, asyncio.Future[None]]]:
+        group: list[tuple[Record, asyncio.Future[None]]] = []
+        size = 0
+        while self._waiting and len(group) < BATCH_AT_MOST and size < BATCH_BYTES:
+            group.append(self._waiting.popleft())
+            size += len(group[-1][0].payload)
+        return group
+
+    async def _store_together(self, group: list[tuple[Record, asyncio.Future[None]]]) -> None:
+        try:
+            await self._bus.store_batch([record for record, _ in group])
+        except (TemporaryError, AlreadyStored) as error:
+            # One refused member refuses all, and a lost answer says nothing: each on its own then.
+            unknown = isinstance(error, BusDown)
+            await asyncio.gather(*(self._store_one(record, future, unknown) for record, future in group))
+            return
+        for _, future in group:
+            if not future.done():
+                future.set_result(None)
+
+    async def _store_one(self, record: Record, future: asyncio.Future[None], unknown: bool = False) -> None:
+        try:
+            await self._bus.store(record)
+        except AlreadyStored as error:
+            # Our own number: only we can have stored it, in a batch whose answer was lost.
+            if not unknown:
+                _fail(future, error)
+                return
+        except TemporaryError as error:
+            _fail(future, error)
+            return
+        if not future.done():
+            future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+class Submission:
+    """One message being stored."""
+
+    def __init__(self, submitter: Submitter, message_id: int) -> None:
+        self.id = message_id
+        self._submitter = submitter
+        self._pending = bytearray()
+        self._size = 0
+        self._chunks = 0
+
+    async def write(self, chunk: bytes) -> None:
+        """Take a piece of the body (LF line ends). Waits while a full chunk is stored.
+
+        Raises QueueFull, BusDown; the message can only be aborted then."""
+        self._pending += chunk
+        self._size += len(chunk)
+        while len(self._pending) > CHUNK_BYTES:
+            await self._store_chunk(bytes(self._pending[:CHUNK_BYTES]))
+            del self._pending[:CHUNK_BYTES]
+
+    async def _store_chunk(self, chunk: bytes) -> None:
+        number, self._chunks = self._chunks, self._chunks + 1
+        await self._submitter.bus.store(Record(subjects.body(self.id, number), chunk))
+
+    async def commit(self, draft: Draft) -> Envelope:
+        """Make the message exist; on return it is on stable storage.
+
+        Raises QueueFull or BusDown (temporary) and EnvelopeTooLarge (permanent); nothing counts as accepted
+        then. After BusDown it is unknown whether the record was stored: the sender's retry may be a copy."""
+        payload = bytes(self._pending)
+        if self._chunks:
+            if payload:
+                await self._store_chunk(payload)
+            payload = b""
+        envelope = complete(draft, self.id, self._size, self._chunks, self._submitter.clock())
+        header = base64.b64encode(encode_envelope(envelope)).decode()
+        if len(header) > MAX_HEADER_BYTES:
+            header = await self._store_large(encode_envelope(envelope))
+        record = Record(subjects.accepted(self.id), payload, {subjects.ENVELOPE_HEADER: header})
+        await self._submitter.committer.commit(record)
+        return envelope
+
+    async def _store_large(self, encoded: bytes) -> str:
+        if len(encoded) > MAX_ENVELOPE_BYTES:
+            raise EnvelopeTooLarge(f"{len(encoded)} bytes; at most {MAX_ENVELOPE_BYTES}")
+        await self._submitter.bus.store(Record(subjects.large_envelope(self.id), encoded))
+        return subjects.ELSEWHERE
+
+    async def abort(self) -> None:
+        """Forget it: the scheduler removes what was half-stored."""
+        self._pending.clear()
+        if self._chunks:
+            self._submitter.bus.publish(subjects.ABORT, str(self.id).encode())
+
+
+class Submitter:
+    """Puts messages for one process; `ids` must hold a node (qmail.bus.nodes)."""
+
+    def __init__(self, bus: Bus, ids: IdSource, clock: Callable[[], float] = time.time) -> None:
+        self.bus = bus
+        self.clock = clock
+        self.committer = Committer(bus)
+        self._ids = ids
+        self._checked = float("-inf")
+
+    def begin(self) -> Submission:
+        """A new message. Raises BusDown where this process has no numbers left to give."""
+        try:
+            return Submission(self, self._ids.next())
+        except NoNumbers as error:
+            raise BusDown(str(error)) from error
+
+    async def ready(self) -> None:
+        """Whether a message may be begun. Raises QueueFull (no room) or BusDown."""
+        if not self.bus.connected:
+            raise BusDown("not connected to the bus")
+        now = time.monotonic()
+        if now - self._checked < ROOM_SECONDS:
+            return
+        for stream in (subjects.IN, subjects.BODY):
+            info = await self.bus.info(stream)
+            if info.max_bytes >= 0 and info.max_bytes - info.bytes < ROOM_BYTES:
+                raise QueueFull(f"stream {stream} holds {info.bytes} of {info.max_bytes} bytes")
+        self._checked = now
