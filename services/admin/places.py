@@ -1,0 +1,33 @@
+"""The places that only admin knows, beside those of qmail/paths.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmail.paths import Paths, read_paths
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Everything of one deployment that admin looks after."""
+
+    paths: Paths
+    bus_store: Path
+    skeleton: Path
+    below_qmail_dir: bool
+
+
+def read_places(environ: Mapping[str, str]) -> Places:
+    """The places for QMAIL_DIR, or a container's."""
+    paths = read_paths(environ)
+    inside = bool(environ.get("QMAIL_DIR"))
+    return Places(
+        paths=paths,
+        bus_store=paths.control.parent / "bus" if inside else Path("/var/lib/bus"),
+        skeleton=paths.control.parent / "skel" if inside else Path("/etc/skel"),
+        below_qmail_dir=inside,
+    )
