@@ -1,0 +1,234 @@
+"""The one server loop: listen, limit, drive sessions, time out, stop gracefully.
+
+Every door (smtpd, pop3, imap) gives it a session factory (pure) and a handler factory (I/O). Idle connections
+cost no task and no timer of their own: one sweep a second looks at all deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from qmail.connection import Connection
+from qmail.session import Handler, Notify, Peer, Session
+from qmail.tls import ServerTls
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+MakeSession: TypeAlias = Callable[[], Session]
+MakeHandler: TypeAlias = Callable[[Peer, Notify], Handler]
+
+#: Ports on which TLS begins with the first byte unless a listener says otherwise (RFC 8314 section 3).
+IMPLICIT_TLS_PORTS = frozenset({465, 993, 995})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """An address to listen on. Port 0: any free one."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+
+def parse_listeners(text: str) -> tuple[Listener, ...]:
+    """`0.0.0.0:110,[::1]:2110,0.0.0.0:2995/tls`; ports 465, 993 and 995 are `/tls` unless `/plain` is said.
+
+    Raises ValueError.
+    """
+    return tuple(_parse_listener(item.strip()) for item in text.split(",") if item.strip())
+
+
+def _parse_listener(item: str) -> Listener:
+    address, _, mode = item.partition("/")
+    host, colon, number = address.rpartition(":")
+    if not colon or not number.isdecimal() or int(number) > 65535 or mode not in ("", "tls", "plain"):
+        raise ValueError(f"not a listener: {item!r} (host:port, host:port/tls, host:port/plain)")
+    tls = mode == "tls" or (mode == "" and int(number) in IMPLICIT_TLS_PORTS)
+    return Listener(host=host.strip("[]"), port=int(number), tls=tls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what clients may take. `refusal` is written (plain-text ports only) to one above a limit."""
+
+    connections: int = 1000
+    connections_per_ip: int = 100
+    refusal: bytes = b""
+    backlog: int = 511
+    #: Client bytes kept while an answer is awaited; beyond it the socket is not read.
+    held_bytes: int = 65536
+    handshake_seconds: float = 30.0
+    #: How long a closed connection may take to accept its last bytes.
+    linger_seconds: float = 30.0
+    #: How long sessions may go on after TERM.
+    grace_seconds: float = 50.0
+    sweep_seconds: float = 1.0
+
+
+@dataclass(slots=True)
+class _Census:
+    """Who is connected."""
+
+    connections: set[Connection] = field(default_factory=set)
+    per_ip: Counter[str] = field(default_factory=Counter)
+
+
+class Server:
+    """One process' listeners and their connections. Call from inside a running loop."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        make_session: MakeSession,
+        make_handler: MakeHandler,
+        limits: Limits | None = None,
+        tls: ServerTls | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.make_session = make_session
+        self.make_handler = make_handler
+        self.tls = tls
+        self.stopping = False
+        self._listeners = tuple(listeners)
+        self._sockets: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+        self._census = _Census()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The bound port of each listener, in order."""
+        return tuple(sock.getsockname()[1] for sock in self._sockets)
+
+    @property
+    def connected(self) -> int:
+        """How many connections there are now."""
+        return len(self._census.connections)
+
+    async def start(self) -> None:
+        """Bind and listen. Raises OSError (address in use, no right to the port); nothing stays bound."""
+        with _closing_on_error(self._sockets):
+            self._sockets.extend(_bind(listener) for listener in self._listeners)
+        loop = asyncio.get_running_loop()
+        for listener, sock in zip(self._listeners, self._sockets, strict=True):
+            self._servers.append(
+                await loop.create_server(self._factory(listener), sock=sock, backlog=self.limits.backlog)
+            )
+        self._plan_sweep()
+
+    async def stop(self, grace_seconds: float | None = None) -> None:
+        """No new connections; sessions end at their next idle moment; after the grace the rest is cut off."""
+        grace = self.limits.grace_seconds if grace_seconds is None else grace_seconds
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self._census.connections):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), grace)
+        for connection in tuple(self._census.connections):
+            connection.abort()
+        await self._empty.wait()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def admit(self, connection: Connection, ip: str) -> bool:
+        """Count a new connection in, unless that would pass a limit."""
+        census = self._census
+        full = len(census.connections) >= self.limits.connections
+        if self.stopping or full or census.per_ip[ip] >= self.limits.connections_per_ip:
+            if not census.per_ip[ip]:
+                del census.per_ip[ip]
+            return False
+        census.connections.add(connection)
+        census.per_ip[ip] += 1
+        self._empty.clear()
+        return True
+
+    def leave(self, connection: Connection, ip: str) -> None:
+        """Count an admitted connection out."""
+        census = self._census
+        census.connections.discard(connection)
+        census.per_ip[ip] -= 1
+        if not census.per_ip[ip]:
+            del census.per_ip[ip]
+        if not census.connections:
+            self._empty.set()
+
+    def _factory(self, listener: Listener) -> Callable[[], Connection]:
+        return lambda: Connection(self, implicit_tls=listener.tls)
+
+    def _plan_sweep(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self._sweep_deadlines)
+
+    def _sweep_deadlines(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in [late for late in self._census.connections if late.deadline <= now]:
+            connection.expire()
+        self._plan_sweep()
+
+
+def _bind(listener: Listener) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    with _closing_on_error([sock]):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((listener.host, listener.port))
+        sock.setblocking(False)
+    return sock
+
+
+@contextlib.contextmanager
+def _closing_on_error(sockets: list[socket.socket]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    make_session: MakeSession,
+    make_handler: MakeHandler,
+    limits: Limits | None = None,
+    *,
+    tls: ServerTls | None = None,
+    on_ready: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop gracefully. Raises OSError when a listener cannot be bound."""
+    server = Server(listeners, make_session, make_handler, limits, tls)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await server.start()
+    if on_ready is not None:
+        on_ready(server)
+    await told.wait()
+    await server.stop()
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """`asyncio.run` on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -1,0 +1,450 @@
+"""The server loop on real loopback sockets, with a small line protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from qmail.server import Limits, Listener, Server, parse_listeners
+from qmail.session import Ask, Close, Effect, Notify, Peer, Send, SendBytes, StartTls, Stopping
+from qmail.tls import ServerTls, TlsUnavailable
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+
+
+class Lines:
+    """Answers each line with itself; `ask X`, `flood`, `tls`, `boom`, `bye` do what they say."""
+
+    timeout_seconds = 60.0
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.asking = False
+
+    def connected(self, peer: Peer) -> Sequence[Effect]:
+        return [Send(b"hello tls\n" if peer.tls else b"hello\n")]
+
+    def received(self, data: bytes) -> Sequence[Effect]:
+        assert not self.asking, "input while an answer is awaited"
+        self.buffer += data
+        return self.turn()
+
+    def turn(self) -> Sequence[Effect]:
+        effects: list[Effect] = []
+        while b"\n" in self.buffer:
+            line, _, self.buffer = self.buffer.partition(b"\n")
+            if line == b"boom":
+                raise RuntimeError("boom")
+            if line == b"bye":
+                return [*effects, Send(b"good bye\n"), Close()]
+            if line == b"tls":
+                self.buffer = b""
+                return [*effects, Send(b"go\n"), StartTls()]
+            if line.startswith((b"ask", b"flood")):
+                self.asking = True
+                return [*effects, Ask(line)]
+            effects.append(Send(line + b"\n"))
+        return effects
+
+    def answered(self, answer: object) -> Sequence[Effect]:
+        self.asking = False
+        assert isinstance(answer, bytes)
+        return [Send(answer), *self.turn()]
+
+    def failed(self, error: BaseException) -> Sequence[Effect]:
+        self.asking = False
+        return [Send(b"failed %s\n" % type(error).__name__.encode()), *self.turn()]
+
+    def notified(self, event: object) -> Sequence[Effect]:
+        assert not self.asking, "event while an answer is awaited"
+        if isinstance(event, Stopping):
+            return () if self.buffer else [Send(b"stopping\n"), Close()]
+        return [Send(b"event %s\n" % str(event).encode())]
+
+    def tls_started(self) -> Sequence[Effect]:
+        return [Send(b"secure\n")]
+
+    def timed_out(self) -> Sequence[Effect]:
+        return [Send(b"too slow\n")]
+
+    def eof(self) -> Sequence[Effect]:
+        return [Send(b"end\n")]
+
+
+@dataclass
+class World:
+    """What the handlers share with the test."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    closed: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    notifiers: list[Notify] = field(default_factory=list)
+    sent_bytes: int = 0
+    cancelled: int = 0
+
+    def make(self, peer: Peer, notify: Notify) -> Answers:
+        self.notifiers.append(notify)
+        return Answers(self, peer)
+
+
+class Answers:
+    def __init__(self, world: World, peer: Peer) -> None:
+        self.world = world
+        self.peer = peer
+
+    async def answer(self, request: object, send: SendBytes) -> object:
+        assert isinstance(request, bytes)
+        self.world.asked.put_nowait(request)
+        try:
+            if request == b"ask wait":
+                await self.world.gate.wait()
+            if request == b"ask error":
+                raise ConnectionRefusedError("bus down")
+            if request == b"flood":
+                for _ in range(1000):
+                    await send(bytes(65536))
+                    self.world.sent_bytes += 65536
+        except asyncio.CancelledError:
+            self.world.cancelled += 1
+            raise
+        return b"answer to " + request + b"\n"
+
+    def closed(self) -> None:
+        self.world.closed.put_nowait(self.peer.ip)
+
+
+@asynccontextmanager
+async def serving(
+    limits: Limits | None = None,
+    session: Callable[[], Any] = Lines,
+    tls: ServerTls | None = None,
+    implicit: bool = False,
+) -> AsyncIterator[tuple[Server, World]]:
+    world = World()
+    listener = Listener(host="127.0.0.1", port=0, tls=implicit)
+    server = Server([listener], session, world.make, limits or Limits(sweep_seconds=0.01), tls)
+    await server.start()
+    try:
+        yield server, world
+    finally:
+        await server.stop(0)
+
+
+async def connect(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", server.ports[0])
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+    def runner(main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=factory) as loop:
+            loop.run(asyncio.wait_for(main, 5))
+
+    return runner
+
+
+Run = Callable[[Awaitable[None]], None]
+
+
+def client_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def test_lines_are_answered_and_a_half_closed_client_still_gets_its_answers(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"one\ntwo\nask wait\nthree\n")
+            writer.write_eof()
+            assert await reader.readexactly(14) == b"hello\none\ntwo\n"
+            world.gate.set()
+            assert await reader.read() == b"answer to ask wait\nthree\nend\n"
+            assert await world.closed.get() == "127.0.0.1"
+
+    run(main())
+
+
+def test_input_and_events_wait_for_the_answer(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"ask wait\n")
+            await world.asked.get()
+            writer.write(b"later\n")
+            world.notifiers[0]("mail")
+            world.notifiers[0]("mail")
+            await reader.readline()
+            world.gate.set()
+            assert await reader.readline() == b"answer to ask wait\n"
+            assert sorted([await reader.readline(), await reader.readline()]) == [b"event mail\n", b"later\n"]
+            world.notifiers[0]("more")
+            assert await reader.readline() == b"event more\n"
+            writer.close()
+
+    run(main())
+
+
+def test_reading_pauses_while_an_answer_is_awaited_and_nothing_is_lost(run: Run) -> None:
+    async def main() -> None:
+        async with serving(Limits(held_bytes=1000)) as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"ask wait\n")
+            await world.asked.get()
+            lines = b"".join(b"%d\n" % number for number in range(2_000_000 // 7))
+            writer.write(lines)
+            writer.write_eof()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(writer.drain(), 0.2)
+                await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+            world.gate.set()
+            assert await reader.read() == b"hello\nanswer to ask wait\n" + lines + b"end\n"
+
+    run(main())
+
+
+def test_a_failing_handler_is_told_to_the_session(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _):
+            reader, writer = await connect(server)
+            writer.write(b"ask error\nnext\nbye\n")
+            assert await reader.read() == b"hello\nfailed ConnectionRefusedError\nnext\ngood bye\n"
+
+    run(main())
+
+
+def test_a_session_that_raises_is_logged_once_closed_and_the_others_live(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            other, other_writer = await connect(server)
+            reader, writer = await connect(server)
+            writer.write(b"boom\n")
+            assert await reader.read() == b"hello\n"
+            await world.closed.get()
+            other_writer.write(b"still\nbye\n")
+            assert await other.read() == b"hello\nstill\ngood bye\n"
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_a_stalled_reader_holds_the_handler_and_is_cut_off(run: Run) -> None:
+    class Short(Lines):
+        timeout_seconds = 0.2
+
+    async def main() -> None:
+        async with serving(session=Short) as (server, world):
+            _, writer = await connect(server)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"flood\n")
+            await world.closed.get()
+            assert world.sent_bytes < 30_000_000
+            assert world.cancelled == 1
+            writer.transport.abort()
+
+    run(main())
+
+
+def test_a_slow_reader_gets_everything(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, _):
+            reader, writer = await connect(server)
+            writer.write(b"flood\nbye\n")
+            got = await reader.read()
+            assert len(got) == len(b"hello\nanswer to flood\ngood bye\n") + 65536 * 1000
+            assert got.endswith(b"\0answer to flood\ngood bye\n")
+
+    run(main())
+
+
+def test_a_disconnect_does_not_cut_a_running_answer_and_closed_comes_after_it(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            _, writer = await connect(server)
+            writer.write(b"ask wait\n")
+            await world.asked.get()
+            writer.transport.abort()
+            other, other_writer = await connect(server)
+            other_writer.write(b"x\n")
+            await other.readline()
+            await other.readline()
+            assert world.closed.empty()
+            world.gate.set()
+            await world.closed.get()
+            assert world.cancelled == 0
+            assert server.connected == 1
+
+    run(main())
+
+
+def test_idle_connections_are_timed_out_with_a_word(run: Run) -> None:
+    class Short(Lines):
+        timeout_seconds = 0.05
+
+    async def main() -> None:
+        async with serving(session=Short) as (server, world):
+            reader, _ = await connect(server)
+            assert await reader.read() == b"hello\ntoo slow\n"
+            await world.closed.get()
+
+    run(main())
+
+
+def test_limits_total_and_per_ip_refuse_and_recover(run: Run) -> None:
+    async def main() -> None:
+        limits = Limits(connections=3, connections_per_ip=2, refusal=b"full\n")
+        async with serving(limits) as (server, world):
+            first, writer = await connect(server)
+            second, _ = await connect(server)
+            await first.readline()
+            await second.readline()
+            third, _ = await connect(server)
+            assert await third.read() == b"full\n"
+            writer.write(b"bye\n")
+            await world.closed.get()
+            fourth, _ = await connect(server)
+            assert await fourth.readline() == b"hello\n"
+
+    run(main())
+
+
+def test_stop_lets_the_busy_finish_and_sends_the_idle_away(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            idle, _ = await connect(server)
+            busy, busy_writer = await connect(server)
+            busy_writer.write(b"ask wait\n")
+            await world.asked.get()
+            await idle.readline()
+            stop = asyncio.create_task(server.stop(5))
+            assert await idle.read() == b"stopping\n"
+            with pytest.raises(OSError):
+                await connect(server)
+            assert not stop.done()
+            world.gate.set()
+            assert await busy.read() == b"hello\nanswer to ask wait\nstopping\n"
+            await stop
+
+    run(main())
+
+
+def test_stop_cuts_off_what_does_not_end_within_the_grace(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as (server, world):
+            _, writer = await connect(server)
+            writer.write(b"ask wait\n")
+            await world.asked.get()
+            await server.stop(0.05)
+            assert server.connected == 0
+            assert world.cancelled == 1
+
+    run(main())
+
+
+def test_starttls_forgets_plain_text_sent_before_the_handshake(run: Run) -> None:
+    async def main() -> None:
+        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"tls\ninjected\n")
+            assert await reader.readexactly(9) == b"hello\ngo\n"
+            await writer.start_tls(client_context())
+            assert await reader.readline() == b"secure\n"
+            writer.write(b"inside\nbye\n")
+            assert await reader.read() == b"inside\ngood bye\n"
+            await world.closed.get()
+
+    run(main())
+
+
+def test_a_failed_handshake_closes_and_is_counted_out(run: Run) -> None:
+    async def main() -> None:
+        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"tls\n")
+            assert await reader.readexactly(9) == b"hello\ngo\n"
+            writer.write(b"this is not TLS\n" * 10)
+            await reader.read()
+            await world.closed.get()
+            assert server.connected == 0
+
+    run(main())
+
+
+def test_implicit_tls_and_a_client_that_never_shakes_hands(run: Run) -> None:
+    async def main() -> None:
+        limits = Limits(handshake_seconds=0.2)
+        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=True) as (server, world):
+            mute, _ = await connect(server)
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[0], ssl=client_context())
+            assert await reader.readline() == b"hello tls\n"
+            writer.write(b"bye\n")
+            assert await reader.read() == b"good bye\n"
+            assert await mute.read() == b""
+            await world.closed.get()
+            while server.connected:
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_a_thousand_idle_connections_cost_no_task(run: Run) -> None:
+    async def main() -> None:
+        async with serving(Limits(connections=300, connections_per_ip=300)) as (server, _):
+            before = len(asyncio.all_tasks())
+            clients = [socket.create_connection(("127.0.0.1", server.ports[0])) for _ in range(200)]
+            while server.connected < 200:
+                await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) == before
+            for client in clients:
+                client.close()
+            while server.connected:
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_a_certificate_is_read_again_and_a_broken_one_does_not_replace_it(tmp_path: Path) -> None:
+    tls = ServerTls(tmp_path)
+    assert not tls.available
+    with pytest.raises(TlsUnavailable):
+        tls.context()
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_bytes((CERTIFICATES / name).read_bytes())
+    first = tls.context()
+    assert tls.context() is first
+    (tmp_path / "cert.pem").write_text("half written")
+    assert tls.context() is first
+    (tmp_path / "cert.pem").write_bytes((CERTIFICATES / "cert.pem").read_bytes())
+    assert tls.context() is not first
+
+
+def test_listeners_are_read_from_the_environment() -> None:
+    assert parse_listeners("0.0.0.0:110, [::1]:2110,127.0.0.1:995,127.0.0.1:2995/tls,1.2.3.4:465/plain") == (
+        Listener(host="0.0.0.0", port=110),
+        Listener(host="::1", port=2110),
+        Listener(host="127.0.0.1", port=995, tls=True),
+        Listener(host="127.0.0.1", port=2995, tls=True),
+        Listener(host="1.2.3.4", port=465),
+    )
+
+
+@pytest.mark.parametrize("text", ["110", "host:", "host:99999", "host:110/ssl", "host:-1"])
+def test_a_listener_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a listener"):
+        parse_listeners(text)
