@@ -1,0 +1,108 @@
+"""BODY and BODYSTRUCTURE (RFC 3501 7.4.2). Sizes and lines are those of the CRLF form."""
+
+from __future__ import annotations
+
+from services.imap.message.envelope import header_envelope
+from services.imap.message.header import Field, first, unfold
+from services.imap.message.lexer import Lexer
+from services.imap.message.params import Params, parse_disposition
+from services.imap.message.parse import Message, Part
+from services.imap.message.render import NIL, group, nstring, string
+from services.imap.message.text import Text
+
+_NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
+
+
+def body(message: Message) -> bytes:
+    """BODY: the structure without extension data, in wire form."""
+    return _structure(message.text, message.root, extended=False)
+
+
+def bodystructure(message: Message) -> bytes:
+    """BODYSTRUCTURE: with extension data, in wire form."""
+    return _structure(message.text, message.root, extended=True)
+
+
+def _structure(text: Text, part: Part, *, extended: bool) -> bytes:
+    if part.content.is_a(b"multipart"):
+        return _multipart(text, part, extended=extended)
+    return _single(text, part, extended=extended)
+
+
+def _multipart(text: Text, part: Part, *, extended: bool) -> bytes:
+    # The grammar wants one part at least.
+    none = _NO_PARTS + (b" NIL NIL NIL NIL)" if extended else b")")
+    parts = b"".join(_structure(text, child, extended=extended) for child in part.children) or none
+    items = [parts, string(part.content.subtype)]
+    if extended:
+        items += [_params(part.content.params), *_extension(part.header)]
+    return group(items)
+
+
+def _single(text: Text, part: Part, *, extended: bool) -> bytes:
+    content = part.content
+    items = [
+        string(content.type),
+        string(content.subtype),
+        _params(_with_charset(part)),
+        _text(part.header, b"content-id"),
+        _text(part.header, b"content-description"),
+        _encoding(part.header),
+        b"%d" % text.size(part.body, part.end),
+    ]
+    if part.enclosed is not None:
+        inner = part.enclosed
+        items += [header_envelope(inner.header), _structure(text, inner, extended=extended)]
+    if part.enclosed is not None or content.is_a(b"text"):
+        items.append(b"%d" % text.lines(part.body, part.end))
+    if extended:
+        items += [_text(part.header, b"content-md5"), *_extension(part.header)]
+    return group(items)
+
+
+def _with_charset(part: Part) -> Params:
+    content = part.content
+    if not content.is_a(b"text") or content.param(b"charset") is not None:
+        return content.params
+    return (*content.params, (b"charset", b"us-ascii"))
+
+
+def _extension(header: list[Field]) -> tuple[bytes, bytes, bytes]:
+    """Disposition, language, location."""
+    return _disposition(header), _language(header), _text(header, b"content-location")
+
+
+def _params(params: Params) -> bytes:
+    return group(string(item) for pair in params for item in pair) if params else NIL
+
+
+def _encoding(header: list[Field]) -> bytes:
+    lexer = Lexer(first(header, b"content-transfer-encoding") or b"")
+    lexer.skip()
+    return string(lexer.token() or b"7bit")
+
+
+def _disposition(header: list[Field]) -> bytes:
+    value = first(header, b"content-disposition")
+    if value is None:
+        return NIL
+    kind, params = parse_disposition(value)
+    return group((string(kind), _params(params))) if kind or params else NIL
+
+
+def _language(header: list[Field]) -> bytes:
+    """Content-Language: tags with commas between (RFC 3282)."""
+    lexer = Lexer(first(header, b"content-language") or b"")
+    tags = []
+    lexer.skip()
+    while tag := lexer.token():
+        tags.append(tag)
+        lexer.skip()
+        lexer.take(b",")
+        lexer.skip()
+    return group(map(string, tags)) if tags else NIL
+
+
+def _text(header: list[Field], name: bytes) -> bytes:
+    value = first(header, name)
+    return nstring(None if value is None else unfold(value))

@@ -1,0 +1,78 @@
+"""Header fields: finding, cutting and unfolding them (RFC 5322 2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from services.imap.message.text import Data
+
+#: Fields are looked for in this much of a header, in bytes. The header itself is served whole.
+MAX_HEADER_BYTES = 4 << 20
+
+_HEADER_END = re.compile(rb"\n\r?\n")
+_BLANKS = re.compile(rb"[ \t\r\n]+")
+_LINES = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+\Z")
+
+
+class Field(NamedTuple):
+    """One header field as stored."""
+
+    name: bytes  #: lower case, without blanks; the whole line where there is no colon
+    raw: bytes  #: all its lines, with the line end of the last
+    colon: int  #: offset of the colon in `raw`, -1 if there is none
+
+    @property
+    def value(self) -> bytes:
+        """What follows the colon, folded as stored."""
+        return self.raw[self.colon + 1 :] if self.colon >= 0 else b""
+
+
+def header_end(data: Data, start: int, end: int) -> int:
+    """Offset of the body of the entity at `data[start:end]`: behind the empty line, or `end` if there is none."""
+    first = data[start : min(start + 2, end)]
+    if first[:1] == b"\n":
+        return start + 1
+    if first == b"\r\n":
+        return start + 2
+    found = _HEADER_END.search(data, start, end)
+    return found.end() if found else end
+
+
+def fields(data: Data, start: int, body: int) -> list[Field]:
+    """The fields of the header at `data[start:body]`, in order."""
+    header = data[start : min(body, start + MAX_HEADER_BYTES)]
+    found = []
+    for raw in _LINES.findall(header):
+        colon = raw.find(b":")
+        name = (raw[:colon] if colon >= 0 else raw).strip().lower()
+        if colon >= 0 or name:
+            found.append(Field(name, raw, colon))
+    return found
+
+
+def read_header(data: Data) -> list[Field]:
+    """The fields of a message's header, without a look at the rest."""
+    return fields(data, 0, header_end(data, 0, len(data)))
+
+
+def first(header: Iterable[Field], name: bytes) -> bytes | None:
+    """The folded value of the first field called `name` (lower case)."""
+    return next((field.value for field in header if field.name == name), None)
+
+
+def last(header: Sequence[Field], name: bytes) -> bytes | None:
+    """The folded value of the last field called `name` (lower case)."""
+    return first(reversed(header), name)
+
+
+def unfold(value: bytes) -> bytes:
+    """A value on one line: each fold and each run of blanks is one blank, none at the ends (RFC 5322 2.2.3)."""
+    return _BLANKS.sub(b" ", value).strip(b" ")
+
+
+def pick(header: Sequence[Field], names: Iterable[bytes], *, others: bool) -> bytes:
+    """The raw fields that are called one of `names`, or, with `others`, those that are not (RFC 3501 6.4.5)."""
+    wanted = {name.lower() for name in names}
+    return b"".join(field.raw for field in header if (field.name in wanted) != others)
