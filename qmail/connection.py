@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from qmail.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping
-from qmail.tls import TlsUnavailable
 
 if TYPE_CHECKING:
     from qmail.server import Server
@@ -28,12 +28,11 @@ HELD_EVENTS = 64
 class Connection(asyncio.Protocol):
     """Driven by asyncio. Created, counted and swept by `Server`."""
 
-    def __init__(self, server: Server, *, implicit_tls: bool) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._implicit_tls = implicit_tls
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._peer: Peer
+        self._transport: asyncio.Transport | None = None
+        self._peer = Peer("", 0, "", 0, False)
         self._session: Session
         self._handler: Handler | None = None
         #: Loop time at which `Server` calls `expire`.
@@ -57,16 +56,20 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        if self._admitted:
+            self._securing = False
+            self._greet()
+            return
         ip, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         local_ip, local_port = (transport.get_extra_info("sockname") or ("", 0))[:2]
-        self._peer = Peer(ip, port, local_ip, local_port, self._implicit_tls)
+        self._peer = Peer(ip, port, local_ip, local_port, False)
         self._admitted = self._server.admit(self, ip)
-        if not self._admitted:
-            self._refuse()
-        elif self._implicit_tls:
-            self._secure()
-        else:
+        if self._admitted:
             self._greet()
+        else:
+            self._finished = True
+            self._transport.write(self._server.limits.refusal)
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._finished or self._lost:
@@ -109,6 +112,19 @@ class Connection(asyncio.Protocol):
 
     # --- what Server calls ---
 
+    def accept_tls(self, sock: socket.socket) -> None:
+        """Take a socket on which TLS begins at once. It counts as a connection from now on."""
+        ip, port = sock.getpeername()[:2]
+        local_ip, local_port = sock.getsockname()[:2]
+        self._peer = Peer(ip, port, local_ip, local_port, True)
+        self._admitted = self._server.admit(self, ip)
+        if not self._admitted:
+            sock.close()
+            return
+        self._securing = True
+        self._task = self._loop.create_task(self._handshake_first(sock))
+        self._task.add_done_callback(self._secured_first)
+
     def expire(self) -> None:
         """The deadline has passed."""
         stuck = self._finished or self._securing or self._asking or self._writing_paused
@@ -126,7 +142,7 @@ class Connection(asyncio.Protocol):
         """Cut the connection off, whatever it does."""
         if self._task is not None:
             self._task.cancel()
-        self._transport.abort()
+        self._abort_transport()
 
     # --- the turns of a session ---
 
@@ -134,12 +150,6 @@ class Connection(asyncio.Protocol):
     def _busy(self) -> bool:
         """Whether input has to wait."""
         return self._asking or self._securing or self._writing_paused
-
-    def _refuse(self) -> None:
-        self._finished = True
-        if not self._implicit_tls:
-            self._transport.write(self._server.limits.refusal)
-        self._transport.close()
 
     def _greet(self) -> None:
         try:
@@ -204,8 +214,9 @@ class Connection(asyncio.Protocol):
         return True
 
     def _write(self, waiting: list[bytes]) -> None:
-        if waiting and not (self._finished or self._transport.is_closing()):
-            self._transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+        transport = self._open_transport
+        if waiting and transport is not None and not self._finished:
+            transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
         waiting.clear()
 
     def _finish(self) -> None:
@@ -214,7 +225,8 @@ class Connection(asyncio.Protocol):
         self._finished = True
         self._held.clear()
         self.deadline = self._loop.time() + self._server.limits.linger_seconds
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def _fail(self) -> None:
         if not hasattr(self, "_session"):
@@ -230,14 +242,23 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + self._session.timeout_seconds
 
     def _pause_reading(self) -> None:
-        if self._reading:
+        if self._reading and (transport := self._open_transport) is not None:
             self._reading = False
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if not self._reading and not self._transport.is_closing():
+        if not self._reading and (transport := self._open_transport) is not None:
             self._reading = True
-            self._transport.resume_reading()
+            transport.resume_reading()
+
+    @property
+    def _open_transport(self) -> asyncio.Transport | None:
+        transport = self._transport
+        return None if self._lost or transport is None or transport.is_closing() else transport
+
+    def _abort_transport(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def _notify(self, event: object) -> None:
         """Given to the handler. Called in the loop's thread."""
@@ -262,7 +283,7 @@ class Connection(asyncio.Protocol):
             _ = task.cancelled() or task.exception()
             self._leave()
         elif task.cancelled():
-            self._transport.abort()
+            self._abort_transport()
         elif (error := task.exception()) is not None:
             self._log_error(error)
             self._advance(partial(self._session.failed, error))
@@ -276,9 +297,10 @@ class Connection(asyncio.Protocol):
         _log.warning("%s: %s: %s", self._peer.ip, type(error).__name__, error, exc_info=trace)
 
     async def _send(self, data: bytes) -> None:
-        if self._lost or self._transport.is_closing():
+        transport = self._open_transport
+        if transport is None:
             raise ConnectionResetError("client is gone")
-        self._transport.write(data)
+        transport.write(data)
         if self._writing_paused:
             self._writable = self._loop.create_future()
             await self._writable
@@ -311,15 +333,36 @@ class Connection(asyncio.Protocol):
     async def _handshake(self) -> asyncio.Transport | None:
         # What came as plain text since StartTls is not obeyed; start_tls takes the socket before it waits.
         self._held.clear()
-        if self._server.tls is None:
-            raise TlsUnavailable("no certificate was given to the server")
+        assert self._transport is not None
         return await self._loop.start_tls(
             self._transport,
             self,
-            self._server.tls.context(),
+            self._server.tls_context(),
             server_side=True,
             ssl_handshake_timeout=self._server.limits.handshake_seconds,
         )
+
+    async def _handshake_first(self, sock: socket.socket) -> None:
+        # Not start_tls: uvloop may read the client's first bytes before start_tls can take the socket over.
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self,
+                sock,
+                ssl=self._server.tls_context(),
+                ssl_handshake_timeout=self._server.limits.handshake_seconds,
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+    def _secured_first(self, task: asyncio.Task[None]) -> None:
+        if not self._securing:  # connection_made was called
+            self._task = None if self._task is task else self._task
+            _ = task.cancelled() or task.exception()
+            return
+        self._securing = False
+        self._task = None
+        self._give_up(None if task.cancelled() else task.exception())
 
     def _secured(self, task: asyncio.Task[asyncio.Transport | None]) -> None:
         self._securing = False
@@ -334,12 +377,8 @@ class Connection(asyncio.Protocol):
         assert transport is not None
         self._transport = transport
         self._reading = True
-        began_plain = not self._peer.tls
         self._peer = replace(self._peer, tls=True)
-        if began_plain:
-            self._advance(self._session.tls_started)
-        else:
-            self._greet()
+        self._advance(self._session.tls_started)
 
     def _give_up(self, error: BaseException | None) -> None:
         """No TLS: nothing can be said to the client any more. A failed handshake is no news."""
@@ -347,6 +386,6 @@ class Connection(asyncio.Protocol):
             _log.warning("%s: TLS: %s: %s", self._peer.ip, type(error).__name__, error)
         self._lost = True
         self.deadline = math.inf
-        self._transport.abort()
+        self._abort_transport()
         if self._admitted:
             self._leave()

@@ -11,14 +11,16 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from qmail.connection import Connection
 from qmail.session import Handler, Notify, Peer, Session
-from qmail.tls import ServerTls
+from qmail.tls import ServerTls, TlsUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,10 @@ MakeHandler: TypeAlias = Callable[[Peer, Notify], Handler]
 
 #: Ports on which TLS begins with the first byte unless a listener says otherwise (RFC 8314 section 3).
 IMPLICIT_TLS_PORTS = frozenset({465, 993, 995})
+
+#: One busy TLS port must not keep the loop from its sessions.
+ACCEPTS_PER_TURN = 64
+ACCEPT_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,7 @@ class Server:
         self._listeners = tuple(listeners)
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
+        self._tls_sockets: list[socket.socket] = []
         self._census = _Census()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -122,17 +129,20 @@ class Server:
             self._sockets.extend(_bind(listener) for listener in self._listeners)
         loop = asyncio.get_running_loop()
         for listener, sock in zip(self._listeners, self._sockets, strict=True):
-            self._servers.append(
-                await loop.create_server(self._factory(listener), sock=sock, backlog=self.limits.backlog)
-            )
+            if listener.tls:
+                sock.listen(self.limits.backlog)
+                loop.add_reader(sock, self._accept_tls, sock)
+                self._tls_sockets.append(sock)
+            else:
+                make = partial(Connection, self)
+                self._servers.append(await loop.create_server(make, sock=sock, backlog=self.limits.backlog))
         self._plan_sweep()
 
     async def stop(self, grace_seconds: float | None = None) -> None:
         """No new connections; sessions end at their next idle moment; after the grace the rest is cut off."""
         grace = self.limits.grace_seconds if grace_seconds is None else grace_seconds
         self.stopping = True
-        for server in self._servers:
-            server.close()
+        self._close_listeners()
         for connection in tuple(self._census.connections):
             connection.stop()
         with contextlib.suppress(TimeoutError):
@@ -166,8 +176,43 @@ class Server:
         if not census.connections:
             self._empty.set()
 
-    def _factory(self, listener: Listener) -> Callable[[], Connection]:
-        return lambda: Connection(self, implicit_tls=listener.tls)
+    def tls_context(self) -> ssl.SSLContext:
+        """For the next handshake. Raises TlsUnavailable."""
+        if self.tls is None:
+            raise TlsUnavailable("no certificate was given to the server")
+        return self.tls.context()
+
+    def _accept_tls(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, _address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._pause_accepting(listening, error)
+                return
+            sock.setblocking(False)
+            with contextlib.suppress(OSError):  # gone already
+                Connection(self).accept_tls(sock)
+
+    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
+        """Out of descriptors or memory: those in service may leave some; the kernel keeps who waits."""
+        _log.warning("accept: %s", error)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(ACCEPT_RETRY_SECONDS, self._resume_accepting, listening)
+
+    def _resume_accepting(self, listening: socket.socket) -> None:
+        if not self.stopping:
+            asyncio.get_running_loop().add_reader(listening, self._accept_tls, listening)
+
+    def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        for sock in self._tls_sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        self._tls_sockets.clear()
 
     def _plan_sweep(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self._sweep_deadlines)
