@@ -1,0 +1,138 @@
+"""Whether a message is what a SEARCH asks for. Cheap keys are asked first."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+from services.imap.grammar.sequence import STAR, SequenceSet
+from services.imap.message.address import Address, parse_addresses
+from services.imap.message.header import Field
+from services.imap.search import program as p
+from services.imap.search.body import text_parts, text_pieces
+from services.imap.search.charset import decode, fold
+from services.imap.search.view import EPOCH, MessageView, arrival_day, sent_at
+from services.imap.search.words import decoded
+
+_ADDRESS_FIELDS = frozenset((b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to"))
+_COSTS: dict[type, int] = {p.Larger: 1, p.Smaller: 1, p.Sent: 2, p.Header: 2, p.Body: 4, p.Text: 4}
+
+
+def bind(key: p.Key, exists: int, largest_uid: int) -> p.Key:
+    """`key` for a mailbox as it is now: `*` is known, and in each And the cheap keys come first."""
+    match key:
+        case p.Seq(numbers):
+            return p.Ranges(False, tuple(_existing(numbers, exists)))
+        case p.Uid(uids):
+            return p.Ranges(True, tuple(uids.resolved(largest_uid)))
+        case p.And(keys):
+            return p.And(tuple(sorted((bind(k, exists, largest_uid) for k in keys), key=_cost)))
+        case p.Or(left, right):
+            ordered = sorted((bind(left, exists, largest_uid), bind(right, exists, largest_uid)), key=_cost)
+            return p.Or(*ordered)
+        case p.Not(inner):
+            return p.Not(bind(inner, exists, largest_uid))
+    return key
+
+
+def matches(key: p.Key, view: MessageView) -> bool:
+    """Whether the message is meant by a key that went through `bind`."""
+    match key:
+        case p.And(keys):
+            return all(matches(k, view) for k in keys)
+        case p.Or(left, right):
+            return matches(left, view) or matches(right, view)
+        case p.Not(inner):
+            return not matches(inner, view)
+        case p.Ranges(of_uids, ranges):
+            return _within(view.uid if of_uids else view.seq, ranges)
+        case p.Flag(name):
+            return name in view.flags
+        case p.Keyword(name):
+            return any(keyword.lower() == name for keyword in view.keywords)
+        case p.Larger(size_bytes):
+            return view.size() > size_bytes
+        case p.Smaller(size_bytes):
+            return view.size() < size_bytes
+        case p.Arrived(when, day):
+            return _compare(arrival_day(view), when, day)
+        case p.Sent(when, day):
+            return _compare((sent_at(view.header()) or EPOCH).date(), when, day)
+        case p.Header(name, text):
+            return _in_field(view.header(), name, text)
+        case p.Body(text):
+            return _holds(_body_texts(view), text)
+        case p.Text(text):
+            return _in_header(view.header(), text) or _holds(_body_texts(view), text)
+    return True
+
+
+def _existing(numbers: SequenceSet, exists: int) -> list[tuple[int, int]]:
+    """Ranges of message numbers; `500:*` means nothing where there are fewer than 500."""
+    ranges = tuple(r for r in numbers.ranges if not (STAR in r and exists < min(r) < STAR))
+    return SequenceSet(ranges).resolved(exists)
+
+
+def _cost(key: p.Key) -> int:
+    match key:
+        case p.And(keys):
+            return max(map(_cost, keys))
+        case p.Or(left, right):
+            return max(_cost(left), _cost(right))
+        case p.Not(inner):
+            return _cost(inner)
+    return _COSTS.get(type(key), 0)
+
+
+def _within(number: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    index = bisect_right(ranges, (number, STAR)) - 1
+    return index >= 0 and ranges[index][0] <= number <= ranges[index][1]
+
+
+def _compare(day: date, when: p.When, wanted: date) -> bool:
+    if when is p.When.ON:
+        return day == wanted
+    return day < wanted if when is p.When.BEFORE else day >= wanted
+
+
+def _in_field(header: list[Field], name: bytes, text: str) -> bool:
+    return any(text in fold(_shown(field)) for field in header if field.name == name and field.colon >= 0)
+
+
+def _shown(field: Field) -> str:
+    """A field's value as text; addresses are written in one way."""
+    if field.name in _ADDRESS_FIELDS:
+        return ", ".join(map(_address, parse_addresses(field.value)))
+    return decoded(field.value)
+
+
+def _address(address: Address) -> str:
+    if address.host is None:
+        return ";" if address.mailbox is None else decoded(address.mailbox) + ":"
+    plain = decode((address.mailbox or b"") + b"@" + address.host)
+    return f"{decoded(address.name)} <{plain}>" if address.name else plain
+
+
+def _in_header(header: list[Field], text: str) -> bool:
+    return any(text in fold(decode(field.raw[: field.colon + 1]) + " " + decoded(field.value)) for field in header)
+
+
+def _body_texts(view: MessageView) -> Iterator[Iterable[str]]:
+    message = view.message()
+    for part in text_parts(message):
+        yield text_pieces(message.text, part)
+
+
+def _holds(texts: Iterable[Iterable[str]], wanted: str) -> bool:
+    """Whether one of the texts, given in pieces, holds what is wanted."""
+    for pieces in texts:
+        tail = ""
+        for piece in pieces:
+            here = tail + fold(piece)
+            if wanted in here:
+                return True
+            tail = here[len(here) - len(wanted) + 1 :] if 1 < len(wanted) <= len(here) else ""
+            if len(here) < len(wanted):
+                tail = here
+    return wanted == ""

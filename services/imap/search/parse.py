@@ -1,0 +1,172 @@
+"""Tokens of a SEARCH command to keys (RFC 3501 6.4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.sequence import parse_sequence_set
+from services.imap.grammar.tokens import Atom, String, Token
+from services.imap.search import program as p
+from services.imap.search.charset import codec, fold
+
+#: NOT, OR and parentheses may be nested so deep.
+MAX_DEPTH = 100
+#: Keys in one command.
+MAX_KEYS = 2000
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"), start=1
+    )
+}
+_RECENT = p.Flag(b"\\Recent")
+_SEEN = p.Flag(b"\\Seen")
+_FIXED: dict[bytes, p.Key] = {
+    b"ALL": p.All(),
+    b"NEW": p.And((_RECENT, p.Not(_SEEN))),
+    b"OLD": p.Not(_RECENT),
+    b"RECENT": _RECENT,
+}
+for _name in (b"Answered", b"Deleted", b"Draft", b"Flagged", b"Seen"):
+    _FIXED[_name.upper()] = p.Flag(b"\\" + _name)
+    _FIXED[b"UN" + _name.upper()] = p.Not(p.Flag(b"\\" + _name))
+
+
+class BadCharset(Exception):
+    """A charset that is not known here: NO [BADCHARSET]."""
+
+
+def parse_search(tokens: tuple[Token, ...]) -> p.Key:
+    """Keys of `[CHARSET name] key ...`. Raises BadSyntax and BadCharset."""
+    charset = "utf-8"
+    if len(tokens) >= 2 and _is_word(tokens[0], b"CHARSET"):
+        charset = parse_charset(tokens[1])
+        tokens = tokens[2:]
+    return parse_keys(tokens, charset)
+
+
+def parse_charset(token: Token) -> str:
+    """A charset's name. Raises BadSyntax and BadCharset."""
+    if isinstance(token, tuple):
+        raise BadSyntax("expected a charset")
+    name = codec(token.value.decode("latin-1"))
+    if name is None:
+        raise BadCharset
+    return name
+
+
+def parse_keys(tokens: tuple[Token, ...], charset: str) -> p.Key:
+    """Keys that must all match; `charset` is Python's name of that of their texts. Raises BadSyntax."""
+    return _Parser(charset).all_of(tokens, 0)
+
+
+class _Parser:
+    """Takes keys off a list of tokens; `tokens` is the list in work, `at` the next."""
+
+    def __init__(self, charset: str) -> None:
+        self.charset = charset
+        self.count = 0
+        self.tokens: tuple[Token, ...] = ()
+        self.at = 0
+
+    def all_of(self, tokens: tuple[Token, ...], depth: int) -> p.Key:
+        outer = self.tokens, self.at
+        self.tokens, self.at = tokens, 0
+        keys = []
+        while self.at < len(tokens):
+            keys.append(self.key(depth))
+        self.tokens, self.at = outer
+        if not keys:
+            raise BadSyntax("missing search parameters")
+        return keys[0] if len(keys) == 1 else p.And(tuple(keys))
+
+    def key(self, depth: int) -> p.Key:
+        self.count += 1
+        if depth > MAX_DEPTH or self.count > MAX_KEYS:
+            raise BadSyntax("search too complicated")
+        token = self.next("argument")
+        if isinstance(token, tuple):
+            return self.all_of(token, depth + 1)
+        word = token.value.upper()
+        if isinstance(token, String):
+            raise BadSyntax("unknown search key")
+        if word in _FIXED:
+            return _FIXED[word]
+        if word == b"NOT":
+            return p.Not(self.key(depth + 1))
+        if word == b"OR":
+            return p.Or(self.key(depth + 1), self.key(depth + 1))
+        if word in _WITH_ARGUMENTS:
+            return _WITH_ARGUMENTS[word](self)
+        if word[:1].isdigit() or word[:1] == b"*":
+            return p.Seq(parse_sequence_set(word))
+        raise BadSyntax("unknown search key")
+
+    def next(self, what: str) -> Token:
+        if self.at >= len(self.tokens):
+            raise BadSyntax(f"missing {what}")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def octets(self) -> bytes:
+        token = self.next("argument")
+        if isinstance(token, tuple):
+            raise BadSyntax("expected a string")
+        return token.value
+
+    def text(self) -> str:
+        """A text to look for, folded."""
+        try:
+            return fold(self.octets().decode(self.charset))
+        except UnicodeError:
+            raise BadSyntax("text is not in its charset") from None
+
+    def number(self) -> int:
+        octets = self.octets()
+        if not octets.isdigit() or len(octets) > 20:
+            raise BadSyntax("expected a number")
+        return int(octets)
+
+    def day(self) -> date:
+        day, _, rest = self.octets().partition(b"-")
+        month, _, year = rest.partition(b"-")
+        if not (day.strip(b" ").isdigit() and year.isdigit() and len(year) == 4 and month.lower() in _MONTHS):
+            raise BadSyntax("expected a date")
+        try:
+            return date(int(year), _MONTHS[month.lower()], int(day))
+        except ValueError:
+            raise BadSyntax("no such date") from None
+
+
+def _header(name: bytes) -> Callable[[_Parser], p.Key]:
+    return lambda parser: p.Header(name, parser.text())
+
+
+_WITH_ARGUMENTS: dict[bytes, Callable[[_Parser], p.Key]] = {
+    b"BCC": _header(b"bcc"),
+    b"CC": _header(b"cc"),
+    b"FROM": _header(b"from"),
+    b"SUBJECT": _header(b"subject"),
+    b"TO": _header(b"to"),
+    b"HEADER": lambda parser: p.Header(parser.octets().lower(), parser.text()),
+    b"BODY": lambda parser: p.Body(parser.text()),
+    b"TEXT": lambda parser: p.Text(parser.text()),
+    b"KEYWORD": lambda parser: p.Keyword(parser.octets().lower()),
+    b"UNKEYWORD": lambda parser: p.Not(p.Keyword(parser.octets().lower())),
+    b"LARGER": lambda parser: p.Larger(parser.number()),
+    b"SMALLER": lambda parser: p.Smaller(parser.number()),
+    b"UID": lambda parser: p.Uid(parse_sequence_set(parser.octets())),
+    b"BEFORE": lambda parser: p.Arrived(p.When.BEFORE, parser.day()),
+    b"ON": lambda parser: p.Arrived(p.When.ON, parser.day()),
+    b"SINCE": lambda parser: p.Arrived(p.When.SINCE, parser.day()),
+    b"SENTBEFORE": lambda parser: p.Sent(p.When.BEFORE, parser.day()),
+    b"SENTON": lambda parser: p.Sent(p.When.ON, parser.day()),
+    b"SENTSINCE": lambda parser: p.Sent(p.When.SINCE, parser.day()),
+}
+
+
+def _is_word(token: Token, word: bytes) -> bool:
+    return isinstance(token, Atom) and token.value.upper() == word

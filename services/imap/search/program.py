@@ -1,0 +1,141 @@
+"""What a SEARCH asks for (RFC 3501 6.4.4): a tree of keys.
+
+Texts in keys are folded (see `fold`) by the parser. NEW, OLD and the UN- keys are written with And, Not and Flag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import TypeAlias, Union
+
+from services.imap.grammar.sequence import SequenceSet
+
+
+class When(Enum):
+    """How a day is compared."""
+
+    BEFORE = "before"
+    ON = "on"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the keys."""
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """One of the two keys at least."""
+
+    left: Key
+    right: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Not the key."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """Message numbers, as sent: `bind` finds out what `*` is."""
+
+    numbers: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Uid:
+    """UIDs, as sent."""
+
+    uids: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """A bound Seq or Uid: ascending ranges, both ends within."""
+
+    of_uids: bool
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A system flag, as `\\Seen`."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A keyword, in lower case."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A field `name` (lower case) that holds `text`; an empty text asks for the field alone."""
+
+    name: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A text in the body."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text in header or body."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """INTERNALDATE by days of UTC."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The Date field's day, in its own zone."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Larger:
+    """RFC822.SIZE above so many bytes."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Smaller:
+    """RFC822.SIZE below so many bytes."""
+
+    size_bytes: int
+
+
+Key: TypeAlias = Union[
+    All, And, Or, Not, Seq, Uid, Ranges, Flag, Keyword, Header, Body, Text, Arrived, Sent, Larger, Smaller
+]
