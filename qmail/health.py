@@ -1,0 +1,73 @@
+"""A role's health: `<run>/healthy` is touched while the role is able to work; its age is what the engine looks at.
+
+The engine starts again what ends, not what is merely unhealthy, so a role that has been unable to work for a minute
+ends itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmail.bus.ports import Bus, BusDown
+
+FILE = "healthy"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often a role looks at itself and how long it may fail."""
+
+    interval_seconds: float = 5.0
+    check_seconds: float = 10.0
+    give_up_seconds: float = 60.0
+
+
+def _end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def keep_watch(
+    run: Path,
+    check: Callable[[], Awaitable[None]],
+    *,
+    rhythm: Rhythm | None = None,
+    end: Callable[[], None] = _end,
+) -> None:
+    """Run `check` again and again; anything that it raises means "not able to work". Touches `<run>/healthy` after
+    each success; after `give_up_seconds` without one calls `end` (TERM to this process) and returns."""
+    rhythm = rhythm or Rhythm()
+    well = time.monotonic()
+    while True:
+        trouble = await _trouble(run, check, rhythm.check_seconds)
+        if trouble is None:
+            well = time.monotonic()
+        elif time.monotonic() - well >= rhythm.give_up_seconds:
+            _log.error("not able to work for %d seconds, ending: %s", rhythm.give_up_seconds, trouble)
+            end()
+            return
+        await asyncio.sleep(rhythm.interval_seconds)
+
+
+async def _trouble(run: Path, check: Callable[[], Awaitable[None]], seconds: float) -> str | None:
+    try:
+        async with asyncio.timeout(seconds):
+            await check()
+        (run / FILE).touch()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+async def check_bus(bus: Bus) -> None:
+    """The least that every role needs. Raises BusDown."""
+    if not bus.connected:
+        raise BusDown("not connected")

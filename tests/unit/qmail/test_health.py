@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from qmail.health import FILE, Rhythm, keep_watch
+
+QUICK = Rhythm(interval_seconds=0.001, check_seconds=0.01, give_up_seconds=0.02)
+
+
+def watch_until_it_ends(run: Path, check: object, rhythm: Rhythm = QUICK) -> bool:
+    ended: list[bool] = []
+
+    async def main() -> None:
+        await asyncio.wait_for(keep_watch(run, check, rhythm=rhythm, end=lambda: ended.append(True)), 5)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+    return bool(ended)
+
+
+def test_a_role_able_to_work_says_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        checked = asyncio.Event()
+        seen: list[bool] = []
+
+        async def check() -> None:
+            seen.append((tmp_path / FILE).exists())
+            if len(seen) == 2:
+                checked.set()
+
+        task = asyncio.create_task(keep_watch(tmp_path, check, rhythm=QUICK))
+        await asyncio.wait_for(checked.wait(), 5)
+        task.cancel()
+        assert seen == [False, True]
+
+    asyncio.run(main())
+
+
+def test_a_role_that_cannot_work_for_long_ends_itself(tmp_path: Path) -> None:
+    async def check() -> None:
+        raise ConnectionError("the bus is away")
+
+    assert watch_until_it_ends(tmp_path, check)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_check_that_hangs_counts_as_failed(tmp_path: Path) -> None:
+    async def check() -> None:
+        await asyncio.Event().wait()
+
+    assert watch_until_it_ends(tmp_path, check)
+
+
+def test_one_success_starts_the_time_anew(tmp_path: Path) -> None:
+    answers = [True, True, True]
+
+    async def check() -> None:
+        if not answers:
+            raise ConnectionError("away for good")
+        answers.pop()
+
+    assert watch_until_it_ends(tmp_path, check)
+    assert (tmp_path / FILE).exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_a_failure(tmp_path: Path) -> None:
+    async def check() -> None:
+        return None
+
+    assert watch_until_it_ends(tmp_path / "missing", check)
