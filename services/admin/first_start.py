@@ -21,6 +21,7 @@ from services.admin.files import Keeper
 from services.admin.places import Places, read_places
 from services.admin.rights import Rights, read_rights
 from services.admin.users import Users
+from services.admin.zones import make_zones
 
 DEFAULT_ME = "mail.xeris.com"
 DEFAULT_ADMIN_USER = "ari"
@@ -67,6 +68,7 @@ def first_start(environ: Mapping[str, str]) -> None:
     keeper = Keeper(per_user=settings.per_user)
     _directories(places, rights, keeper)
     _control(settings, places, keeper)
+    _zones(settings, places, keeper)
     _certificate(places, rights, keeper)
     make_credentials(rights, places.paths.credentials, keeper)
     _http_token(places, rights, keeper)
@@ -96,6 +98,12 @@ def _control(settings: Settings, places: Places, keeper: Keeper) -> None:
     keeper.file_once(paths.tcp_smtp, rules.encode(), 0o644)
     for name, text in config_fast.render_control(settings.me, settings.address, size).items():
         keeper.file_once(paths.control / name, text.encode(), 0o644)
+
+
+def _zones(settings: Settings, places: Places, keeper: Keeper) -> None:
+    # Only a deployment of containers has a name server of its own.
+    if not places.below_qmail_dir:
+        make_zones(settings.me, settings.address, places.zones, keeper)
 
 
 def _half_of_free(places: Places) -> int:

@@ -18,6 +18,7 @@ class Places:
     paths: Paths
     bus_store: Path
     skeleton: Path
+    zones: Path
     below_qmail_dir: bool
 
 
@@ -29,5 +30,6 @@ def read_places(environ: Mapping[str, str]) -> Places:
         paths=paths,
         bus_store=paths.control.parent / "bus" if inside else Path("/var/lib/bus"),
         skeleton=paths.control.parent / "skel" if inside else Path("/etc/skel"),
+        zones=paths.control.parent / "named" if inside else Path("/var/named"),
         below_qmail_dir=inside,
     )

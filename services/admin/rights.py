@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from services.admin.places import REPOSITORY
@@ -14,6 +14,7 @@ class Role:
     """One block of RIGHTS.toml; the fields are explained there."""
 
     name: str
+    program: str | None
     uid: int
     gid: int
     capabilities: tuple[str, ...]
@@ -48,10 +49,7 @@ class Rights:
         return [role for role in self.roles.values() if not role.stock]
 
 
-_FIELDS = {
-    "uid", "gid", "capabilities", "library", "packages", "publish", "subscribe", "respond", "volumes", "networks",
-    "stock", "part_of", "credential_uid",
-}  # fmt: skip
+_FIELDS = {field.name for field in fields(Role)} - {"name"}
 
 
 def read_rights(path: Path = REPOSITORY / "RIGHTS.toml") -> Rights:
@@ -70,5 +68,6 @@ def _role(name: str, block: dict[str, object]) -> Role:
     values.setdefault("respond", False)
     values.setdefault("stock", False)
     values.setdefault("part_of", None)
+    values.setdefault("program", None)
     values.setdefault("credential_uid", values["uid"])
     return Role(name=name, **values)  # type: ignore[arg-type]

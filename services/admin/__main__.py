@@ -1,0 +1,86 @@
+"""The admin role: first start, streams, log directories; it stays for `qmailctl` and a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from qmail.bus.connect import connect
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.ports import BusDown
+from qmail.control import Control
+from qmail.paths import Paths
+from services.admin.alive import TOUCH_SECONDS, show_alive
+from services.admin.first_start import first_start
+from services.admin.logger import Logger
+from services.admin.places import read_places
+from services.admin.streams import StreamError, make_streams, read_definitions
+
+EX_CONFIG = 78
+RETRY_SECONDS = 2.0
+
+
+def main() -> int:
+    """Exit code 0 after TERM, 78 for a setting or file that must be set right first."""
+    paths = read_places(os.environ).paths
+    try:
+        first_start(os.environ)
+    except ValueError as error:
+        print(f"admin: {error}", file=sys.stderr)
+        return EX_CONFIG
+    paths.run.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_serve(paths))
+    return 0
+
+
+async def _serve(paths: Paths) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    alive = asyncio.create_task(_stay_alive(paths))
+    work = asyncio.create_task(_work(paths))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({alive, work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (alive, work):
+        task.cancel()
+    for result in await asyncio.gather(alive, work, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _stay_alive(paths: Paths) -> None:
+    while True:
+        show_alive(paths.run)
+        await asyncio.sleep(TOUCH_SECONDS)
+
+
+async def _work(paths: Paths) -> None:
+    bus = await connect("admin", paths, os.environ)
+    logger = Logger(bus, paths.log)
+    try:
+        await _ensure_streams(bus, paths)
+        await logger.start()
+        await asyncio.Event().wait()
+    finally:
+        logger.close()
+        await bus.close()
+
+
+async def _ensure_streams(bus: JetStreamBus, paths: Paths) -> None:
+    """Until it succeeds: the roles wait for their streams, and a full disk or a starting bus may pass."""
+    definitions = read_definitions()
+    while True:
+        size = Control(paths.control).number("queuebytes", 0)
+        try:
+            for name in await make_streams(bus.api, definitions, size):
+                print(f"admin: made {name}", flush=True)
+            return
+        except (StreamError, BusDown) as error:
+            print(f"admin: streams: {error}", file=sys.stderr, flush=True)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
