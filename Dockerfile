@@ -1,5 +1,162 @@
 # One build, a target per role: a target holds its role, the shared library and its own dependencies, no more.
-# Base images are build arguments, so that a release can give digests and a mirror its own names.
+# Base images are build arguments, so that a release can give digests, and a mirror its own names.
 ARG DEBIAN_IMAGE=debian:trixie-slim
 ARG COREDNS_IMAGE=coredns/coredns:1.15.0
 ARG NATS_IMAGE=nats:2.15.1-alpine
+
+# --- what the roles stand on --------------------------------------------------------------------------------------------
+
+FROM ${DEBIAN_IMAGE} AS python
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates python3.13 \
+    && rm -rf /var/lib/apt/lists/*
+ENV PATH=/opt/venv/bin:/var/qmail/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONPATH=/opt/qmail PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /opt/qmail
+
+# The installer stays here: no role's image has pip.
+FROM python AS installer
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-pip python3.13-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3.13 -m venv --without-pip /opt/venv
+
+FROM python AS library
+COPY qmail qmail
+RUN python3.13 -m compileall -q qmail
+
+# Accounts of users/assign seen through NSS (maildrop refuses to run without them); users/ is a volume.
+FROM python AS accounts
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libnss-extrausers maildrop procps \
+    && rm -rf /var/lib/apt/lists/* \
+    && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
+    && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
+
+# --- each role's packages, by hash --------------------------------------------------------------------------------------
+
+FROM installer AS smtpd-packages
+COPY lock/smtpd.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS queue-packages
+COPY lock/queue.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS delivery-local-packages
+COPY lock/delivery-local.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS delivery-remote-packages
+COPY lock/delivery-remote.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS auth-packages
+COPY lock/auth.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS pop3-packages
+COPY lock/pop3.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS imap-packages
+COPY lock/imap.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+FROM installer AS admin-packages
+COPY lock/admin.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
+# --- the roles, in the order that mail travels ----------------------------------------------------------------------------
+# Users are numbers, those of RIGHTS.toml. A role that acts as its users starts as uid 0 with two or three capabilities and
+# nothing else, and takes its own uid before its first line of Python runs: with no-new-privileges the engine cannot give
+# capabilities to another uid, neither by the file nor by itself.
+
+FROM python AS smtpd
+COPY --from=smtpd-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/smtpd services/smtpd
+RUN python3.13 -m compileall -q services
+USER 901:920
+CMD ["python", "-m", "services.smtpd"]
+
+FROM python AS queue
+COPY --from=queue-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/queue services/queue
+RUN python3.13 -m compileall -q services
+USER 902:902
+CMD ["python", "-m", "services.queue"]
+
+FROM accounts AS delivery-local
+COPY --from=delivery-local-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/delivery services/delivery
+RUN python3.13 -m compileall -q services
+USER 0:0
+ENTRYPOINT ["setpriv", "--reuid=903", "--regid=903", "--clear-groups", "--inh-caps=-all,+setuid,+setgid,+kill", "--ambient-caps=+setuid,+setgid,+kill", "--"]
+CMD ["python", "-m", "services.delivery.local"]
+
+FROM python AS delivery-remote
+COPY --from=delivery-remote-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/delivery services/delivery
+RUN python3.13 -m compileall -q services
+USER 904:904
+CMD ["python", "-m", "services.delivery.remote"]
+
+FROM python AS auth
+COPY --from=auth-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/auth services/auth
+RUN python3.13 -m compileall -q services
+USER 0:0
+CMD ["python", "-m", "services.auth"]
+
+FROM python AS pop3
+COPY --from=pop3-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/pop3 services/pop3
+RUN python3.13 -m compileall -q services
+USER 0:0
+ENTRYPOINT ["setpriv", "--reuid=905", "--regid=920", "--clear-groups", "--inh-caps=-all,+setuid,+setgid", "--ambient-caps=+setuid,+setgid", "--"]
+CMD ["python", "-m", "services.pop3"]
+
+FROM python AS imap
+COPY --from=imap-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/imap services/imap
+RUN python3.13 -m compileall -q services
+USER 0:0
+ENTRYPOINT ["setpriv", "--reuid=906", "--regid=920", "--clear-groups", "--inh-caps=-all,+setuid,+setgid", "--ambient-caps=+setuid,+setgid", "--"]
+CMD ["python", "-m", "services.imap"]
+
+# --- beside them ------------------------------------------------------------------------------------------------------------
+
+# The tutorial's machine: a shell with every command.
+FROM accounts AS admin
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        bind9-dnsutils inetutils-telnet iputils-ping less nano netcat-openbsd openssl vim-tiny \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=admin-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY RIGHTS.toml ./
+COPY services/admin services/admin
+COPY services/bus services/bus
+RUN python3.13 -m compileall -q services
+USER 0:0
+CMD ["python", "-m", "services.admin"]
+
+# The stock server with our configuration; its users are a file that admin makes.
+FROM ${NATS_IMAGE} AS bus
+COPY services/bus/nats.conf /etc/nats/nats-server.conf
+USER 907:907
+
+# The stock server with our Corefile, and one tool for its health check, because it has no shell and no client.
+FROM ${DEBIAN_IMAGE} AS nslookup
+RUN apt-get update && apt-get install -y --no-install-recommends busybox-static && rm -rf /var/lib/apt/lists/*
+
+FROM ${COREDNS_IMAGE} AS dns
+COPY --from=nslookup /usr/bin/busybox /bin/nslookup
+COPY services/dns/Corefile /Corefile
