@@ -276,6 +276,13 @@ class JetStreamBus:
             state["last_seq"],
         )
 
+    async def subjects(self, stream: str, pattern: str) -> list[str]:
+        """The subjects of a stream that fit a pattern and hold a record."""
+        answer = await self._api(f"STREAM.INFO.{stream}", {"subjects_filter": pattern})
+        if "error" in answer:
+            raise BusDown(f"subjects of {stream}: {answer['error'].get('description')}")
+        return list(answer["state"].get("subjects") or {})
+
     async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
         """Forget the records of a subject, or those below a sequence, or both."""
         arguments: dict[str, Any] = {}

@@ -208,6 +208,11 @@ class MemoryBus:
         first = min(s.records, default=s.sequence + 1)
         return StreamInfo(len(s.records), s.bytes, s.max_bytes, first, s.sequence)
 
+    async def subjects(self, stream: str, pattern: str) -> list[str]:
+        """The subjects of a stream that fit a pattern and hold a record."""
+        self._require_connection()
+        return [subject for subject in self.streams[stream].last_of if matches(pattern, subject)]
+
     async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
         """Forget the records of a subject, or those below a sequence, or both."""
         self._require_connection()

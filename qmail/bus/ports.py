@@ -110,6 +110,9 @@ class Bus(Protocol):
     async def info(self, stream: str) -> StreamInfo:
         """How full a stream is. Raises KeyError where it does not exist."""
 
+    async def subjects(self, stream: str, pattern: str) -> list[str]:
+        """The subjects of a stream that fit a pattern and hold a record; at most 100,000 of them."""
+
     async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
         """Forget the records of a subject (wildcards allowed), or those below a sequence, or both."""
 

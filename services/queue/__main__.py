@@ -1,0 +1,88 @@
+"""`python -m services.queue`: qmail-send's work. Waits for the lease, then schedules until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import uvicorn
+import uvloop
+
+from qmail.bus import subjects
+from qmail.bus.connect import CredentialsError, connect, wait_for_streams
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.nodes import NodeLease
+from qmail.control import Control, ControlError
+from qmail.ids import IdSource
+from qmail.log import Log
+from qmail.paths import Paths, read_paths
+from services.queue.http import make_app
+from services.queue.lease import Lease
+from services.queue.listing import Listing
+from services.queue.service import QueueService
+from services.queue.settings import QueueSettings, read_settings
+from services.queue.writer_process import BounceWriterProcess
+
+GRACE_SECONDS = 30.0
+ALL_STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE, subjects.EVENTS)
+
+
+async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, settings: QueueSettings) -> None:
+    """Answer HTTP until cancelled; uvicorn must leave the signals to us."""
+    token = (paths.credentials / "http.token").read_text(encoding="ascii").strip()
+    config = uvicorn.Config(
+        make_app(Listing(service, bus), token),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=64,
+    )
+    await uvicorn.Server(config)._serve()
+
+
+async def main() -> None:
+    """Schedule until SIGTERM or the loss of the lease."""
+    paths = read_paths(os.environ)
+    control = Control(paths.control)
+    settings = read_settings(control, os.environ)
+    log = Log("qmail")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    bus = await connect("queue", paths, os.environ)
+    log.attach(bus.publish)
+    await wait_for_streams(bus, ALL_STREAMS)
+    writer = BounceWriterProcess(log.line)
+    writer.start()
+    lease = Lease(bus, stop.set)
+    acquired = asyncio.create_task(lease.acquire())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if acquired.done():
+        ids = IdSource()
+        node = NodeLease(bus, ids)
+        await node.claim()
+        service = QueueService(bus=bus, control=control, settings=settings, ids=ids, log=log, epoch=lease.epoch)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+        await service.start(is_first=not acquired.result())
+        http = asyncio.create_task(serve_http(service, bus, paths, settings))
+        await stop.wait()
+        await service.stop(GRACE_SECONDS)
+        http.cancel()
+        await node.release()
+        await lease.release()
+    log.flush()
+    await writer.stop()
+    await bus.close()
+
+
+if __name__ == "__main__":
+    try:
+        uvloop.run(main())
+    except (ControlError, CredentialsError) as error:
+        sys.exit(f"queue: {error}")

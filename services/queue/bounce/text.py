@@ -1,0 +1,70 @@
+"""The bounce message, word for word as qmail-send writes it (qmail-send.c injectbounce, QSBMF)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qmail.address import quote
+from qmail.control import Control
+from qmail.dates import date822
+
+DOUBLE_BOUNCE_SENDER = b"#@[]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BounceNames:
+    """Who bounces come from and where double bounces go (bouncefrom, bouncehost, doublebounceto, -host)."""
+
+    bounce_from: bytes
+    bounce_host: bytes
+    double_bounce_to: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bounce:
+    """A bounce to be put: its envelope, and its text up to the copy of the message."""
+
+    sender: bytes
+    recipient: bytes
+    text: bytes
+
+
+def read_names(control: Control) -> BounceNames:
+    """The names of a deployment. Raises ControlError."""
+    me = control.line_or_me("me")
+    to = control.line_or_me("doublebounceto", b"postmaster")
+    return BounceNames(
+        bounce_from=control.line_or_me("bouncefrom", b"MAILER-DAEMON"),
+        bounce_host=control.line_or_me("bouncehost", me),
+        double_bounce_to=to + b"@" + control.line_or_me("doublebouncehost", me),
+    )
+
+
+def without_verp(sender: bytes) -> bytes:
+    """Where bounces of a VERP sender go: `list-@host-@[]` to `list-@host`."""
+    return sender[:-4] if sender.endswith(b"-@[]") else sender
+
+
+def make_bounce(sender: bytes, report: bytes, names: BounceNames, now: float) -> Bounce | None:
+    """The bounce of a message with that envelope sender; None for a double bounce that bounced: it is dropped."""
+    if sender == DOUBLE_BOUNCE_SENDER:
+        return None
+    double = not sender
+    recipient = names.double_bounce_to if double else without_verp(sender)
+    head = b"Date: %s\nFrom: %s\nTo: %s\nSubject: failure notice\n\n" % (
+        date822(now),
+        quote(names.bounce_from + b"@" + names.bounce_host),
+        quote(recipient),
+    )
+    greeting = b"Hi. This is the qmail-send program at " + names.bounce_host + b".\n"
+    if double:
+        greeting += b"I tried to deliver a bounce message to this address, but the bounce bounced!\n\n"
+        below = b"--- Below this line is the original bounce.\n\n"
+    else:
+        greeting += (
+            b"I'm afraid I wasn't able to deliver your message to the following addresses.\n"
+            b"This is a permanent error; I've given up. Sorry it didn't work out.\n\n"
+        )
+        below = b"--- Below this line is a copy of the message.\n\n"
+    copy = b"Return-Path: <" + quote(without_verp(sender)) + b">\n"
+    return Bounce(DOUBLE_BOUNCE_SENDER if double else b"", recipient, head + greeting + report + below + copy)

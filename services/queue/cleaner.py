@@ -1,0 +1,156 @@
+"""Forgetting what is done with, qmail-clean's work: IN by its floor, HOLD, STATE and BODY one by one.
+
+Order: done record, then envelope, then body (design.md section 5); a crash between two steps leaves something
+that the next start removes, never a message without its record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, TemporaryError
+from qmail.ids import milliseconds_of
+from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, PURGE_MESSAGES, Floor
+from services.queue.message import Message
+from services.queue.records import DoneRecord, Records
+
+# A purge happens at the latest this long after the floor rose.
+PURGE_SECONDS = 5.0
+KEEP_AT_ONCE = 64
+# Between an abort and the removal: the record that commits, if there is one, has come by then.
+ABORT_SECONDS = 20.0
+ORPHAN_SECONDS = 3600.0
+
+
+class Cleaner:
+    """What the queue role removes, and when."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        floor: Floor,
+        records: Records,
+        keep: Callable[[int], Awaitable[bool]],
+        log: Callable[[str], None],
+    ) -> None:
+        self._bus, self._floor, self._records, self._keep, self._log = bus, floor, records, keep, log
+        self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
+        self._one_by_one: deque[tuple[int, bool, bool]] = deque()  # (id, held, has chunks) of those with a record
+        self._purged_at = 0.0
+        self._kept_at = 0.0
+
+    def clean(self, message: Message) -> None:
+        """The message has ended and its done record is stored."""
+        envelope = message.envelope
+        large = envelope.chunk_count > 0 or len(envelope.recipients) > 100
+        if not message.held:
+            self._floor.dead(message.sequence)
+            if large:
+                self._bodies.append((message.sequence, message.id))
+        if message.saved:
+            self._one_by_one.append((message.id, message.held, large and message.held))
+
+    def forget_record(self, message_id: int, held: bool) -> None:
+        """A message that ended before a restart, whose records are still there."""
+        self._one_by_one.append((message_id, held, held))
+
+    def adopt_done_records(self, records: list[tuple[int, list[int]]], sequences: dict[int, int]) -> None:
+        """Done records from before a restart: needed as long as IN or STATE holds what they end."""
+        for sequence, ids in records:
+            self._records.done_records.append(DoneRecord(sequence, max((sequences.get(i, 0) for i in ids), default=0)))
+
+    async def sweep(self, now: float) -> None:
+        """Remove what can be removed; called once a second."""
+        try:
+            await self._remove_one_by_one()
+            due = self._floor.purgeable() >= PURGE_MESSAGES or now - self._purged_at > PURGE_SECONDS
+            if due and self._floor.purgeable() > 0:
+                await self._purge(now)
+            if self._floor.blocked() >= BLOCKED_MESSAGES and now - self._kept_at > PURGE_SECONDS:
+                self._kept_at = now
+                await self._unblock(now)
+        except TemporaryError:
+            # The bus is away; everything is still noted here and tried again in a second.
+            return
+
+    async def _remove_one_by_one(self) -> None:
+        while self._one_by_one:
+            message_id, held, chunks = self._one_by_one[0]
+            if held:
+                await self._bus.purge(subjects.HOLD, subjects.hold(message_id))
+            await self._bus.purge(subjects.STATE, subjects.state(message_id))
+            if chunks:
+                await self._remove_body(message_id)
+            self._one_by_one.popleft()
+
+    async def _remove_body(self, message_id: int) -> None:
+        await self._bus.purge(subjects.BODY, f"body.{message_id}.*")
+        await self._bus.purge(subjects.BODY, subjects.large_envelope(message_id))
+
+    async def _purge(self, now: float) -> None:
+        floor = self._floor.floor()
+        await self._bus.purge(subjects.IN, below_sequence=floor)
+        self._floor.purged(floor)
+        self._purged_at = now
+        while self._bodies and self._bodies[0][0] < floor:
+            await self._remove_body(self._bodies[0][1])
+            self._bodies.popleft()
+        await self._purge_done_records(floor)
+
+    async def _purge_done_records(self, floor: int) -> None:
+        """Done records whose messages are all gone from IN; none while single removals are outstanding."""
+        records, last = self._records.done_records, 0
+        while records and records[0].sequence_in < floor and not self._one_by_one:
+            last = max(last, records.popleft().sequence)
+        if last:
+            await self._bus.purge(subjects.STATE, "done.*", below_sequence=last + 1)
+
+    async def _unblock(self, now: float) -> None:
+        """Copy to HOLD what keeps the floor from rising."""
+        for _, message_id in self._floor.oldest(KEEP_AT_ONCE):
+            if now - milliseconds_of(message_id) / 1000 < BLOCKER_SECONDS:
+                return
+            if not await self._keep(message_id):
+                return
+
+    def aborted(self, message_id: int, is_known: Callable[[int], bool]) -> None:
+        """A submission was given up; its chunks go, unless its record was stored after all."""
+        asyncio.get_running_loop().call_later(
+            ABORT_SECONDS, lambda: asyncio.ensure_future(self._remove_aborted(message_id, is_known))
+        )
+
+    async def _remove_aborted(self, message_id: int, is_known: Callable[[int], bool]) -> None:
+        if is_known(message_id):
+            return
+        try:
+            await self._remove_body(message_id)
+        except TemporaryError:
+            return  # remove_orphans finds it later
+
+    async def remove_orphans(self, is_known: Callable[[int], bool], age_seconds: float) -> None:
+        """Once an hour: chunks whose message was never committed and cannot be any more."""
+        while True:
+            try:
+                for subject in await self._bus.subjects(subjects.BODY, "body.*.0"):
+                    message_id = subjects.id_of(subject)
+                    old = time.time() - milliseconds_of(message_id) / 1000 > age_seconds
+                    if old and not is_known(message_id) and not await self._is_committed(message_id):
+                        await self._remove_body(message_id)
+                        self._log(f"info: removed the half-stored body of {message_id}")
+            except TemporaryError:
+                self._log("info: unable to look for half-stored bodies; will try again")
+            await asyncio.sleep(ORPHAN_SECONDS)
+
+    async def _is_committed(self, message_id: int) -> bool:
+        """Whether IN or HOLD names the message; asked of the streams' subjects, not of their contents."""
+        for stream, subject in (
+            (subjects.IN, subjects.accepted(message_id)),
+            (subjects.HOLD, subjects.hold(message_id)),
+        ):
+            if await self._bus.subjects(stream, subject):
+                return True
+        return False

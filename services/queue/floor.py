@@ -1,0 +1,66 @@
+"""The floor of IN: up to where its records may be forgotten, and what keeps it from rising.
+
+Deleting one by one would cost more than accepting (design.md section 5); a purge by sequence takes a thousand
+messages for one fsync.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+# How many ended messages make a purge worth its fsync.
+PURGE_MESSAGES = 1000
+# A live message that keeps this many ended ones from being purged is copied to HOLD ...
+BLOCKED_MESSAGES = 256
+# ... once it is this old.
+BLOCKER_SECONDS = 60
+
+
+class Floor:
+    """The sequences of IN that are still needed, oldest first."""
+
+    def __init__(self) -> None:
+        self._live: OrderedDict[int, int] = OrderedDict()
+        self._last = 0
+        self._purged = 0
+
+    def add(self, sequence: int, message_id: int) -> None:
+        """A record that is needed."""
+        self._live[sequence] = message_id
+        self._last = max(self._last, sequence)
+
+    def seen(self, sequence: int) -> None:
+        """A record that is not needed any more."""
+        self._last = max(self._last, sequence)
+
+    def dead(self, sequence: int) -> None:
+        """A record's message has ended, or HOLD has its copy."""
+        self._live.pop(sequence, None)
+
+    def floor(self) -> int:
+        """The oldest sequence that is needed: all below may go."""
+        return next(iter(self._live), self._last + 1)
+
+    def purgeable(self) -> int:
+        """How many sequences lie between the last purge and the floor."""
+        return self.floor() - 1 - self._purged
+
+    def purged(self, below: int) -> None:
+        """IN was purged below a sequence."""
+        self._purged = max(self._purged, below - 1)
+
+    def blocked(self) -> int:
+        """How many ended messages lie above the floor."""
+        return self._last + 1 - self.floor() - len(self._live)
+
+    def oldest(self, most: int) -> list[tuple[int, int]]:
+        """(sequence, message id) of the oldest live records."""
+        rows: list[tuple[int, int]] = []
+        for row in self._live.items():
+            if len(rows) >= most:
+                break
+            rows.append(row)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self._live)

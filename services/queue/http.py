@@ -1,0 +1,99 @@
+"""The queue role's HTTP interface (inside only): health, readiness, the queue's list, one message, commands.
+
+Every request but /health needs the bearer token of `<credentials>/http.token`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from pydantic import BaseModel, Field
+
+from qmail.envelope import EnvelopeError
+from services.queue.listing import Listing, QueueEntry
+
+
+class Status(BaseModel):
+    """Whether the scheduler works, and how much it has to do."""
+
+    ready: bool = Field(description="the memory has been rebuilt and old mail is being delivered")
+    paused: bool
+    messages: int = Field(description="messages in the queue")
+    running: int = Field(description="deliveries under way")
+    status: str = Field(description="qmail-send's status line")
+
+
+class QueueList(BaseModel):
+    """A page of the queue, oldest first."""
+
+    total: int
+    messages: list[QueueEntry]
+
+
+class Faults(BaseModel):
+    """What a reload found wrong; empty: the new files are in force."""
+
+    faults: list[str]
+
+
+def make_app(listing: Listing, token: str) -> FastAPI:
+    """The application over one scheduler."""
+    app = FastAPI(title="qmail queue", version="1", description=__doc__ or "")
+
+    def authorized(request: Request) -> None:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(401, "expected the bearer token of credentials/http.token")
+
+    need_token = [Depends(authorized)]
+
+    @app.get("/health", summary="200 while this process answers")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready", summary="200 when old and new mail is being delivered, else 503")
+    async def ready() -> dict[str, str]:
+        if not listing.is_ready():
+            raise HTTPException(503, "the bus is away, or the memory is being rebuilt")
+        return {"status": "ready"}
+
+    @app.get("/status", dependencies=need_token)
+    async def status() -> Status:
+        return Status(**listing.status())
+
+    @app.get("/queue", dependencies=need_token)
+    async def queue(limit: Annotated[int, Field(ge=1, le=1000)] = 100, offset: int = 0) -> QueueList:
+        return QueueList(total=listing.total(), messages=await listing.page(offset, limit))
+
+    @app.get("/messages/{message_id}", dependencies=need_token)
+    async def message(message_id: int) -> QueueEntry:
+        try:
+            entry = await listing.entry(message_id)
+        except EnvelopeError as error:
+            raise HTTPException(500, str(error)) from error
+        if entry is None:
+            raise HTTPException(404, "no such message in the queue")
+        return entry
+
+    @app.post("/flush", dependencies=need_token, summary="SIGALRM: everything that waits is due now")
+    async def flush() -> dict[str, Any]:
+        listing.service.flush()
+        return {"ok": True}
+
+    @app.post("/pause", dependencies=need_token)
+    async def pause() -> dict[str, Any]:
+        listing.service.pause(True)
+        return {"ok": True}
+
+    @app.post("/cont", dependencies=need_token)
+    async def cont() -> dict[str, Any]:
+        listing.service.pause(False)
+        return {"ok": True}
+
+    @app.post("/reload", dependencies=need_token, summary="SIGHUP: take new locals and virtualdomains")
+    async def reload() -> Faults:
+        return Faults(faults=listing.service.reload())
+
+    return app

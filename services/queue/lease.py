@@ -1,0 +1,88 @@
+"""The scheduler's lease: one scheduler works, the others stand by (record `lease`, its revision is the epoch)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, Record, TemporaryError, WrongSequence
+
+LEASE_SECONDS = 15
+RENEW_SECONDS = 5
+ASK_SECONDS = 1.0
+
+
+class Lease:
+    """Who may schedule. A holder that cannot renew in time must end at once: another may have begun."""
+
+    def __init__(self, bus: Bus, on_lost: Callable[[], None]) -> None:
+        self._bus = bus
+        self._on_lost = on_lost
+        self._owner = secrets.token_hex(8)
+        self._sequence = 0
+        self._task: asyncio.Task[None] | None = None
+        self.epoch = 0
+
+    async def acquire(self) -> bool:
+        """Wait for the lease and take it; whether there was a scheduler before us."""
+        while True:
+            try:
+                stored = await self._bus.last(subjects.STATE, subjects.LEASE)
+                if stored is None or self._is_free(json.loads(stored.payload)):
+                    self._sequence = await self._write(stored.sequence if stored else 0, LEASE_SECONDS)
+                    self.epoch = self._sequence
+                    self._task = asyncio.create_task(self._keep())
+                    return stored is not None
+            except (WrongSequence, TemporaryError):
+                pass
+            await asyncio.sleep(ASK_SECONDS)
+
+    def _is_free(self, record: dict[str, object]) -> bool:
+        return not record["owner"] or float(str(record["until"])) < time.time()
+
+    async def _write(self, expected: int, seconds: float) -> int:
+        owner = self._owner if seconds else ""
+        payload = json.dumps({"owner": owner, "until": time.time() + seconds}).encode()
+        return await self._bus.store(Record(subjects.LEASE, payload), expected_sequence=expected)
+
+    async def _keep(self) -> None:
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                self._sequence = await self._write(self._sequence, LEASE_SECONDS)
+                renewed = time.monotonic()
+            except WrongSequence:
+                if not await self._still_ours():
+                    self._on_lost()
+                    return
+            except TemporaryError:
+                # Without the bus nobody can take over either; with it back the revision decides.
+                if self._bus.connected and time.monotonic() - renewed > LEASE_SECONDS:
+                    self._on_lost()
+                    return
+
+    async def _still_ours(self) -> bool:
+        """A renewal whose answer was lost moved the revision on: then the record still names us."""
+        try:
+            stored = await self._bus.last(subjects.STATE, subjects.LEASE)
+        except TemporaryError:
+            return True
+        if stored is None or json.loads(stored.payload)["owner"] != self._owner:
+            return False
+        self._sequence = stored.sequence
+        return True
+
+    async def release(self) -> None:
+        """Give the lease back, so that the next scheduler need not wait for its end."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        try:
+            await self._write(self._sequence, 0)
+        except (TemporaryError, WrongSequence):
+            return

@@ -1,0 +1,101 @@
+"""The queue as an administrator sees it: qmail-qread's and qmail-qstat's facts, from memory and the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from qmail.bus.ports import Bus
+from services.queue.message import Message
+from services.queue.service import QueueService
+
+
+class RecipientEntry(BaseModel):
+    """One recipient of a queued message."""
+
+    channel: str = Field(description="local or remote")
+    address: str
+    done: bool
+    last: str = Field(description="the last report, empty before the first attempt")
+
+
+class QueueEntry(BaseModel):
+    """One message of the queue; times are seconds since the epoch."""
+
+    id: int
+    accepted: int
+    bytes: int
+    sender: str
+    recipients: list[RecipientEntry]
+    attempts: dict[str, int] = Field(description="attempts made, per channel")
+    next_attempt: dict[str, int] = Field(description="when a waiting channel is tried again")
+    bouncing: bool
+
+
+def describe(message: Message) -> QueueEntry:
+    """What is known of a message."""
+    envelope = message.envelope
+    channel_of = {n: name for name, c in message.channels.items() for n in c.undone}
+    rows = [
+        RecipientEntry(
+            channel=channel_of.get(number, ""),
+            address=message.addresses.get(number, recipient.address).decode("utf-8", "replace"),
+            done=number not in channel_of,
+            last=message.last.get(number, b"").decode("utf-8", "replace"),
+        )
+        for number, recipient in enumerate(envelope.recipients)
+    ]
+    waiting = {n: c for n, c in message.channels.items() if c.undone and not (c.ready or c.running)}
+    return QueueEntry(
+        id=message.id,
+        accepted=message.birth,
+        bytes=envelope.size_bytes + len(envelope.prefix),
+        sender=envelope.sender.decode("utf-8", "replace"),
+        recipients=rows,
+        attempts={name: c.attempts for name, c in message.channels.items()},
+        next_attempt={name: c.due for name, c in waiting.items()},
+        bouncing=message.bouncing,
+    )
+
+
+class Listing:
+    """Reads one scheduler."""
+
+    def __init__(self, service: QueueService, bus: Bus) -> None:
+        self.service = service
+        self._bus = bus
+
+    def is_ready(self) -> bool:
+        """Whether old and new mail is being delivered."""
+        return self.service.ready and self._bus.connected
+
+    def total(self) -> int:
+        """Messages in the queue."""
+        scheduler = self.service.scheduler
+        return len(scheduler.messages) + len(scheduler.asleep)
+
+    def status(self) -> dict[str, Any]:
+        """The fields of http.Status."""
+        scheduler = self.service.scheduler
+        return {
+            "ready": self.is_ready(),
+            "paused": scheduler.paused,
+            "messages": self.total(),
+            "running": scheduler.running(),
+            "status": scheduler.status_line(),
+        }
+
+    async def page(self, offset: int, limit: int) -> list[QueueEntry]:
+        """Messages by number, which is the order of their acceptance."""
+        scheduler = self.service.scheduler
+        ids = sorted([*scheduler.messages, *scheduler.asleep])[offset : offset + limit]
+        entries = [await self.entry(message_id) for message_id in ids]
+        return [entry for entry in entries if entry is not None]
+
+    async def entry(self, message_id: int) -> QueueEntry | None:
+        """One message, None where the queue does not have it. Raises EnvelopeError."""
+        message = self.service.scheduler.messages.get(message_id)
+        if message is None and message_id in self.service.scheduler.asleep:
+            message = await self.service.read_state(message_id)
+        return None if message is None else describe(message)

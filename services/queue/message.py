@@ -1,0 +1,102 @@
+"""A message in the scheduler's memory, and the one record that keeps it: `state.<id>`.
+
+Most messages never need the record: they go at the first attempt, and a done record is all that remains.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from qmail.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
+
+VERSION = 1
+
+
+@dataclass(slots=True)
+class Channel:
+    """One message's recipients in one channel (local or remote), with the channel's one retry clock."""
+
+    undone: set[int]
+    attempts: int = 0
+    due: int = 0  # seconds since the epoch
+    # During a pass: what has not been started yet, in order, and what runs.
+    ready: list[int] = field(default_factory=list)
+    running: set[int] = field(default_factory=set)
+    dying: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """One accepted message that is not done with."""
+
+    envelope: Envelope
+    sequence: int  # of its record in IN
+    held: bool = False  # whether HOLD has its copy
+    channels: dict[str, Channel] = field(default_factory=dict)
+    addresses: dict[int, bytes] = field(default_factory=dict)  # as rewritten for the channel
+    bounce: bytes = b""
+    bounce_id: int = 0
+    last: dict[int, bytes] = field(default_factory=dict)  # last report of each deferred recipient
+    saved: bool = False  # whether state.<id> exists
+    bouncing: bool = False
+
+    @property
+    def id(self) -> int:
+        """qmail's msg number."""
+        return self.envelope.id
+
+    @property
+    def birth(self) -> int:
+        """When it was accepted, in seconds since the epoch."""
+        return self.envelope.time_ms // 1000
+
+    def is_done(self) -> bool:
+        """Whether no recipient is left to deliver to."""
+        return not any(channel.undone for channel in self.channels.values())
+
+
+def encode_state(message: Message) -> bytes:
+    """The record of a message that must be remembered."""
+    return json.dumps(
+        {
+            "v": VERSION,
+            "envelope": encode_envelope(message.envelope).decode("ascii"),
+            "seq": message.sequence,
+            "held": message.held,
+            "undone": {name: sorted(c.undone) for name, c in message.channels.items()},
+            "attempts": {name: c.attempts for name, c in message.channels.items()},
+            "due": {name: c.due for name, c in message.channels.items()},
+            "to": {str(n): a.decode("latin-1") for n, a in message.addresses.items()},
+            "last": {str(n): t.decode("latin-1") for n, t in message.last.items()},
+            "bounce": message.bounce.decode("latin-1"),
+            "bounce_id": message.bounce_id,
+        },
+        separators=(",", ":"),
+    ).encode("ascii")
+
+
+def decode_state(record: bytes) -> Message:
+    """The message of a record. Raises EnvelopeError for anything else."""
+    try:
+        f = json.loads(record)
+        if f["v"] != VERSION:
+            raise EnvelopeError(f"state version {f['v']}; expected {VERSION}")
+        channels = {
+            name: Channel(set(undone), f["attempts"][name], f["due"][name]) for name, undone in f["undone"].items()
+        }
+        return Message(
+            envelope=decode_envelope(f["envelope"].encode("ascii")),
+            sequence=f["seq"],
+            held=f["held"],
+            channels=channels,
+            addresses={int(n): a.encode("latin-1") for n, a in f["to"].items()},
+            bounce=f["bounce"].encode("latin-1"),
+            bounce_id=f["bounce_id"],
+            last={int(n): t.encode("latin-1") for n, t in f["last"].items()},
+            saved=True,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, EnvelopeError):
+            raise
+        raise EnvelopeError(f"not a state record: {error}") from error

@@ -1,0 +1,82 @@
+"""Jobs and confirmations on their way to the workers: whatever waits when a turn of the loop ends goes together.
+
+Formats: docs/formats.md, `job.<channel>` and `confirm.<channel>.<worker>`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus
+from services.queue.ports import Job, Report
+
+GROUP_JOBS = 16
+
+
+class Outbox:
+    """What goes to the workers, in groups of at most 16; no timer."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.epoch = 0
+        self._jobs: dict[str, list[Job]] = defaultdict(list)
+        self._confirmations: dict[tuple[str, str], list[Report]] = defaultdict(list)
+        self._scheduled = False
+
+    def job(self, channel: str, job: Job) -> None:
+        """Give a job to any worker of the channel."""
+        self._jobs[channel].append(job)
+        self._schedule()
+
+    def confirm(self, channel: str, worker: str, report: Report) -> None:
+        """Tell a worker that it need not repeat a report."""
+        self._confirmations[channel, worker].append(report)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        self._scheduled = False
+        for channel, jobs in self._jobs.items():
+            for start in range(0, len(jobs), GROUP_JOBS):
+                group = jobs[start : start + GROUP_JOBS]
+                self._bus.publish(subjects.job(channel), encode_jobs(self.epoch, group))
+        self._jobs.clear()
+        for (channel, worker), reports in self._confirmations.items():
+            keys = [[r.id, r.number, r.attempt] for r in reports]
+            payload = json.dumps({"v": 1, "epoch": self.epoch, "confirmed": keys}).encode()
+            self._bus.publish(subjects.confirm(channel, worker), payload)
+        self._confirmations.clear()
+
+
+def encode_jobs(epoch: int, jobs: list[Job]) -> bytes:
+    """A group of jobs as a worker reads it (services/delivery/wire.py)."""
+    rows = [
+        [j.id, j.number, j.attempt, j.held, j.sender.decode("latin-1"), j.recipient.decode("latin-1")] for j in jobs
+    ]
+    return json.dumps({"v": 1, "epoch": epoch, "jobs": rows}).encode("ascii")
+
+
+def decode_reports(payload: bytes) -> tuple[str, list[Report]]:
+    """Worker and reports of a `report.<channel>` message. Raises ValueError for anything else."""
+    try:
+        f = json.loads(payload)
+        reports = [Report(i, n, a, letter, t.encode("latin-1")) for i, n, a, letter, t in f["reports"]]
+        return str(f["worker"]), reports
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a report: {error}") from error
+
+
+def decode_heartbeat(payload: bytes) -> tuple[str, list[tuple[int, int, int]]]:
+    """Worker and its running jobs of a `heartbeat.<channel>` message. Raises ValueError for anything else."""
+    try:
+        f = json.loads(payload)
+        return str(f["worker"]), [(int(i), int(n), int(a)) for i, n, a in f["running"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a heartbeat: {error}") from error

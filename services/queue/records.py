@@ -1,0 +1,116 @@
+"""What the scheduler must have on stable storage before it confirms: done records and state records.
+
+A done record holds up to 64 ended recipients and costs one fsync; a state record is one message's. Nothing is
+confirmed to a worker before the record that tells of it is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, Record, TemporaryError
+from services.queue.message import Message, encode_state
+
+DONE_RECIPIENTS = 64
+RETRY_SECONDS = 1.0
+# In a done record: every recipient of the message.
+ALL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    message_id: int
+    number: int
+    sequence: int
+    stored: Callable[[], None]
+
+
+@dataclass(slots=True)
+class DoneRecord:
+    """A stored done record: needed until IN's floor has passed `sequence_in` and the clean-ups are over."""
+
+    sequence: int
+    sequence_in: int
+    open: int = 0
+
+
+@dataclass(slots=True)
+class _Saving:
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Records:
+    """Stores the scheduler's records, each as often as it takes."""
+
+    def __init__(self, bus: Bus, on_failure: Callable[[str], None]) -> None:
+        self._bus = bus
+        self._on_failure = on_failure
+        self.epoch = 0
+        self._counter = 0
+        self._done: deque[_Entry] = deque()
+        self._done_task: asyncio.Task[None] | None = None
+        self.done_records: deque[DoneRecord] = deque()
+        self._saving: dict[int, _Saving] = {}
+
+    def add_done(self, message: Message, number: int, stored: Callable[[], None]) -> None:
+        """Note an ended recipient (ALL: the message); `stored` is called when that is on stable storage."""
+        self._done.append(_Entry(message.id, number, message.sequence, stored))
+        if self._done_task is None:
+            self._done_task = asyncio.create_task(self._write_done())
+
+    async def _write_done(self) -> None:
+        await asyncio.sleep(0)
+        while self._done:
+            group = [self._done.popleft() for _ in range(min(DONE_RECIPIENTS, len(self._done)))]
+            self._counter += 1
+            rows = [[entry.message_id, entry.number] for entry in group]
+            payload = json.dumps({"v": 1, "done": rows}, separators=(",", ":")).encode()
+            record = Record(f"done.{self.epoch}-{self._counter}", payload)
+            sequence = await self._store(record)
+            self.done_records.append(DoneRecord(sequence, max(entry.sequence for entry in group)))
+            for entry in group:
+                entry.stored()
+        self._done_task = None
+
+    async def _store(self, record: Record) -> int:
+        while True:
+            try:
+                return await self._bus.store(record)
+            except TemporaryError as error:
+                self._on_failure(f"unable to store {record.subject.split('.')[0]} record: {error}; will try again")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def save(self, message: Message, stored: Callable[[], None]) -> None:
+        """Store a message's state record as it is when the turn comes; `stored` is called after that."""
+        saving = self._saving.get(message.id)
+        if saving is None:
+            saving = self._saving[message.id] = _Saving()
+            saving.task = asyncio.create_task(self._write_state(message, saving))
+        saving.waiting.append(stored)
+
+    async def _write_state(self, message: Message, saving: _Saving) -> None:
+        await asyncio.sleep(0)
+        while saving.waiting:
+            waiting, saving.waiting = saving.waiting, []
+            await self._store(Record(subjects.state(message.id), encode_state(message)))
+            for stored in waiting:
+                stored()
+        del self._saving[message.id]
+
+    def is_saving(self, message_id: int) -> bool:
+        """Whether a state record of that message is being stored."""
+        return message_id in self._saving
+
+    async def settled(self) -> None:
+        """Return when everything given so far is stored (for an orderly end)."""
+        while self._done_task is not None or self._saving:
+            tasks = [s.task for s in self._saving.values() if s.task is not None]
+            if self._done_task is not None:
+                tasks.append(self._done_task)
+            await asyncio.wait(tasks)

@@ -1,0 +1,86 @@
+"""Rebuilding the scheduler's memory from the streams: what is in IN and STATE is the truth.
+
+STATE is read first to its end, IN beside it; a record of IN that came after we began is new mail and does not
+wait for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from qmail.bus import subjects
+from qmail.bus.ports import Stored
+from qmail.envelope import Envelope, EnvelopeError, decode_envelope
+from services.queue.message import Message
+from services.queue.records import ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What memory needs of a message with a state record: when its channels are due."""
+
+    dues: tuple[tuple[str, int], ...]
+    held: bool
+    finished: bool
+
+
+def read_waiting(record: bytes) -> Waiting:
+    """The part of a state record that the rebuild needs. Raises EnvelopeError for anything else."""
+    try:
+        f = json.loads(record)
+        dues = tuple((name, int(f["due"][name])) for name, undone in f["undone"].items() if undone)
+        return Waiting(dues, bool(f["held"]), not dues)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EnvelopeError(f"not a state record: {error}") from error
+
+
+def envelope_in(stored: Stored) -> Envelope | None:
+    """The envelope in the header of a record of IN; None where it lies in a record of its own."""
+    header = stored.headers.get(subjects.ENVELOPE_HEADER, "")
+    if header == subjects.ELSEWHERE:
+        return None
+    return decode_envelope(base64.b64decode(header))
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What has been read so far."""
+
+    old_last: int  # IN's last sequence when we began
+    done: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+    old: list[Stored] = field(default_factory=list)
+    done_sequences: list[tuple[int, list[int]]] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    state_read: asyncio.Event = field(default_factory=asyncio.Event)
+    in_read: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take_state(self, stored: Stored) -> None:
+        """A record of STATE from before we began."""
+        kind = stored.subject.split(".", 1)[0]
+        try:
+            if kind == "done":
+                rows = json.loads(stored.payload)["done"]
+                for message_id, number in rows:
+                    self.done[message_id].add(number)
+                self.done_sequences.append((stored.sequence, [row[0] for row in rows]))
+            elif kind == "state":
+                self.waiting[subjects.id_of(stored.subject)] = read_waiting(stored.payload)
+        except (EnvelopeError, ValueError, KeyError, TypeError) as error:
+            self.unreadable.append(f"{stored.subject}: {error}")
+
+    def is_ended(self, message_id: int, envelope: Envelope) -> bool:
+        """Whether the done records cover the message."""
+        done = self.done.get(message_id, set())
+        return ALL in done or len(done) >= len(envelope.recipients) > 0
+
+
+def without_done(message: Message, done: set[int]) -> None:
+    """Take the recipients that a done record names out of a message."""
+    for channel in message.channels.values():
+        channel.undone -= done
+        channel.ready = [number for number in channel.ready if number not in done]

@@ -1,0 +1,326 @@
+"""The scheduler, qmail-send's heart, without I/O: what comes in, what is started, what is done, what waits.
+
+Times are seconds since the epoch, given by the caller. Source: qmail-send.c; the log lines: qmail-log(5).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qmail.envelope import Envelope
+from services.queue.message import Channel, Message
+from services.queue.ports import Job, Out, Report
+from services.queue.routing import Routes
+from services.queue.schedule import is_dying, next_attempt
+from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
+
+# A job that no heartbeat has named for this long is lost with its worker (three missed heartbeats of 2 s).
+LOST_SECONDS = 6.0
+# After a worker died its jobs are tried again this soon: the death says nothing about the message.
+LOST_RETRY_SECONDS = 5
+
+
+@dataclass(slots=True)
+class _Running:
+    delivery: int  # qmail's delivery number
+    channel: str
+    worker: str
+    attempt: int
+    heard: float
+
+
+class Scheduler:
+    """All messages of one deployment that are not done with."""
+
+    def __init__(self, *, routes: Routes, concurrency: dict[str, int], lifetime_seconds: int, out: Out) -> None:
+        self.routes = routes
+        self.concurrency = concurrency
+        self._lifetime = lifetime_seconds
+        self._out = out
+        self.messages: dict[int, Message] = {}
+        self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
+        self._running: dict[tuple[int, int], _Running] = {}
+        self._in_use = {"local": 0, "remote": 0}
+        self._due: list[tuple[int, int, str]] = []
+        # Messages that wait on the bus alone; each costs its entries here and in the heap, no more.
+        self.asleep: set[int] = set()
+        self._flushed: set[int] = set()
+        self._deliveries = 0
+        self.paused = False
+        self.accepting_work = {"local": False, "remote": False}
+
+    # What comes in.
+
+    def accept(self, envelope: Envelope, sequence: int, now: int) -> None:
+        """A new message: log it, route its recipients, start what can be started."""
+        message = Message(envelope, sequence)
+        self.messages[message.id] = message
+        self._log_new(message)
+        for number, recipient in enumerate(envelope.recipients):
+            route = self.routes.route(recipient.address)
+            message.addresses[number] = route.address
+            channel = message.channels.get(route.channel)
+            if channel is None:
+                channel = message.channels[route.channel] = Channel(set())
+            channel.undone.add(number)
+        if not message.channels:
+            self._finish(message)
+            return
+        for name, channel in message.channels.items():
+            self._begin(message, name, channel, max(now, envelope.hold_until_ms // 1000), now)
+
+    def _log_new(self, message: Message) -> None:
+        e = message.envelope
+        self._out.log(f"new msg {e.id}")
+        size = e.size_bytes + len(e.prefix)
+        sender = logged(e.sender)
+        self._out.log(f"info msg {e.id}: bytes {size} from <{sender}> qp {e.id} uid {e.uid}")
+
+    def resume(self, message: Message, now: int) -> None:
+        """A message from before a restart: its channels go on when they are due."""
+        self.messages[message.id] = message
+        if message.is_done():
+            self._finish(message)
+            return
+        for name, channel in message.channels.items():
+            if channel.undone:
+                self._begin(message, name, channel, channel.due, now)
+
+    def adopt(self, channel: str, worker: str, message_id: int, number: int, attempt: int, now: float) -> None:
+        """A job of the scheduler before us still runs: it holds its place until its report comes."""
+        message = self.messages.get(message_id)
+        if message is None or number not in message.channels[channel].undone:
+            return
+        running = self._running.get((message_id, number))
+        if running is None:
+            self._deliveries += 1
+            self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, now)
+            self._in_use[channel] += 1
+            message.channels[channel].running.add(number)
+
+    def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
+        if due > now:
+            channel.due = due
+            heapq.heappush(self._due, (due, message.id, name))
+        else:
+            self._pass(message, name, channel, now)
+
+    def _pass(self, message: Message, name: str, channel: Channel, now: int) -> None:
+        """Begin an attempt at every undone recipient of the channel."""
+        channel.dying = is_dying(message.birth, now, self._lifetime)
+        channel.ready = sorted(channel.undone - channel.running)
+        queue = self._ready[name]
+        for number in channel.ready:
+            queue.append((message, number))
+
+    # What is started.
+
+    def pump(self, now: float) -> None:
+        """Start what waits, as far as concurrency and workers allow."""
+        for name in ("local", "remote"):
+            queue = self._ready[name]
+            while queue and not self.paused and self.accepting_work[name]:
+                if self._in_use[name] >= self.concurrency[name]:
+                    break
+                message, number = queue.popleft()
+                channel = message.channels[name]
+                if number in channel.undone and number not in channel.running:
+                    self._start(message, name, channel, number, now)
+
+    def _start(self, message: Message, name: str, channel: Channel, number: int, now: float) -> None:
+        self._deliveries += 1
+        attempt = channel.attempts + 1
+        self._running[message.id, number] = _Running(self._deliveries, name, "", attempt, now)
+        self._in_use[name] += 1
+        channel.running.add(number)
+        if number in channel.ready:
+            channel.ready.remove(number)
+        recipient = message.addresses[number]
+        self._out.log(f"starting delivery {self._deliveries}: msg {message.id} to {name} {logged(recipient)}")
+        self._log_status()
+        sender = verp(message.envelope.sender, recipient)
+        self._out.start_job(name, Job(message.id, number, attempt, message.held, sender, recipient))
+
+    def _log_status(self) -> None:
+        self._out.log(self.status_line())
+
+    def status_line(self) -> str:
+        """`status: local 0/10 remote 0/20`."""
+        use, most = self._in_use, self.concurrency
+        return f"status: local {use['local']}/{most['local']} remote {use['remote']}/{most['remote']}"
+
+    # What ends.
+
+    def report(self, channel_name: str, worker: str, reports: Iterable[Report], now: float) -> None:
+        """Deliveries ended. Reports that tell nothing new are confirmed and forgotten."""
+        for report in reports:
+            if report.id in self.asleep:
+                # The worker repeats the report until the message has been read again.
+                self._out.load(report.id)
+                continue
+            message = self.messages.get(report.id)
+            channel = message.channels.get(channel_name) if message is not None else None
+            if message is None or channel is None or report.number not in channel.undone:
+                self._out.confirm(channel_name, worker, report)
+                continue
+            running = self._running.get((report.id, report.number))
+            if report.letter != "K" and (running is None or running.attempt != report.attempt):
+                # An older attempt that failed says nothing about the one that runs or waits now.
+                self._out.confirm(channel_name, worker, report)
+                continue
+            self._ended(message, channel_name, channel, worker, report, now)
+
+    def _ended(self, message: Message, name: str, channel: Channel, worker: str, report: Report, now: float) -> None:
+        delivery = self._release(message, name, channel, report.number)
+        text = report.text
+        letter = report.letter
+        if letter == "Z" and channel.dying:
+            letter, text = "D", text + GIVING_UP
+        words = {"K": "success", "D": "failure"}.get(letter, "deferral")
+        self._out.log(f"delivery {delivery}: {words}: {logged(text)}")
+        self._log_status()
+        if letter == "K":
+            channel.undone.discard(report.number)
+            message.last.pop(report.number, None)
+        elif letter == "D":
+            channel.undone.discard(report.number)
+            message.last.pop(report.number, None)
+            address = self.routes.without_prefix(message.addresses[report.number])
+            message.bounce += bounce_paragraph(address, text)
+        else:
+            message.last[report.number] = text[:1000]
+        if not channel.undone or not (channel.running or channel.ready):
+            self._pass_over(message, name, channel, int(now))
+        if letter == "K" and not message.saved and not message.bounce:
+            self._out.recipient_done(message, report.number, name, worker, report)
+        else:
+            message.saved = True
+            self._out.save(message, name, worker, [report])
+        if message.is_done():
+            self._finish(message)
+
+    def _release(self, message: Message, name: str, channel: Channel, number: int) -> int:
+        running = self._running.pop((message.id, number), None)
+        channel.running.discard(number)
+        if number in channel.ready:
+            channel.ready.remove(number)
+        if running is None:
+            self._deliveries += 1
+            return self._deliveries
+        self._in_use[name] -= 1
+        return running.delivery
+
+    def _pass_over(self, message: Message, name: str, channel: Channel, now: int) -> None:
+        """Every recipient of the attempt has ended: the rest waits for the next."""
+        channel.attempts += 1
+        if channel.undone:
+            channel.due = next_attempt(message.birth, now, name)
+            heapq.heappush(self._due, (channel.due, message.id, name))
+
+    def _finish(self, message: Message) -> None:
+        if message.bounce and not message.bouncing:
+            message.bouncing = True
+            self._out.bounce(message)
+            return
+        if not message.bounce:
+            self._forget(message)
+
+    def bounced(self, message: Message, line: str) -> None:
+        """The bounce is on the bus, or there was nobody to send it to: `line` says which."""
+        self._out.log(line)
+        self._forget(message)
+
+    def _forget(self, message: Message) -> None:
+        self._out.log(f"end msg {message.id}")
+        self.messages.pop(message.id, None)
+        self._out.ended(message)
+
+    # Time.
+
+    def next_due(self) -> int | None:
+        """When `tick` has something to do, None while nothing waits."""
+        return self._due[0][0] if self._due else None
+
+    def tick(self, now: int) -> None:
+        """Begin the attempts that are due."""
+        while self._due and self._due[0][0] <= now:
+            due, message_id, name = heapq.heappop(self._due)
+            if message_id in self.asleep:
+                self._out.load(message_id)
+                continue
+            message = self.messages.get(message_id)
+            channel = message.channels.get(name) if message is not None else None
+            if message is None or channel is None:
+                continue
+            if channel.due == due and channel.undone and not (channel.ready or channel.running):
+                self._pass(message, name, channel, now)
+
+    def flush(self, now: int) -> None:
+        """SIGALRM: everything that waits is due now (qmail-send(8))."""
+        waiting, self._due = self._due, []
+        self._flushed |= self.asleep
+        for _, message_id, name in waiting:
+            message = self.messages.get(message_id)
+            if message is not None:
+                message.channels[name].due = now
+            self._due.append((now, message_id, name))
+        heapq.heapify(self._due)
+        self.tick(now)
+
+    def sleep(self, message: Message) -> bool:
+        """Forget a message that waits and whose record is stored; it is loaded again when it is due."""
+        busy = any(c.ready or c.running for c in message.channels.values())
+        if busy or message.bouncing or not message.saved or self.messages.get(message.id) is not message:
+            return False
+        del self.messages[message.id]
+        self.asleep.add(message.id)
+        return True
+
+    def wait_asleep(self, message_id: int, dues: Iterable[tuple[str, int]]) -> None:
+        """A message from before a restart that need not be in memory until it is due."""
+        self.asleep.add(message_id)
+        for name, due in dues:
+            heapq.heappush(self._due, (due, message_id, name))
+
+    def wake(self, message: Message, now: int) -> None:
+        """A message that slept has been read: what is due begins, what was flushed is due."""
+        if message.id not in self.asleep:
+            return
+        self.asleep.discard(message.id)
+        if message.id in self._flushed:
+            self._flushed.discard(message.id)
+            for channel in message.channels.values():
+                channel.due = min(channel.due, now)
+        self.resume(message, now)
+
+    # Workers.
+
+    def heartbeat(self, channel: str, worker: str, running: Iterable[tuple[int, int, int]], now: float) -> None:
+        """A worker names what it runs."""
+        for message_id, number, attempt in running:
+            entry = self._running.get((message_id, number))
+            if entry is not None and entry.attempt == attempt:
+                entry.heard, entry.worker = now, worker
+
+    def lose(self, now: float) -> None:
+        """Jobs of workers that fell silent are deferred: whether they were done is unknown."""
+        for (message_id, number), entry in list(self._running.items()):
+            if now - entry.heard <= LOST_SECONDS:
+                continue
+            message = self.messages[message_id]
+            channel = message.channels[entry.channel]
+            program = "qmail-lspawn" if entry.channel == "local" else "qmail-rspawn"
+            delivery = self._release(message, entry.channel, channel, number)
+            self._out.log(f"delivery {delivery}: deferral: {program}_went_silent;_will_try_again._(#4.3.0)/")
+            self._log_status()
+            if not (channel.running or channel.ready):
+                channel.attempts += 1
+                channel.due = int(now) + LOST_RETRY_SECONDS
+                heapq.heappush(self._due, (channel.due, message_id, entry.channel))
+
+    def running(self) -> int:
+        """Deliveries under way."""
+        return len(self._running)

@@ -1,0 +1,424 @@
+"""The queue role on the bus: carries out the scheduler's effects and brings it what comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, Stored, TemporaryError
+from qmail.bus.ports import Message as BusMessage
+from qmail.control import Control, ControlError
+from qmail.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.ids import IdSource
+from qmail.log import Log
+from services.queue.cleaner import Cleaner
+from services.queue.floor import Floor
+from services.queue.message import Message, decode_state
+from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
+from services.queue.ports import Job, Report
+from services.queue.records import ALL, Records
+from services.queue.recovery import Recovery, envelope_in, without_done
+from services.queue.routing import check_routes, read_routes
+from services.queue.scheduler import Scheduler
+from services.queue.settings import QueueSettings
+
+# What ran before us is adopted if its worker names it within this time; nothing old is started before.
+LISTEN_SECONDS = 5.0
+SWEEP_SECONDS = 1.0
+# A worker that has not been heard of for this long is not given work.
+WORKER_SECONDS = 6.0
+BOUNCE_TIMEOUT_SECONDS = 120.0
+RETRY_SECONDS = 2.0
+MAX_LOADING = 256
+
+
+class QueueService:
+    """One scheduler at work; it holds the lease while this object lives."""
+
+    def __init__(
+        self, *, bus: Bus, control: Control, settings: QueueSettings, ids: IdSource, log: Log, epoch: int
+    ) -> None:
+        self._bus, self._control, self._ids, self._log = bus, control, ids, log
+        self.outbox = Outbox(bus)
+        self.records = Records(bus, log.line)
+        self.outbox.epoch = self.records.epoch = epoch
+        self.floor = Floor()
+        self.cleaner = Cleaner(bus, self.floor, self.records, self._keep, log.line)
+        self.scheduler = Scheduler(
+            routes=read_routes(control),
+            concurrency={"local": settings.concurrency_local, "remote": settings.concurrency_remote},
+            lifetime_seconds=settings.lifetime_seconds,
+            out=self,
+        )
+        self._settings = settings
+        self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
+        self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
+        self._undone_records: dict[int, int] = {}
+        self._loading: set[int] = set()
+        self._recovery: Recovery | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pumping = False
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._load_slots = asyncio.Semaphore(MAX_LOADING)
+        self.ready = False
+
+    # Start and end.
+
+    async def start(self, is_first: bool) -> None:
+        """Begin: listen to workers, take new mail at once, and rebuild the rest. `is_first`: nothing ran before."""
+        self._log.line(self.scheduler.status_line())
+        self._recovery = Recovery((await self._bus.info(subjects.IN)).last_sequence)
+        for channel in ("local", "remote"):
+            await self._bus.subscribe(subjects.report(channel), self._on_report(channel))
+            await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
+        await self._bus.subscribe(subjects.ABORT, self._on_abort)
+        recovery = self._recovery
+        await self._bus.follow(subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set)
+        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, recovery.in_read.set)
+        self._spawn(self._rebuild(recovery, 0.0 if is_first else LISTEN_SECONDS))
+        self._spawn(self._sweep())
+
+    async def _rebuild(self, recovery: Recovery, listen_seconds: float) -> None:
+        await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
+        for text in recovery.unreadable:
+            self._log.line(f"alert: unreadable record, left where it is: {text}")
+        now = int(time.time())
+        sequences = {subjects.id_of(stored.subject): stored.sequence for stored in recovery.old}
+        read = [(stored, await self._envelope_of_old(stored, recovery)) for stored in recovery.old]
+        # From here to the adoption nothing waits, so nothing old is started before it.
+        for stored, envelope in read:
+            self._take_old(stored, envelope, recovery, now)
+        for message_id, waiting in recovery.waiting.items():
+            if ALL in recovery.done.get(message_id, set()):
+                self.cleaner.forget_record(message_id, waiting.held)
+            elif message_id not in self.scheduler.messages:
+                self.scheduler.wait_asleep(message_id, waiting.dues or [("local", now)])
+        self.cleaner.adopt_done_records(recovery.done_sequences, sequences)
+        for channel, worker, (message_id, number, attempt) in self._heard:
+            self.scheduler.adopt(channel, worker, message_id, number, attempt, time.time())
+        self._heard.clear()
+        self._recovery = None
+        self.ready = True
+        self.scheduler.tick(now)
+        self._pump()
+        self._spawn(self.cleaner.remove_orphans(self._is_known, self._settings.timeoutsmtpd_seconds + 300))
+
+    async def _envelope_of_old(self, stored: Stored, recovery: Recovery) -> Envelope | None:
+        return None if subjects.id_of(stored.subject) in recovery.waiting else await self._envelope(stored)
+
+    def _take_old(self, stored: Stored, envelope: Envelope | None, recovery: Recovery, now: int) -> None:
+        message_id = subjects.id_of(stored.subject)
+        waiting = recovery.waiting.get(message_id)
+        if (waiting is not None and waiting.held) or (envelope and recovery.is_ended(message_id, envelope)):
+            self.floor.seen(stored.sequence)
+            return
+        self.floor.add(stored.sequence, message_id)
+        if envelope is not None:
+            self.scheduler.accept(envelope, stored.sequence, now)
+            without_done(self.scheduler.messages[message_id], recovery.done.get(message_id, set()))
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8))."""
+        self._stopping = True
+        self.scheduler.paused = True
+        self._check_idle()
+        try:
+            await asyncio.wait_for(self._idle.wait(), grace_seconds)
+            await asyncio.wait_for(self.records.settled(), 5.0)
+        except TimeoutError:
+            self._log.line("info: deliveries go on without us; the next scheduler adopts them")
+        for task in self._tasks:
+            task.cancel()
+        self._log.line("status: exiting")
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.line(f"alert: {type(error).__name__}: {error}")
+
+    # What comes in.
+
+    def _on_in(self, stored: Stored) -> None:
+        recovery = self._recovery
+        if recovery is not None and stored.sequence <= recovery.old_last:
+            recovery.old.append(stored)
+            return
+        self.floor.add(stored.sequence, subjects.id_of(stored.subject))
+        try:
+            envelope = envelope_in(stored)
+        except (EnvelopeError, ValueError) as error:
+            self._log.line(f"alert: unreadable record, left where it is: {stored.subject}: {error}")
+            return
+        if envelope is None:
+            self._spawn(self._accept_large(stored))
+        else:
+            self._accept(envelope, stored.sequence)
+
+    def _accept(self, envelope: Envelope, sequence: int) -> None:
+        self.scheduler.accept(envelope, sequence, int(time.time()))
+        self._pump()
+
+    async def _accept_large(self, stored: Stored) -> None:
+        envelope = await self._envelope(stored)
+        if envelope is not None:
+            self._accept(envelope, stored.sequence)
+
+    async def _envelope(self, stored: Stored) -> Envelope | None:
+        """The envelope of a record of IN, read where it lies; None where it cannot be understood."""
+        try:
+            envelope = envelope_in(stored)
+            while envelope is None:
+                subject = subjects.large_envelope(subjects.id_of(stored.subject))
+                try:
+                    found = await self._bus.last(subjects.BODY, subject)
+                except TemporaryError:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                if found is None:
+                    raise EnvelopeError(f"{subject} is missing")
+                envelope = decode_envelope(found.payload)
+            return envelope
+        except (EnvelopeError, ValueError) as error:
+            self._log.line(f"alert: unreadable record, left where it is: {stored.subject}: {error}")
+            return None
+
+    def _on_state(self, stored: Stored) -> None:
+        # Later records are our own.
+        if self._recovery is not None and not self._recovery.state_read.is_set():
+            self._recovery.take_state(stored)
+
+    def _on_report(self, channel: str) -> Callable[[BusMessage], None]:
+        def take(message: BusMessage) -> None:
+            try:
+                worker, reports = decode_reports(message.payload)
+            except ValueError as error:
+                self._log.line(f"alert: {error}")
+                return
+            if self._recovery is not None:
+                known = [r for r in reports if r.id in self.scheduler.messages]
+                self.scheduler.report(channel, worker, known, time.time())
+            else:
+                self.scheduler.report(channel, worker, reports, time.time())
+            self._check_idle()
+            self._pump()
+
+        return take
+
+    def _on_heartbeat(self, channel: str) -> Callable[[BusMessage], None]:
+        def take(message: BusMessage) -> None:
+            try:
+                worker, running = decode_heartbeat(message.payload)
+            except ValueError as error:
+                self._log.line(f"alert: {error}")
+                return
+            now = time.time()
+            self._workers[channel][worker] = now
+            if not self.scheduler.accepting_work[channel]:
+                self.scheduler.accepting_work[channel] = True
+                self._pump()
+            if self._recovery is not None:
+                self._heard += [(channel, worker, row) for row in running]
+            self.scheduler.heartbeat(channel, worker, running, now)
+
+        return take
+
+    def _on_abort(self, message: BusMessage) -> None:
+        if message.payload.isdigit():
+            self.cleaner.aborted(int(message.payload), self._is_known)
+
+    def _is_known(self, message_id: int) -> bool:
+        return message_id in self.scheduler.messages or message_id in self.scheduler.asleep
+
+    # Time.
+
+    async def _sweep(self) -> None:
+        """Once a second: what is due, workers that fell silent, the floor. The one timer of this role."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.time()
+            for channel, workers in self._workers.items():
+                for worker in [w for w, heard in workers.items() if now - heard > WORKER_SECONDS]:
+                    del workers[worker]
+                self.scheduler.accepting_work[channel] = bool(workers)
+            if self._recovery is None:
+                self.scheduler.lose(now)
+                self.scheduler.tick(int(now))
+            self._pump()
+            await self.cleaner.sweep(now)
+
+    def _check_idle(self) -> None:
+        if self._stopping and not self.scheduler.running():
+            self._idle.set()
+
+    def _pump(self) -> None:
+        if not self._pumping and not self._stopping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pumping = False
+        self.scheduler.pump(time.time())
+
+    # The scheduler's effects.
+
+    def log(self, line: str) -> None:
+        """One line in qmail's words."""
+        self._log.line(line)
+
+    def start_job(self, channel: str, job: Job) -> None:
+        """Give a job to a worker."""
+        self.outbox.job(channel, job)
+
+    def recipient_done(self, message: Message, number: int, channel: str, worker: str, report: Report) -> None:
+        """A line in the next done record, then a confirmation; the last of a message that has ended cleans up."""
+        self._undone_records[message.id] = self._undone_records.get(message.id, 0) + 1
+
+        def stored() -> None:
+            self.outbox.confirm(channel, worker, report)
+            left = self._undone_records[message.id] - 1
+            if left:
+                self._undone_records[message.id] = left
+                return
+            del self._undone_records[message.id]
+            if message.is_done() and not message.saved:
+                self.cleaner.clean(message)
+
+        self.records.add_done(message, number, stored)
+
+    def save(self, message: Message, channel: str, worker: str, reports: list[Report]) -> None:
+        """Store the state record, then confirm the reports; what only waits then need not stay in memory."""
+
+        def stored() -> None:
+            for report in reports:
+                self.outbox.confirm(channel, worker, report)
+            asyncio.get_running_loop().call_soon(self._let_sleep, message)
+
+        self.records.save(message, stored)
+
+    def _let_sleep(self, message: Message) -> None:
+        if not self.records.is_saving(message.id):
+            self.scheduler.sleep(message)
+
+    def confirm(self, channel: str, worker: str, report: Report) -> None:
+        """Confirm a report that changes nothing, once nothing about the message is on its way to the disk."""
+        if report.id not in self._undone_records and not self.records.is_saving(report.id):
+            self.outbox.confirm(channel, worker, report)
+
+    def ended(self, message: Message) -> None:
+        """Nothing is left to do: record it, then clean up."""
+        if message.saved or not message.envelope.recipients:
+            self.records.add_done(message, ALL, lambda: self.cleaner.clean(message))
+
+    def bounce(self, message: Message) -> None:
+        """Have the bounce writer put the bounce, as often as it takes."""
+        self._spawn(self._bounce(message))
+
+    async def _bounce(self, message: Message) -> None:
+        if not message.bounce_id:
+            message.bounce_id = self._ids.next()
+            stored = asyncio.Event()
+            self.records.save(message, stored.set)
+            await stored.wait()
+        request = {
+            "envelope": message.id,
+            "held": message.held,
+            "bounce_id": message.bounce_id,
+            "text": message.bounce.decode("latin-1"),
+        }
+        while True:
+            try:
+                answer = await self._bus.request(subjects.BOUNCE, json.dumps(request).encode(), BOUNCE_TIMEOUT_SECONDS)
+                f = json.loads(answer)
+                if f.get("ok"):
+                    break
+                self._log.line(f"unable to bounce msg {message.id}: {f.get('error')}; will try again")
+            except TemporaryError:
+                pass
+            await asyncio.sleep(RETRY_SECONDS)
+        line = f"bounce msg {message.id} qp {message.bounce_id}"
+        if f.get("discarded"):
+            line = f"triple bounce: discarding bounce/{message.id}"
+        self.scheduler.bounced(message, line)
+
+    def load(self, message_id: int) -> None:
+        """Read a sleeping message's state record."""
+        if message_id in self._loading:
+            return
+        self._loading.add(message_id)
+        self._spawn(self._load(message_id))
+
+    async def _load(self, message_id: int) -> None:
+        try:
+            async with self._load_slots:
+                message = await self.read_state(message_id)
+            if message is None:
+                self._log.line(f"alert: state record of msg {message_id} is gone")
+                self.scheduler.asleep.discard(message_id)
+                return
+            self.scheduler.wake(message, int(time.time()))
+            self._pump()
+        except EnvelopeError as error:
+            self._log.line(f"alert: unreadable record, left where it is: state.{message_id}: {error}")
+        finally:
+            self._loading.discard(message_id)
+
+    async def read_state(self, message_id: int) -> Message | None:
+        """The state record of a message, None where it has none. Raises EnvelopeError."""
+        while True:
+            try:
+                stored = await self._bus.last(subjects.STATE, subjects.state(message_id))
+                return None if stored is None else decode_state(stored.payload)
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _keep(self, message_id: int) -> bool:
+        """Have a message copied to HOLD, so that IN's floor can pass it; whether that is done."""
+        message = self.scheduler.messages.get(message_id) or await self.read_state(message_id)
+        if message is None or message.held or message.bouncing:
+            return False
+        try:
+            answer = await self._bus.request(subjects.KEEP, str(message_id).encode(), BOUNCE_TIMEOUT_SECONDS)
+        except TemporaryError:
+            return False
+        if not json.loads(answer).get("ok"):
+            return False
+        current = self.scheduler.messages.get(message_id, message)
+        if current is message or message_id in self.scheduler.asleep:
+            current.held = current.saved = True
+            stored = asyncio.Event()
+            self.records.save(current, stored.set)
+            await stored.wait()
+            self.floor.dead(current.sequence)
+            return True
+        return False
+
+    # The administrator.
+
+    def flush(self) -> None:
+        """`qmailctl flush`: everything that waits is due now."""
+        self.scheduler.flush(int(time.time()))
+        self._pump()
+
+    def pause(self, paused: bool) -> None:
+        """`qmailctl pause` and `cont`: accept mail, start no deliveries."""
+        self.scheduler.paused = paused
+        self._pump()
+
+    def reload(self) -> list[str]:
+        """`qmailctl reload`: take new locals and virtualdomains, or say what is wrong and keep the old."""
+        try:
+            faults = check_routes(self._control)
+            if not faults:
+                self.scheduler.routes = read_routes(self._control)
+            return faults
+        except ControlError as error:
+            return [str(error)]

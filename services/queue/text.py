@@ -1,0 +1,39 @@
+"""qmail-send's words: log lines, the text of a report in them, and the paragraph of a bounce.
+
+Source: qmail-log(5); qmail-send.c del_dochan(), addbounce(), safeext.
+"""
+
+from __future__ import annotations
+
+GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
+_SAFE = bytes(
+    ord("/") if c == 10 else ord("_") if c <= 32 or c >= 127 else c  # newline, blank and control, 8-bit
+    for c in range(256)
+)
+
+
+def logged(text: bytes) -> str:
+    """A report's text in one log line: blanks, control characters and 8-bit as `_`, newlines as `/`."""
+    return text.translate(_SAFE).decode("ascii")
+
+
+def bounce_paragraph(recipient: bytes, report: bytes) -> bytes:
+    """What a bounce says of one recipient; a blank line inside the report becomes a line that begins with `/`."""
+    body = report if report.endswith(b"\n") else report + b"\n"
+    safe = bytearray(b"<" + recipient.replace(b"\n", b"_") + b">:\n" + body)
+    for i in range(len(safe) - 1):
+        if safe[i] == 10 and safe[i + 1] == 10:
+            safe[i + 1] = ord("/")
+    return bytes(safe) + b"\n"
+
+
+def verp(sender: bytes, recipient: bytes) -> bytes:
+    """The sender of one delivery: `list-@host-@[]` becomes `list-user=dom@host` (qmail-send.c senderadd)."""
+    if not sender.endswith(b"-@[]"):
+        return sender
+    base = sender[:-4]
+    at = base.rfind(b"@")
+    local, recipient_at, domain = recipient.rpartition(b"@")
+    if at < 0 or not recipient_at:
+        return sender
+    return base[:at] + local + b"=" + domain + b"@" + base[at + 1 :]
