@@ -25,7 +25,10 @@ class Paths:
 
 
 def read_paths(environ: Mapping[str, str]) -> Paths:
-    """The deployment's paths: below QMAIL_DIR where it is set, else as the tutorial has them."""
+    """The deployment's paths: below QMAIL_DIR where it is set, else as the tutorial has them.
+
+    RUN_DIR is a process's own `run`, where no container gives each role one of its own."""
+    run = Path(environ["RUN_DIR"]).resolve() if environ.get("RUN_DIR") else None
     root = environ.get("QMAIL_DIR")
     if root:
         base = Path(root).resolve()
@@ -35,7 +38,7 @@ def read_paths(environ: Mapping[str, str]) -> Paths:
             users=base / "users",
             auth=base / "auth",
             home=base / "home",
-            run=base / "run",
+            run=run or base / "run",
             log=base / "log",
             tls=base / "tls",
             credentials=base / "credentials",
@@ -49,7 +52,7 @@ def read_paths(environ: Mapping[str, str]) -> Paths:
         users=qmail / "users",
         auth=qmail / "auth",
         home=Path("/home"),
-        run=Path("/run/qmail"),
+        run=run or Path("/run/qmail"),
         log=Path("/var/log"),
         tls=qmail / "tls",
         credentials=Path("/run/credentials"),

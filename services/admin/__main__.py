@@ -11,8 +11,8 @@ from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown
 from qmail.control import Control
+from qmail.health import keep_watch
 from qmail.paths import Paths
-from services.admin.alive import TOUCH_SECONDS, show_alive
 from services.admin.first_start import first_start
 from services.admin.logger import Logger
 from services.admin.places import read_places
@@ -39,7 +39,7 @@ async def _serve(paths: Paths) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    alive = asyncio.create_task(_stay_alive(paths))
+    alive = asyncio.create_task(keep_watch(paths.run, _first_start_is_done))
     work = asyncio.create_task(_work(paths))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({alive, work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -50,10 +50,8 @@ async def _serve(paths: Paths) -> None:
             raise result
 
 
-async def _stay_alive(paths: Paths) -> None:
-    while True:
-        show_alive(paths.run)
-        await asyncio.sleep(TOUCH_SECONDS)
+async def _first_start_is_done() -> None:
+    """All that the others wait for: the bus itself starts only after admin."""
 
 
 async def _work(paths: Paths) -> None:

@@ -121,8 +121,10 @@ def _certificate(places: Places, rights: Rights, keeper: Keeper) -> None:
         # The key first: a certificate says that its key is there.
         keeper.file(key, private, 0o440, 0, doors)
         keeper.file(certificate, made, 0o644)
-    keeper.settle(key, 0o440, 0, doors)
-    keeper.settle(certificate, 0o644, 0, 0)
+    # An administrator's own pair may be links into another program's directory, which looks after its modes.
+    for path, mode, gid in ((key, 0o440, doors), (certificate, 0o644, 0)):
+        if not path.is_symlink():
+            keeper.settle(path, mode, 0, gid)
 
 
 def _http_token(places: Places, rights: Rights, keeper: Keeper) -> None:

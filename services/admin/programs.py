@@ -39,6 +39,11 @@ def deployment(settings: RunSettings, bus_port: int) -> dict[str, str]:
     }
 
 
+def run_directory(settings: RunSettings, role: Role) -> Path:
+    """A role's own `run`, as /run/qmail is in its container; admin has the deployment's."""
+    return settings.directory / "run" / role.name
+
+
 def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int) -> Program:
     """One of our roles: `python -m` in the repository."""
     environ = {
@@ -48,6 +53,8 @@ def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if role.name != "admin":
+        environ["RUN_DIR"] = str(run_directory(settings, role))
     argv: tuple[str, ...] = (sys.executable, "-m", str(role.program))
     # admin keeps root's rights: it gives files to their owners.
     if settings.per_user and role.name != "admin":

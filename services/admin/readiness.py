@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.admin.alive import is_alive
+from qmail import health
 from services.admin.places import Places
 from services.admin.probes import LISTENS, fetch, greets, listening
 from services.admin.run_settings import HOST, RunSettings
@@ -28,6 +28,6 @@ async def missing(settings: RunSettings, places: Places, monitor_port: int) -> l
         silent.append("HTTP_PORT")
     heard = await listening(HOST, monitor_port)
     silent += [role for role, subject in LISTENS.items() if subject not in heard.get(role, ())]
-    if not is_alive(places.paths.run):
+    if not (places.paths.run / health.FILE).exists():
         silent.append("admin")
     return silent

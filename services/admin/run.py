@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.admin.alive import forget
 from services.admin.child import with_identity
+from services.admin.files import Keeper
 from services.admin.first_start import first_start
-from services.admin.places import REPOSITORY, read_places
+from services.admin.places import REPOSITORY, Places, read_places
+from services.admin.programs import run_directory
 from services.admin.rights import Rights, read_rights
 from services.admin.run_settings import HOST, RunSettings, read_settings
 from services.admin.supervisor import Supervisor
@@ -50,9 +52,18 @@ def _prepare(settings: RunSettings) -> Supervisor:
     else:
         print(f"run: IDENTITY=single, everything runs as uid {os.geteuid()}", file=sys.stderr, flush=True)
     first_start(environ)
-    places.paths.run.mkdir(exist_ok=True)
-    forget(places.paths.run)
+    _make_run(settings, places, rights)
     return Supervisor(settings, places, rights, environ)
+
+
+def _make_run(settings: RunSettings, places: Places, rights: Rights) -> None:
+    """A `run` for each role, with nothing in it that an earlier deployment left."""
+    keeper = Keeper(per_user=settings.per_user)
+    shutil.rmtree(places.paths.run, ignore_errors=True)
+    keeper.directory(places.paths.run, 0o755)
+    for role in rights.bus_users:
+        if role.program is not None and role.name != "admin":
+            keeper.directory(run_directory(settings, role), 0o755, role.uid, role.gid)
 
 
 async def _run(supervisor: Supervisor) -> int:
