@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -16,6 +17,7 @@ from services.imap.search.view import EPOCH, MessageView, arrival_day, sent_at
 from services.imap.search.words import decoded
 
 _ADDRESS_FIELDS = frozenset((b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to"))
+_SPECIALS = re.compile(r'[][()<>@,;:\\".]')
 _COSTS: dict[type, int] = {p.Larger: 1, p.Smaller: 1, p.Sent: 2, p.Header: 2, p.Body: 4, p.Text: 4}
 
 
@@ -110,12 +112,22 @@ def _shown(field: Field) -> str:
 def _address(address: Address) -> str:
     if address.host is None:
         return ";" if address.mailbox is None else decoded(address.mailbox) + ":"
-    plain = decode((address.mailbox or b"") + b"@" + address.host)
-    return f"{decoded(address.name)} <{plain}>" if address.name else plain
+    route = address.route + b":" if address.route else b""
+    plain = decode(route + (address.mailbox or b"") + b"@" + address.host)
+    if not address.name:
+        return plain
+    name = decoded(address.name)
+    return f'"{name}" <{plain}>' if _SPECIALS.search(name) else f"{name} <{plain}>"
 
 
 def _in_header(header: list[Field], text: str) -> bool:
-    return any(text in fold(decode(field.raw[: field.colon + 1]) + " " + decoded(field.value)) for field in header)
+    return any(text in fold(_line(field)) for field in header)
+
+
+def _line(field: Field) -> str:
+    if field.colon < 0:
+        return decode(field.raw)
+    return decode(field.raw[: field.colon + 1]) + " " + decoded(field.value)
 
 
 def _body_texts(view: MessageView) -> Iterator[Iterable[str]]:

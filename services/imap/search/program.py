@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from services.imap.grammar.sequence import SequenceSet
 
@@ -136,6 +136,5 @@ class Smaller:
     size_bytes: int
 
 
-Key: TypeAlias = Union[
-    All, And, Or, Not, Seq, Uid, Ranges, Flag, Keyword, Header, Body, Text, Arrived, Sent, Larger, Smaller
-]
+_Simple: TypeAlias = All | Flag | Keyword | Header | Body | Text | Arrived | Sent | Larger | Smaller
+Key: TypeAlias = _Simple | And | Or | Not | Seq | Uid | Ranges

@@ -15,7 +15,7 @@ from services.imap.search.esearch import parse_returns
 from services.imap.search.parse import parse_charset, parse_keys
 from services.imap.search.program import Key
 from services.imap.search.subject import base_subject
-from services.imap.search.view import MessageView, sent_at
+from services.imap.search.view import EPOCH, MessageView, sent_at
 from services.imap.search.words import decoded
 
 SortValue: TypeAlias = int | float | bytes
@@ -54,9 +54,9 @@ def sort_messages(criteria: Iterable[tuple[bytes, bool]], views: Iterable[Messag
 
 
 def sort_date(view: MessageView, header: list[Field]) -> float:
-    """The Date field's time, else INTERNALDATE, in seconds since the epoch."""
+    """The Date field's time, else INTERNALDATE, in seconds since the epoch. 1970 is a clock that was never set."""
     sent = sent_at(header)
-    return view.internaldate if sent is None else sent.timestamp()
+    return view.internaldate if sent is None or sent <= EPOCH else sent.timestamp()
 
 
 def _criteria(words: tuple[Token, ...]) -> tuple[tuple[bytes, bool], ...]:

@@ -20,6 +20,7 @@ from services.imap.search.view import MessageView
 MAX_REFERENCES = 200
 
 _ID = re.compile(rb"<([^<>]{1,998})>")
+_NO_SUBJECT = BaseSubject("", False)
 _BLANKS = re.compile(rb"[ \t]+")
 
 
@@ -37,7 +38,7 @@ class Node:
 
     number: int | None = None
     date: tuple[float, int] = (0.0, 0)
-    subject: BaseSubject = BaseSubject("", False)
+    subject: BaseSubject = _NO_SUBJECT
     parent: Node | None = None
     children: list[Node] = field(default_factory=list)
 
@@ -141,26 +142,30 @@ def _ordered_subject(messages: list[_Facts]) -> list[Node]:
 def _references(messages: list[_Facts]) -> list[Node]:
     roots = _link(messages)
     roots = _prune(roots)
-    _date_dummies(roots, min)
+    _date_dummies(roots)
     roots = _gather_subjects(sorted(roots, key=_by_date))
-    _date_dummies(roots, min)
+    _date_dummies(roots)
     _sort_children(roots)
     return sorted(roots, key=_by_date)
 
 
 def _refs(messages: list[_Facts]) -> list[Node]:
-    roots = _prune(_link(messages))
-    _date_dummies(roots, min)
-    _sort_children(roots)
-    return sorted(roots, key=_newest)
+    """As the recorded server has it: by the newest message; of equals those first whose first message is not here."""
+    keyed = []
+    for root in _link(messages):
+        for thread in _prune([root]):
+            _date_dummies([thread])
+            _sort_children([thread])
+            keyed.append(((_newest(thread), root.number is not None, thread.date[1]), thread))
+    return [thread for _, thread in sorted(keyed, key=lambda pair: pair[0])]
 
 
 def _by_date(node: Node) -> tuple[float, int]:
     return node.date
 
 
-def _newest(root: Node) -> tuple[float, int]:
-    return max(node.date for node in _walk([root]) if node.number is not None)
+def _newest(root: Node) -> float:
+    return max(node.date[0] for node in _walk([root]))
 
 
 def _link(messages: list[_Facts]) -> list[Node]:
@@ -232,11 +237,12 @@ def _kept(node: Node) -> list[Node]:
     return node.children if node.number is None else [node]
 
 
-def _date_dummies(roots: list[Node], choose: Callable[[Iterable[tuple[float, int]]], tuple[float, int]]) -> None:
-    """Step 4: a dummy has the date of its first child."""
+def _date_dummies(roots: list[Node]) -> None:
+    """Step 4: a dummy has the date and the subject of its first child."""
     for root in roots:
         if root.number is None:
-            root.date = choose(child.date for child in root.children)
+            root.children.sort(key=_by_date)
+            root.date = root.children[0].date
 
 
 def _gather_subjects(roots: list[Node]) -> list[Node]:

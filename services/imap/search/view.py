@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime, timedelta, timezone
-from email.utils import parsedate_tz
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
-from services.imap.message.header import Field, first, unfold
+from services.imap.message.header import Field, first
 from services.imap.message.parse import Message
+from services.imap.search.dates import parse_date
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-#: A longer Date field is no date, in bytes.
-MAX_DATE_BYTES = 200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MessageView(Protocol):
@@ -53,14 +51,5 @@ def arrival_day(view: MessageView) -> date:
 
 def sent_at(header: list[Field]) -> datetime | None:
     """The Date field in its own zone, None if there is none that can be read."""
-    value = unfold(first(header, b"date") or b"")
-    if not value or len(value) > MAX_DATE_BYTES:
-        return None
-    try:
-        parsed = parsedate_tz(value.decode("latin-1"))
-        if parsed is None:
-            return None
-        zone = timezone(timedelta(seconds=parsed[9] or 0))
-        return datetime(*parsed[:6], tzinfo=zone)
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
+    value = first(header, b"date")
+    return None if value is None else parse_date(value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from services.imap import message as mail
@@ -13,6 +15,15 @@ Tree = Any
 FILLERS = {"MISSING_DOMAIN", "MISSING_MAILBOX", "SYNTAX_ERROR"}
 _ITEM = re.compile(r"BODY\.PEEK\[([\d.]*?)\.?([A-Z.]*)(?: \((.*)\))?\](?:<(\d+)\.(\d+)>)?\Z")
 _TOKEN = re.compile(rb'\(|\)| |\{(\d+)\}\r\n|"((?:[^"\\]|\\.)*)"|([^ ()"{]+)', re.DOTALL)
+
+
+def load(directory: Path) -> list[dict[str, Any]]:
+    """The cases in a directory: the project's own copy (imap_oracle.jsonl) or the whole recording (oracle.jsonl)."""
+    for path in (directory / "imap_oracle.jsonl", directory / "oracle.jsonl"):
+        if path.exists():
+            with path.open() as lines:
+                return [{**row, "expect": expected(row)} for row in map(json.loads, lines)]
+    return []
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
