@@ -16,8 +16,6 @@ from qmail.paths import read_paths
 from services.queue.bounce.text import read_names
 from services.queue.bounce.writer import BounceWriter
 
-QMAILS_UID = 1009
-
 
 async def main() -> None:
     """Answer until SIGTERM."""
@@ -29,7 +27,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     bus = await connect("bounce", paths, os.environ)
     await wait_for_streams(bus, (subjects.IN, subjects.HOLD, subjects.BODY))
-    await BounceWriter(bus, control, QMAILS_UID).start()
+    await BounceWriter(bus, control, os.getuid()).start()
     await stop.wait()
     await bus.close()
 

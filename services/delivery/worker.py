@@ -1,0 +1,172 @@
+"""A delivery worker: takes jobs from the bus, fetches the messages, has them delivered, reports.
+
+What qmail-lspawn(8) and qmail-rspawn(8) are to qmail-send. A report is repeated until the scheduler, this one or
+the next, confirms it; a job that this process ran before is not run again but answered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, Message, TemporaryError
+from qmail.envelope import Envelope, EnvelopeError
+from qmail.fetch import Fetched, MessageMissing, chunks, fetch
+from qmail.outcome import Outcome, deferral
+from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
+
+HEARTBEAT_SECONDS = 2.0
+REPORT_GROUP = 16
+# Reports the scheduler has confirmed are remembered this many jobs long, against a job group that came twice.
+REMEMBERED = 1000
+FETCH_FAILED = b"Unable to read the message from the bus. (#4.3.0)\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One recipient of one message, as the delivery programs get it: the message is `envelope.prefix` + body.
+
+    `body` is None where it is large: then `chunks()` gives it piece by piece."""
+
+    envelope: Envelope
+    number: int
+    sender: bytes
+    recipient: bytes
+    attempt: int
+    body: bytes | None
+    chunks: Callable[[], AsyncIterator[bytes]]
+
+
+class Deliverer(Protocol):
+    """services.delivery.local or services.delivery.remote."""
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Deliver once; never raises."""
+
+
+class Worker:
+    """One worker of a channel (`local` or `remote`)."""
+
+    def __init__(self, bus: Bus, channel: str, deliverer: Deliverer) -> None:
+        self._bus, self._channel, self._deliverer = bus, channel, deliverer
+        self._name = secrets.token_hex(8)
+        self._epoch = 0
+        self._running: dict[tuple[int, int, int], asyncio.Task[None]] = {}
+        self._unconfirmed: dict[tuple[int, int, int], tuple[str, bytes]] = {}
+        self._confirmed: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+        self._fresh: list[tuple[int, int, int]] = []
+        self._report_scheduled = False
+        self._fetching: dict[tuple[int, bool], asyncio.Task[Fetched]] = {}
+        self._beat: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._idle = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take work from now on. Raises BusDown."""
+        await self._bus.subscribe(subjects.confirm(self._channel, self._name), self._on_confirm)
+        await self._bus.subscribe(subjects.job(self._channel), self._on_jobs, subjects.WORKERS)
+        self._beat = asyncio.create_task(self._heartbeat())
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no new work, finish what runs, and wait for the confirmations as far as the grace goes."""
+        self._stopping = True
+        self._check_idle()
+        try:
+            await asyncio.wait_for(self._idle.wait(), grace_seconds)
+        except TimeoutError:
+            pass  # the scheduler hears no heartbeat and defers what ran
+        if self._beat is not None:
+            self._beat.cancel()
+
+    # Jobs.
+
+    def _on_jobs(self, message: Message) -> None:
+        try:
+            group = decode_jobs(message.payload)
+        except ValueError:
+            return
+        # A scheduler that lost its lease must not start anything any more.
+        if group.epoch < self._epoch or self._stopping:
+            return
+        self._epoch = group.epoch
+        for job in group.jobs:
+            if job.key not in self._running and job.key not in self._unconfirmed and job.key not in self._confirmed:
+                self._running[job.key] = asyncio.create_task(self._run(job))
+
+    async def _run(self, job: Job) -> None:
+        try:
+            fetched = await self._fetch(job)
+        except (TemporaryError, MessageMissing, EnvelopeError):
+            outcome = deferral(FETCH_FAILED)
+        else:
+            outcome = await self._deliverer.deliver(
+                Delivery(
+                    envelope=fetched.envelope,
+                    number=job.number,
+                    sender=job.sender,
+                    recipient=job.recipient,
+                    attempt=job.attempt,
+                    body=fetched.body,
+                    chunks=lambda: chunks(self._bus, fetched.envelope),
+                )
+            )
+        del self._running[job.key]
+        self._unconfirmed[job.key] = (outcome.kind.value, outcome.text)
+        self._fresh.append(job.key)
+        if not self._report_scheduled:
+            self._report_scheduled = True
+            asyncio.get_running_loop().call_soon(self._report_fresh)
+
+    async def _fetch(self, job: Job) -> Fetched:
+        """Jobs of one message that begin together read it once."""
+        key = (job.id, job.held)
+        task = self._fetching.get(key)
+        if task is None:
+            task = self._fetching[key] = asyncio.create_task(fetch(self._bus, *key))
+            task.add_done_callback(lambda _: self._fetching.pop(key, None))
+        return await asyncio.shield(task)
+
+    # Reports.
+
+    def _report_fresh(self) -> None:
+        self._report_scheduled = False
+        fresh, self._fresh = self._fresh, []
+        self._report(fresh)
+
+    def _report(self, keys: Iterable[tuple[int, int, int]]) -> None:
+        rows = [(key, *self._unconfirmed[key]) for key in keys if key in self._unconfirmed]
+        for start in range(0, len(rows), REPORT_GROUP):
+            payload = encode_reports(self._name, rows[start : start + REPORT_GROUP])
+            self._bus.publish(subjects.report(self._channel), payload)
+
+    def _on_confirm(self, message: Message) -> None:
+        try:
+            keys = decode_confirmed(message.payload)
+        except ValueError:
+            return
+        for key in keys:
+            if self._unconfirmed.pop(key, None) is not None:
+                self._confirmed[key] = None
+        while len(self._confirmed) > REMEMBERED:
+            self._confirmed.popitem(last=False)
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if self._stopping and not self._running and not self._unconfirmed:
+            self._idle.set()
+
+    async def _heartbeat(self) -> None:
+        """What runs, every two seconds; and again whatever has not been confirmed since the last time."""
+        overdue: set[tuple[int, int, int]] = set()
+        while True:
+            running = [*self._running, *self._unconfirmed]
+            if not self._stopping or running:
+                self._bus.publish(subjects.heartbeat(self._channel), encode_heartbeat(self._name, running))
+            self._report(overdue & self._unconfirmed.keys())
+            overdue = set(self._unconfirmed)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
