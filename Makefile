@@ -1,0 +1,58 @@
+# `make` alone lists the targets. Everything sets itself up: the only need is Python 3.11 or later, and for
+# `up`, `down` and the container tests a Docker engine with compose.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ORACLE ?= tests/oracle/cases
+BENCH ?= local_delivery
+COMPOSE ?= docker compose
+FUZZ_SECONDS ?= 60
+ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap admin dev
+
+.PHONY: help check test run up down oracle bench fuzz lock format
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+$(VENV)/ready: lock/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
+	@touch $@
+
+check: $(VENV)/ready ## quick: format, lint, types, architecture, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit tests/architecture
+
+test: check ## everything; container tests are skipped where no engine is, unless REQUIRE_ENGINE=1
+	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture
+
+run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180
+	@exec $(BIN)/python -m services.admin.run
+
+up: ## the mail server in containers: docker compose up --build --wait
+	$(COMPOSE) up --build --wait
+
+down: ## stop the containers; mail, accounts and queue stay
+	$(COMPOSE) down
+
+oracle: $(VENV)/ready ## the recorded cases in ORACLE=DIR (default: the project's own copy)
+	@$(BIN)/python -m tests.oracle $(ORACLE)
+
+bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery), against a peer measured in the same run
+	@$(BIN)/python -m benchmarks.$(BENCH)
+
+fuzz: $(VENV)/ready ## the grammars with random input, FUZZ_SECONDS each (default 60)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+lock: ## make lock/*.txt anew from pyproject.toml
+	@for role in $(ROLES); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header --extra $$role --output-file lock/$$role.txt pyproject.toml || exit 1; \
+	done
+
+format: $(VENV)/ready ## write the code as ruff has it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
