@@ -26,9 +26,11 @@ COPY qmail qmail
 RUN python3.13 -m compileall -q qmail
 
 # Accounts of users/assign seen through NSS (maildrop refuses to run without them); users/ is a volume.
+# maildrop's installation fails without its manual pages, which a slim image leaves out.
 FROM python AS accounts
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libnss-extrausers maildrop procps \
+    && apt-get install -y --no-install-recommends -o Dpkg::Options::="--path-include=/usr/share/man/*" \
+        libnss-extrausers maildrop procps \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
     && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
