@@ -1,0 +1,1 @@
+"""Delivery: local (qmail-lspawn, qmail-local) and remote (qmail-rspawn, qmail-remote)."""

@@ -1,0 +1,1 @@
+"""qmail-rspawn and qmail-remote: one message to one far host by SMTP."""

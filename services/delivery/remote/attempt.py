@@ -1,0 +1,243 @@
+"""One run of qmail-remote: control files, route, addresses, one connection after the other, a report."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from qmail import address as addresses
+from qmail.control import Control, ControlError
+from services.delivery.remote import replies
+from services.delivery.remote.client import Client, Manner, Transaction
+from services.delivery.remote.mx import Address, Exchanger, usable_addresses
+from services.delivery.remote.own import own_addresses
+from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
+from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_literal
+from services.delivery.remote.tcpto import TcpTo
+from services.delivery.remote.transfer import Chunks, NotEstablishedError, TlsFailedError, Transfer, transfer
+from services.delivery.remote.wire import Wire, open_wire
+
+OpenWire = Callable[[str, int], Awaitable[Wire]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The message as stored (LF line ends); `chunks` may be called again for another connection."""
+
+    chunks: Chunks
+    size_bytes: int
+    eight_bit: bool = False
+    smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What outlives one attempt: control files, the DNS, the table of downed hosts, the network."""
+
+    control: Control
+    resolver: Resolver
+    tcpto: TcpTo
+    open_wire: OpenWire = open_wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    helo: bytes
+    exact: bool
+    connect_seconds: float
+    remote_seconds: float
+    own: frozenset[str]
+    no_tls_hosts: frozenset[bytes]
+    routes: tuple[bytes, ...]
+
+
+class _GivenUpError(Exception):
+    """The attempt is over before any connection; `text` is the report."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+async def attempt(
+    world: World, host: bytes, sender: bytes, recipients: Sequence[bytes], message: Message
+) -> list[bytes]:
+    """Try to send the message to `recipients`, all at `host`; the parts of qmail-remote's report.
+
+    Raises nothing that can be foreseen: every known trouble is a text of the report."""
+    try:
+        settings = _read_settings(world.control)
+        route = find_route(settings.routes, host)
+        quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
+        found = await _find_addresses(world.resolver, host, route, settings.exact)
+    except ControlError:
+        return [replies.CONTROL_UNREADABLE]
+    except _GivenUpError as end:
+        return [end.text]
+    usable = found if route or all_aliases else usable_addresses(found, settings.own)
+    if not usable:
+        return [replies.BEST_PREFERENCE]
+    transaction = Transaction(
+        sender=_quote(sender),
+        recipients=quoted,
+        size_bytes=message.size_bytes,
+        eight_bit=message.eight_bit,
+        smtputf8=message.smtputf8,
+    )
+    visit = _Visit(world, settings, transaction, message, route.port if route else SMTP_PORT, host)
+    return await visit.try_each(usable)
+
+
+def _read_settings(control: Control) -> _Settings:
+    # 0 would mean that no answer is ever in time.
+    return _Settings(
+        remote_seconds=max(control.number("timeoutremote", 1200), 1),
+        connect_seconds=max(control.number("timeoutconnect", 60), 1),
+        helo=control.line_or_me("helohost"),
+        routes=tuple(control.lines("smtproutes") or ()),
+        exact=control.line("extensions") == b"none",
+        own=own_addresses(control),
+        no_tls_hosts=frozenset(line.lower() for line in control.lines("notlshosts") or ()),
+    )
+
+
+def _quote(address: bytes) -> bytes:
+    # An address without a host is sent as it is (qmail-remote's addrmangle).
+    return addresses.quote(address) if b"@" in address else address
+
+
+async def _quote_recipients(
+    resolver: Resolver, recipients: Sequence[bytes], rewrite: bool
+) -> tuple[tuple[bytes, ...], bool]:
+    """The recipients as SMTP wants them, and whether every one's domain was an alias (CNAME).
+
+    Only qmail 1.03's manner rewrites domains; RFC 5321 2.3.5 has no need for it."""
+    if not rewrite:
+        return tuple(map(_quote, recipients)), False
+    quoted, all_aliases = [], True
+    for recipient in recipients:
+        local, domain = addresses.split(recipient)
+        if domain is not None:
+            try:
+                canonical = await resolver.canonical(domain)
+            except DnsTemporaryError as error:
+                raise _GivenUpError(replies.CNAME_LOOKUP_FAILED) from error
+            recipient = local + b"@" + canonical.name
+            all_aliases = all_aliases and canonical.alias
+        quoted.append(_quote(recipient))
+    return tuple(quoted), all_aliases
+
+
+async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, exact: bool) -> list[Address]:
+    target = route.host if route else host
+    try:
+        if route or parse_literal(host) is not None:
+            found = await resolver.addresses(target)
+            if not found:
+                raise HostNotFoundError
+            return found
+        exchangers = await _exchangers(resolver, host, exact)
+        found = await resolver.mail_addresses(host, exchangers)
+    except HostNotFoundError as error:
+        raise _GivenUpError(replies.no_such_host(target)) from error
+    except NullMxError as error:
+        raise _GivenUpError(replies.NO_EXCHANGER if exact else replies.NULL_MX) from error
+    except DnsTemporaryError as error:
+        raise _GivenUpError(replies.DNS_FAILED) from error
+    if not found:
+        raise _GivenUpError(replies.NO_EXCHANGER)
+    return found
+
+
+async def _exchangers(resolver: Resolver, host: bytes, exact: bool) -> list[Exchanger]:
+    try:
+        return await resolver.exchangers(host)
+    except DnsTemporaryError as error:
+        # qmail's first question is for the CNAME; ours is for the MX. Its failure keeps the text people know.
+        raise _GivenUpError(replies.DNS_FAILED if exact else replies.CNAME_LOOKUP_FAILED) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """The connections of one attempt: only a failure to connect leads on to the next address."""
+
+    world: World
+    settings: _Settings
+    transaction: Transaction
+    message: Message
+    port: int
+    host: bytes
+
+    async def try_each(self, usable: Sequence[Address]) -> list[bytes]:
+        for address in usable:
+            if self.world.tcpto.down(address.ip):
+                continue
+            report = await self._visit(address)
+            if report is not None:
+                return report
+        return [replies.NO_CONNECTION]
+
+    async def _visit(self, address: Address) -> list[bytes] | None:
+        manner = Manner(helo=self.settings.helo, extended=not self.settings.exact, tls=self._tls_wanted(address))
+        try:
+            return await self._converse(address, manner)
+        except TlsFailedError:
+            # Opportunistic TLS (RFC 7435): better in the clear than not at all.
+            return await self._converse(address, replace(manner, tls=False))
+
+    def _tls_wanted(self, address: Address) -> bool:
+        names = {self.host.lower(), address.name.lower(), address.ip.encode()}
+        return not self.settings.exact and not names & self.settings.no_tls_hosts
+
+    async def _converse(self, address: Address, manner: Manner) -> list[bytes] | None:
+        wire = await self._connect(address)
+        if wire is None:
+            return None
+        client = Client(address.ip.encode(), manner, self.transaction)
+        name = address.ip if parse_literal(address.name) else address.name.decode("ascii", "replace")
+        plan = Transfer(
+            client=client,
+            chunks=self.message.chunks,
+            exact=self.settings.exact,
+            timeout_seconds=self.settings.remote_seconds,
+            tls_context=_TLS_CONTEXT,
+            tls_name=name,
+        )
+        try:
+            await transfer(wire, plan)
+        except NotEstablishedError:
+            return None
+        finally:
+            wire.close()
+        return client.report
+
+    async def _connect(self, address: Address) -> Wire | None:
+        tcpto = self.world.tcpto
+        try:
+            async with asyncio.timeout(self.settings.connect_seconds):
+                wire = await self.world.open_wire(address.ip, self.port)
+        except TimeoutError:
+            tcpto.timed_out(address.ip)
+            return None
+        except OSError as error:
+            if error.errno == errno.ETIMEDOUT:
+                tcpto.timed_out(address.ip)
+            else:
+                tcpto.succeeded(address.ip)
+            return None
+        tcpto.succeeded(address.ip)
+        return wire
+
+
+def _make_tls_context() -> ssl.SSLContext:
+    # Without DANE or MTA-STS a certificate proves nothing about an MX; encryption alone is what can be had.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_TLS_CONTEXT = _make_tls_context()

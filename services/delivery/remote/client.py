@@ -1,0 +1,289 @@
+"""The SMTP client's side of one connection: bytes in, effects out, a report at the end. No I/O.
+
+Source: qmail-remote(8) for order, texts and letters; RFC 5321, 1870 (SIZE), 2920 (PIPELINING),
+3207 (STARTTLS), 6152 (8BITMIME), 6531 (SMTPUTF8) for what it says after EHLO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.delivery.remote import replies
+from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
+
+_SUCCESS_BELOW = 400
+_FAILURE_FROM = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these bytes to the far host."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin TLS, then call `tls_started`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send the message and its final dot: `message_ends` before the dot, `message_sent` after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The report is complete; send what is left and close."""
+
+
+Effect = Send | StartTls | SendMessage | Close
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How this host is spoken to: our name, EHLO or HELO alone, TLS where it is offered."""
+
+    helo: bytes
+    extended: bool
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What is sent: quoted addresses, the least size of the message in bytes, what it needs."""
+
+    sender: bytes
+    recipients: tuple[bytes, ...]
+    size_bytes: int
+    eight_bit: bool = False
+    smtputf8: bool = False
+
+    def needs_smtputf8(self) -> bool:
+        """Whether an address cannot be said without SMTPUTF8 (RFC 6531 3.2)."""
+        return self.smtputf8 and not all(address.isascii() for address in (self.sender, *self.recipients))
+
+
+class State(Enum):
+    """What the next reply answers; SILENT: no reply is expected now."""
+
+    GREETING = auto()
+    EHLO = auto()
+    HELO = auto()
+    STARTTLS = auto()
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    END = auto()
+    SILENT = auto()
+    DONE = auto()
+
+
+class Client:
+    """One connection to the far host `address`, for one message.
+
+    `report` holds qmail-remote's texts; it is complete when `done` is true."""
+
+    def __init__(self, address: bytes, manner: Manner, transaction: Transaction) -> None:
+        self.report: list[bytes] = []
+        self._address = address
+        self._manner = manner
+        self._transaction = transaction
+        self._reader = ReplyReader()
+        self._state = State.GREETING
+        self._secured = False
+        self._critical = False
+        self._offers: dict[bytes, bytes] = {}
+        self._asked = 0
+        self._answered = 0
+        self._accepted = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the report is complete."""
+        return self._state is State.DONE
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the far host has said anything: before that, a reset is a refused connection."""
+        return self._state is not State.GREETING or self._reader.started
+
+    def received(self, data: bytes) -> list[Effect]:
+        """The far host sent `data`; also called with b"" to go on with replies that came early."""
+        self._reader.feed(data)
+        effects: list[Effect] = []
+        try:
+            while self._state not in (State.SILENT, State.DONE):
+                reply = self._reader.next()
+                if reply is None:
+                    break
+                effects += _STEPS[self._state](self, reply)
+        except ReplyTooLongError:
+            return [*effects, *self._end(replies.endless_reply(self._address, self._critical))]
+        return effects
+
+    def lost(self) -> None:
+        """The connection ended, or nothing moved for timeoutremote."""
+        if not self.done:
+            self._end(replies.dropped(self._address, self._critical))
+
+    def tls_started(self) -> list[Effect]:
+        """TLS is on: the conversation begins again (RFC 3207 4.2)."""
+        self._reader.discard()
+        self._secured = True
+        return self._say_ehlo()
+
+    def message_ends(self) -> None:
+        """The final dot goes out: from now on the far host may have the message."""
+        self._critical = True
+
+    def message_sent(self) -> list[Effect]:
+        """The final dot has gone out."""
+        self._state = State.END
+        return self.received(b"")
+
+    def message_failed(self, text: bytes) -> None:
+        """The message cannot be sent to its end; the far host must see a broken connection."""
+        self._end(text)
+
+    def _greeting(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code != 220:
+            return self._quit(b"ZConnected to ", b" but greeting failed", reply)
+        return self._say_ehlo() if self._manner.extended else self._say_helo()
+
+    def _say_ehlo(self) -> list[Effect]:
+        self._state = State.EHLO
+        return [Send(b"EHLO " + self._manner.helo + b"\r\n")]
+
+    def _say_helo(self) -> list[Effect]:
+        self._state = State.HELO
+        return [Send(b"HELO " + self._manner.helo + b"\r\n")]
+
+    def _ehlo(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code != 250:
+            return self._say_helo()
+        self._offers = parse_offers(reply.text)
+        if b"STARTTLS" in self._offers and self._manner.tls and not self._secured:
+            self._state = State.STARTTLS
+            return [Send(b"STARTTLS\r\n")]
+        return self._begin_mail()
+
+    def _helo(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code != 250:
+            return self._quit(b"ZConnected to ", b" but my name was rejected", reply)
+        self._offers = {}
+        return self._begin_mail()
+
+    def _starttls(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code != 220:
+            return self._begin_mail()
+        self._state = State.SILENT
+        return [StartTls()]
+
+    def _begin_mail(self) -> Sequence[Effect]:
+        limit = _size_limit(self._offers)
+        if limit and self._transaction.size_bytes > limit:
+            return self._finish(replies.too_large(self._address, limit))
+        if self._transaction.needs_smtputf8() and b"SMTPUTF8" not in self._offers:
+            return self._finish(replies.needs_smtputf8(self._address))
+        self._state = State.MAIL
+        command = b"MAIL FROM:<" + self._transaction.sender + b">" + self._parameters() + b"\r\n"
+        if b"PIPELINING" not in self._offers:
+            return [Send(command)]
+        self._asked = len(self._transaction.recipients)
+        return [Send(command + b"".join(map(_rcpt, self._transaction.recipients)))]
+
+    def _parameters(self) -> bytes:
+        transaction, offers = self._transaction, self._offers
+        size = b" SIZE=%d" % transaction.size_bytes if b"SIZE" in offers else b""
+        body = b" BODY=8BITMIME" if transaction.eight_bit and b"8BITMIME" in offers else b""
+        utf8 = b" SMTPUTF8" if transaction.smtputf8 and b"SMTPUTF8" in offers else b""
+        return size + body + utf8
+
+    def _mail(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code >= _SUCCESS_BELOW:
+            letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
+            return self._quit(letter + b"Connected to ", b" but sender was rejected", reply)
+        self._state = State.RCPT
+        return self._ask_recipient()
+
+    def _ask_recipient(self) -> Sequence[Effect]:
+        if self._asked > self._answered:
+            return []
+        self._asked += 1
+        return [Send(_rcpt(self._transaction.recipients[self._answered]))]
+
+    def _recipient(self, reply: Reply) -> Sequence[Effect]:
+        self._answered += 1
+        if reply.code >= _SUCCESS_BELOW:
+            letter = b"h" if reply.code >= _FAILURE_FROM else b"s"
+            self.report.append(replies.recipient_refused(letter, self._address, reply.text))
+        else:
+            self._accepted += 1
+            self.report.append(replies.RECIPIENT_ACCEPTED)
+        if self._answered < len(self._transaction.recipients):
+            return self._ask_recipient()
+        if not self._accepted:
+            return self._finish(replies.closing(b"DGiving up on ", self._address, b"", b""))
+        self._state = State.DATA
+        return [Send(b"DATA\r\n")]
+
+    def _data(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code >= _SUCCESS_BELOW:
+            letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
+            return self._quit(letter, b" failed on DATA command", reply)
+        self._state = State.SILENT
+        return [SendMessage()]
+
+    def _message_end(self, reply: Reply) -> Sequence[Effect]:
+        self._critical = False
+        if reply.code < _SUCCESS_BELOW:
+            return self._quit(b"K", b" accepted message", reply)
+        letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
+        return self._quit(letter, b" failed after I sent the message", reply)
+
+    def _quit(self, prepend: bytes, append: bytes, reply: Reply) -> list[Effect]:
+        return self._finish(replies.closing(prepend, self._address, append, reply.text))
+
+    def _finish(self, text: bytes) -> list[Effect]:
+        # QUIT's reply is not awaited: the message's fate is known.
+        return [Send(b"QUIT\r\n"), *self._end(text)]
+
+    def _end(self, text: bytes) -> list[Effect]:
+        self.report.append(text)
+        self._state = State.DONE
+        return [Close()]
+
+
+_STEPS: dict[State, Callable[[Client, Reply], Sequence[Effect]]] = {
+    State.GREETING: Client._greeting,
+    State.EHLO: Client._ehlo,
+    State.HELO: Client._helo,
+    State.STARTTLS: Client._starttls,
+    State.MAIL: Client._mail,
+    State.RCPT: Client._recipient,
+    State.DATA: Client._data,
+    State.END: Client._message_end,
+}
+
+
+def _rcpt(recipient: bytes) -> bytes:
+    return b"RCPT TO:<" + recipient + b">\r\n"
+
+
+def parse_offers(text: bytes) -> dict[bytes, bytes]:
+    """The extensions of an EHLO reply: keyword in capitals -> parameters (RFC 5321 4.1.1.1)."""
+    offers = {}
+    for line in text.split(b"\n")[1:]:
+        keyword, _, parameters = line[4:].strip().partition(b" ")
+        if keyword:
+            offers[keyword.upper()] = parameters
+    return offers
+
+
+def _size_limit(offers: dict[bytes, bytes]) -> int:
+    # RFC 1870 3: zero or nothing means no fixed limit.
+    limit = offers.get(b"SIZE", b"").strip()
+    return int(limit) if limit.isdigit() and len(limit) < 20 else 0

@@ -1,0 +1,180 @@
+"""Asking the DNS where mail for a host goes: MX, A, AAAA, and CNAME in the manner of qmail 1.03."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.name
+import dns.rdatatype
+import dns.resolver
+
+from services.delivery.remote.mx import (
+    MAX_ADDRESSES,
+    Address,
+    Exchanger,
+    is_null_mx,
+    order_exchangers,
+)
+from services.delivery.remote.routes import parse_literal
+
+# A query is repeated within this; then the answer is "temporarily not known".
+LIFETIME_SECONDS = 20.0
+_TRY_SECONDS = 4.0
+_MAX_ALIASES = 10
+
+
+class DnsTemporaryError(Exception):
+    """No usable answer: time-out, SERVFAIL, REFUSED, no server. A doubt, so never permanent."""
+
+
+class HostNotFoundError(Exception):
+    """The name does not exist, or has no address."""
+
+
+class NullMxError(Exception):
+    """The domain takes no mail (RFC 7505)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A recipient's domain after CNAME rewriting; `alias`: whether it was one (dns_cname)."""
+
+    name: bytes
+    alias: bool
+
+
+def to_dns_name(host: bytes) -> dns.name.Name:
+    """The bytes as labels, whatever they are. Raises HostNotFoundError where that makes no name."""
+    labels = host.removesuffix(b".").split(b".")
+    try:
+        return dns.name.Name([*labels, b""])
+    except dns.exception.DNSException as error:
+        raise HostNotFoundError from error
+
+
+def _from_dns_name(name: dns.name.Name) -> bytes:
+    return b".".join(label for label in name.labels if label)
+
+
+class Resolver:
+    """Look-ups by the deployment's own DNS server."""
+
+    def __init__(self, resolver: dns.asyncresolver.Resolver, *, ipv6: bool = True) -> None:
+        self._resolver = resolver
+        self._ipv6 = ipv6
+        self._rng = random.Random()
+
+    async def _query(self, host: bytes, kind: dns.rdatatype.RdataType) -> list[Any]:
+        name = to_dns_name(host)
+        try:
+            answer = await self._resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+        except dns.resolver.NXDOMAIN:
+            return []
+        except (dns.exception.DNSException, OSError) as error:
+            raise DnsTemporaryError(str(error)) from error
+        return list(answer.rrset or ())
+
+    async def canonical(self, host: bytes) -> Canonical:
+        """Follow CNAMEs as qmail 1.03 does before it writes a recipient's domain (RFC 1123 5.2.2).
+
+        Raises DnsTemporaryError."""
+        for step in range(_MAX_ALIASES):
+            if not host or host.endswith(b"]"):
+                return Canonical(host, step > 0)
+            if host.endswith(b"."):
+                host = host[:-1]
+                continue
+            target = await self._alias_target(host)
+            if target is None:
+                return Canonical(host, step > 0)
+            host = target
+        return Canonical(host, True)
+
+    async def _alias_target(self, host: bytes) -> bytes | None:
+        try:
+            records = await self._query(host, dns.rdatatype.CNAME)
+        except HostNotFoundError:
+            return None
+        return _from_dns_name(records[0].target) if records else None
+
+    async def addresses(self, host: bytes, preference: int = 0) -> list[Address]:
+        """The addresses of a host name or literal; empty where it has none.
+
+        Raises DnsTemporaryError, and HostNotFoundError where the bytes make no name."""
+        literal = parse_literal(host)
+        if literal is not None:
+            return [Address(literal, preference, host)]
+        kinds = [dns.rdatatype.A, dns.rdatatype.AAAA] if self._ipv6 else [dns.rdatatype.A]
+        answers = await asyncio.gather(*(self._query(host, kind) for kind in kinds), return_exceptions=True)
+        found: list[Address] = []
+        for answer in answers:
+            if not isinstance(answer, BaseException):
+                found += [Address(record.address, preference, host) for record in answer]
+        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if failed is not None and not found:
+            raise failed
+        return found[:MAX_ADDRESSES]
+
+    async def exchangers(self, host: bytes) -> list[Exchanger]:
+        """The MX records of a domain, in the order to try; empty where there are none.
+
+        Raises DnsTemporaryError, HostNotFoundError."""
+        records = await self._query(host, dns.rdatatype.MX)
+        found = (Exchanger(record.preference, _from_dns_name(record.exchange)) for record in records)
+        return order_exchangers(found, self._rng)
+
+    async def mail_addresses(self, host: bytes, exchangers: list[Exchanger]) -> list[Address]:
+        """The addresses that take mail for `host`, whose MX records are given.
+
+        Without MX records the host's own addresses. Raises DnsTemporaryError (nothing found, and a
+        look-up failed), HostNotFoundError (no MX, no address), NullMxError."""
+        if not exchangers:
+            found = await self.addresses(host)
+            if not found:
+                raise HostNotFoundError
+            return found
+        if is_null_mx(exchangers):
+            raise NullMxError
+        found, doubt = [], False
+        for exchanger in exchangers:
+            try:
+                found += await self.addresses(exchanger.name, exchanger.preference)
+            except DnsTemporaryError:
+                doubt = True
+            except HostNotFoundError:
+                continue
+        if doubt and not found:
+            raise DnsTemporaryError
+        return found
+
+
+def make_resolver(environ: Mapping[str, str] = os.environ, *, ipv6: bool = True) -> Resolver:
+    """The resolver for this process: DNS_SERVER (`address` or `address:port`), else /etc/resolv.conf."""
+    server = environ.get("DNS_SERVER", "")
+    resolver = dns.asyncresolver.Resolver(configure=not server)
+    if server:
+        address, port = _server_address(server)
+        resolver.nameservers = [address]
+        resolver.port = port
+    resolver.timeout = _TRY_SECONDS
+    resolver.lifetime = LIFETIME_SECONDS
+    resolver.retry_servfail = False
+    return Resolver(resolver, ipv6=ipv6)
+
+
+def _server_address(server: str) -> tuple[str, int]:
+    if server.startswith("["):
+        address, _, port = server[1:].partition("]")
+        return address, int(port.removeprefix(":") or 53)
+    if server.count(":") > 1:
+        return server, 53
+    address, _, port = server.partition(":")
+    return address, int(port or 53)
