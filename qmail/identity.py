@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Final, Protocol, TypeVar, TypeVarTuple
+from typing import Final, Protocol, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -100,6 +100,15 @@ def _refuse_file_capabilities() -> None:
     raise IdentityError("cannot see the capabilities in force")
 
 
+class _Ended(asyncio.Future[object]):
+    """The end of a call. It cannot be cancelled: whoever is cancelled while waiting hears of it when fn has ended,
+    so that nobody closes a descriptor that a thread is still using.
+    """
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
 class _Job:
     """One call on its way through the pool."""
 
@@ -110,7 +119,7 @@ class _Job:
         account: Identity,
         fn: Callable[..., object],
         args: tuple[object, ...],
-        future: asyncio.Future[object],
+        future: _Ended,
     ) -> None:
         self.account = account
         self.fn = fn
@@ -138,9 +147,7 @@ class ActingPool:
         self._done: deque[_Job] = deque()
         self._waking = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads = [
-            threading.Thread(target=self._work, name=f"acting-{n}", daemon=True) for n in range(threads)
-        ]
+        self._threads = [threading.Thread(target=self._work, name=f"acting-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
 
@@ -148,15 +155,15 @@ class ActingPool:
         """fn(*args) in a thread that acts as the account; its result or its exception.
 
         Inside fn only plain blocking file calls, and no imports (codecs are imports too, and the user may not
-        read the interpreter's files). A cancelled wait does not stop fn. Raises IdentityError (fn was not
-        called) if the identity could not be taken on.
+        read the interpreter's files). Cancelling the wait takes effect when fn has ended. Raises IdentityError
+        (fn was not called) if the identity could not be taken on.
         """
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(account, fn, args, future))  # type: ignore[arg-type]
-        return await future
+        future = _Ended(loop=loop)
+        self._jobs.put(_Job(account, fn, args, future))
+        return cast(T, await future)
 
     def close(self) -> None:
         """Let the threads end after the work already given."""

@@ -1,0 +1,32 @@
+"""Telling IMAP of new mail: `new.<uid>` with the folder's path below the home."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from qmail.bus import subjects
+
+
+class Announcer:
+    """Announces each mailbox once a turn of the loop, however many messages came into it."""
+
+    def __init__(self, publish: Callable[[str, bytes], None]) -> None:
+        self._publish = publish
+        self._waiting: dict[tuple[int, bytes], None] = {}
+
+    def announce(self, uid: int, home: bytes, maildir: bytes) -> None:
+        """A message came into this Maildir, a path below the home or an absolute one."""
+        folder = os.path.normpath(os.path.join(home, maildir))
+        inside = os.path.normpath(home) + b"/"
+        if not folder.startswith(inside):
+            return
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._waiting[(uid, folder[len(inside) :])] = None
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for uid, folder in waiting:
+            self._publish(subjects.new_mail(uid), folder)

@@ -1,0 +1,89 @@
+"""What qmail-local is told about one delivery, and the lines and environment made of it: pure.
+
+See qmail-local(8), qmail-command(8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qmail.address import quote
+from qmail.dates import ctime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The arguments of qmail-local."""
+
+    user: bytes
+    home: bytes
+    local: bytes
+    dash: bytes
+    ext: bytes
+    host: bytes
+    sender: bytes
+    default_delivery: bytes  #: lines as in .qmail, for who has no .qmail or an empty one
+
+    @property
+    def recipient(self) -> bytes:
+        return self.local + b"@" + self.host
+
+
+def delivered_to_line(job: Job) -> bytes:
+    """DTLINE; a newline inside the address becomes `_`."""
+    return b"Delivered-To: " + job.recipient.replace(b"\n", b"_") + b"\n"
+
+
+def return_path_line(job: Job) -> bytes:
+    """RPLINE, the sender quoted where needed."""
+    return b"Return-Path: <" + quote(job.sender).replace(b"\n", b"_") + b">\n"
+
+
+def from_line(job: Job, now: float) -> bytes:
+    """UFLINE, the line that begins a message in an mbox (mbox(5)). now: seconds since 1970."""
+    sender = job.sender.translate(_BLANKS_TO_DASH) if job.sender else b"MAILER-DAEMON"
+    return b"From " + sender + b" " + ctime(now) + b"\n"
+
+
+_BLANKS_TO_DASH = bytes.maketrans(b" \t\n", b"---")
+
+
+def environment(job: Job, now: float, new_sender: bytes, default: bytes | None) -> dict[bytes, bytes]:
+    """The variables of a program delivery (qmail-command(8)).
+
+    default: what matched `default` in the name of the .qmail file, None where the name has no such part.
+    """
+    variables = {
+        b"HOST": job.host,
+        b"HOME": job.home,
+        b"USER": job.user,
+        b"LOCAL": job.local,
+        b"RECIPIENT": job.recipient,
+        b"DTLINE": delivered_to_line(job),
+        b"RPLINE": return_path_line(job),
+        b"UFLINE": from_line(job, now),
+        b"SENDER": job.sender,
+        b"NEWSENDER": new_sender,
+        b"EXT": job.ext,
+    }
+    if default is not None:
+        variables[b"DEFAULT"] = default
+    return variables | _extensions(job.ext) | _hosts(job.host)
+
+
+def _extensions(ext: bytes) -> dict[bytes, bytes]:
+    """EXT2, EXT3, EXT4: what follows the first, second, third dash."""
+    found = {}
+    for number in (2, 3, 4):
+        ext = ext.partition(b"-")[2]
+        found[b"EXT%d" % number] = ext
+    return found
+
+
+def _hosts(host: bytes) -> dict[bytes, bytes]:
+    """HOST2, HOST3, HOST4: what precedes the last, second last, third last dot; else as before."""
+    found = {}
+    for number in (2, 3, 4):
+        host = host.rpartition(b".")[0] if b"." in host else host
+        found[b"HOST%d" % number] = host
+    return found

@@ -1,0 +1,143 @@
+"""Every text that local delivery reports. The words are qmail-local's and qmail-lspawn's."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+#: A report is cut to this many bytes (qmail-lspawn's truncreport).
+MAX_REPORT_BYTES: Final = 3000
+_TOO_LONG: Final = b"\nError report too long, sorry.\n"
+
+# qmail-lspawn
+NO_ALIAS_USER: Final = b"Unable to find alias user! (#4.3.0)"
+NOT_AS_ROOT: Final = b"Not allowed to perform deliveries as root. (#4.3.0)"
+BAD_ASSIGN: Final = b"Trouble reading users/assign. (#4.3.0)"
+BAD_CONTROL: Final = b"Unable to read control files. (#4.3.0)"
+NO_IDENTITY: Final = b"Unable to act as the user. (#4.3.0)"
+NO_RESOURCES: Final = b"System resources temporarily unavailable. (#4.3.0)"
+UNFORESEEN: Final = b"Internal error in local delivery; it will be tried again. (#4.3.0)"
+
+# qmail-local: home and .qmail
+HOME_WRITABLE: Final = b"Uh-oh: home directory is writable. (#4.7.0)"
+HOME_STICKY: Final = b"Home directory is sticky: user is editing his .qmail file. (#4.2.1)"
+HOME_STICKY_WARNING: Final = b"Warning: home directory is sticky."
+DOT_QMAIL_WRITABLE: Final = b"Uh-oh: .qmail file is writable. (#4.7.0)"
+DOT_QMAIL_BLANK: Final = b"Uh-oh: first line of .qmail file is blank. (#4.2.1)"
+DOT_QMAIL_TOO_LONG: Final = b"Uh-oh: .qmail file is too long. (#4.2.1)"
+FILE_WITH_X_BIT: Final = b"Uh-oh: .qmail has file delivery but has x bit set. (#4.7.0)"
+PROGRAM_WITH_X_BIT: Final = b"Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)"
+NO_MAILBOX: Final = b"Sorry, no mailbox here by that name. (#5.1.1)"
+LOOPING: Final = b"This message is looping: it already has my Delivered-To line. (#5.4.6)"
+USAGE: Final = b"qmail-local: usage: qmail-local [ -nN ] user homedir local dash ext domain sender aliasempty\n"
+
+# qmail-local: deliveries
+NO_MAILDIR: Final = b"Unable to chdir to maildir. (#4.2.1)"
+MAILDIR_FAILED: Final = b"Temporary error on maildir delivery. (#4.3.0)"
+MAILDIR_DISK_FULL: Final = b"Out of disk space on maildir delivery. (#4.3.1)"
+MAILDIR_OVER_QUOTA: Final = b"Over quota on maildir delivery. (#4.2.2)"
+CHILD_CRASHED: Final = b"Aack, child crashed. (#4.3.0)"
+PROGRAM_TOO_SLOW: Final = b"Program took too long and was ended. (#4.3.0)"
+PROGRAM_NOT_RUN: Final = b"Unable to run the program. (#4.3.0)"
+MESSAGE_UNREADABLE: Final = b"Unable to read message. (#4.3.0)"
+
+# qmail.c, told to the user by qmail-local
+QUEUE_FULL: Final = b"qq write error or disk full (#4.3.0)"
+QUEUE_DOWN: Final = b"qq temporary problem (#4.3.0)"
+QUEUE_REFUSED: Final = b"qq permanent problem (#5.3.0)"
+QUEUE_CRASHED: Final = b"qq crashed (#4.3.0)"
+ADDRESS_TOO_LONG: Final = b"envelope address too long for qq (#5.1.3)"
+QUEUE_EXITS: Final = {
+    115: ADDRESS_TOO_LONG,
+    11: ADDRESS_TOO_LONG,
+    31: b"mail server permanently rejected message (#5.3.0)",
+    51: b"qq out of memory (#4.3.0)",
+    52: b"qq timeout (#4.3.0)",
+    53: QUEUE_FULL,
+    54: b"qq read error (#4.3.0)",
+    55: b"qq unable to read configuration (#4.3.0)",
+    56: b"qq trouble making network connection (#4.3.0)",
+    61: b"qq trouble in home directory (#4.3.0)",
+    62: b"qq trouble creating files in queue (#4.3.0)",
+    63: b"qq trouble creating files in queue (#4.3.0)",
+    64: b"qq trouble creating files in queue (#4.3.0)",
+    65: b"qq trouble creating files in queue (#4.3.0)",
+    66: b"qq trouble creating files in queue (#4.3.0)",
+    71: b"mail server temporarily rejected message (#4.3.0)",
+    72: b"connection to mail server timed out (#4.4.1)",
+    73: b"connection to mail server rejected (#4.4.1)",
+    74: b"communication with mail server failed (#4.4.2)",
+    81: b"qq internal bug (#4.3.0)",
+    91: b"qq internal bug (#4.3.0)",
+    120: b"unable to exec qq (#4.3.0)",
+}
+
+_ERRORS: Final = {
+    errno.ENOENT: b"file does not exist",
+    errno.EACCES: b"access denied",
+    errno.EPERM: b"permission denied",
+    errno.EISDIR: b"is a directory",
+    errno.ENOTDIR: b"not a directory",
+    errno.EINVAL: b"invalid argument",
+    errno.ENOSPC: b"out of disk space",
+    errno.EDQUOT: b"disk quota exceeded",
+    errno.EFBIG: b"file too big",
+    errno.EROFS: b"read-only file system",
+    errno.EIO: b"input/output error",
+    errno.ELOOP: b"symbolic link loop",
+    errno.ENAMETOOLONG: b"file name too long",
+    errno.ENXIO: b"device not configured",
+    errno.EAGAIN: b"temporary failure",
+    errno.EMFILE: b"process cannot open more files",
+    errno.ENFILE: b"system cannot open more files",
+    errno.ENOMEM: b"out of memory",
+    errno.ESTALE: b"stale NFS file handle",
+    errno.ETIMEDOUT: b"timed out",
+    errno.EEXIST: b"file already exists",
+}
+
+
+def error_words(error: OSError) -> bytes:
+    """What went wrong, in the words of qmail's error_str.c."""
+    return _ERRORS.get(error.errno or 0, b"unknown error")
+
+
+def no_home(home: bytes, error: OSError) -> bytes:
+    return b"Unable to switch to " + home + b": " + error_words(error) + b". (#4.3.0)"
+
+
+def dot_qmail_unreadable(name: bytes, error: OSError) -> bytes:
+    return b"Unable to open " + name + b": " + error_words(error) + b". (#4.3.0)"
+
+
+def mbox_not_opened(path: bytes, error: OSError) -> bytes:
+    return b"Unable to open " + path + b": " + error_words(error) + b". (#4.2.1)"
+
+
+def mbox_not_written(path: bytes, error: OSError) -> bytes:
+    return b"Unable to write " + path + b": " + error_words(error) + b". (#4.3.0)"
+
+
+def mbox_locked(path: bytes) -> bytes:
+    return b"Unable to lock " + path + b": another program holds it. (#4.2.1)"
+
+
+def not_forwarded(why: bytes) -> bytes:
+    return b"Unable to forward message: " + why + b"."
+
+
+def did(files: int, forwards: int, programs: int) -> bytes:
+    """The success note of qmail-local."""
+    return b"did %d+%d+%d\n" % (files, forwards, programs)
+
+
+def queued(number: int) -> bytes:
+    """The line that names the message which the forwards became."""
+    return b"qp %d\n" % number
+
+
+def bounded_report(text: bytes) -> bytes:
+    """The text as qmail-lspawn passes it on: at most 3000 bytes."""
+    if len(text) <= MAX_REPORT_BYTES:
+        return text
+    return text[: MAX_REPORT_BYTES - len(_TOO_LONG) - 3] + _TOO_LONG

@@ -1,0 +1,160 @@
+"""Carrying out the instructions of one .qmail, step by step. Blocking, as the user. See qmail-local(8).
+
+A `Run` does all file deliveries itself and stops at each program, which its caller runs elsewhere; forwards are
+collected, for one submission at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from qmail.maildir.writer import MaildirError, MaildirFull, MaildirMissing, store_at
+from services.delivery.local import replies
+from services.delivery.local.home import DotQmail, check_home, find_dot_qmail, find_new_sender, open_home
+from services.delivery.local.job import Job, delivered_to_line, environment, from_line, return_path_line
+from services.delivery.local.mbox import append
+from services.delivery.local.message import Message
+from services.delivery.local.plan import Act, Instruction, instructions, is_looping
+from services.delivery.local.refusal import permanent, temporary
+
+
+class Run:
+    """One delivery to one address.
+
+    name_for: the Maildir name, given the number of copies that this run has put into the same Maildir before.
+    now: seconds since 1970. `close` must be called at the end; it also closes the message.
+    """
+
+    def __init__(self, job: Job, message: Message, name_for: Callable[[int], bytes], now: float) -> None:
+        self.job = job
+        self.forwards: list[bytes] = []
+        self.maildirs: list[bytes] = []  #: as named in .qmail, in the order of delivery
+        self.new_sender = job.sender
+        self._home = -1
+        self._message = message
+        self._name_for = name_for
+        self._now = now
+        self._delivered_to = delivered_to_line(job)
+        self._files = self._programs = 0
+        self._copies: dict[tuple[int, int], int] = {}
+        self._pending: Instruction | None = None
+        self._found: DotQmail | None = None
+        self._steps: Iterator[Instruction] = iter(())
+
+    def begin(self) -> bytes | None:
+        """Check home and loop, read .qmail, and advance. Raises as `advance` does."""
+        self._home = open_home(self.job.home)
+        if check_home(self._home, self.job.home):
+            raise temporary(replies.HOME_STICKY)
+        if is_looping(self._message.header(), self._delivered_to):
+            raise permanent(replies.LOOPING)
+        self._found = find_dot_qmail(self._home, self.job)
+        self._steps = instructions(self._found.content, self._found.executable)
+        return self.advance()
+
+    def advance(self) -> bytes | None:
+        """Do everything up to the next program; its command, or None at the end.
+
+        Raises Refusal, and MailboxLocked: then call again, and it goes on with that mbox.
+        """
+        while (step := self._pending or next(self._steps, None)) is not None:
+            self._pending = step
+            command = self._do(step)
+            self._pending = None
+            if command is not None:
+                return command
+        if self.forwards:
+            self.new_sender = find_new_sender(self._home, self.job)
+        return None
+
+    def stop(self) -> None:
+        """Leave the rest of the .qmail undone (exit code 99); forwards seen so far still go."""
+        self._steps = iter(())
+
+    def program(self) -> tuple[dict[bytes, bytes], int]:
+        """For the program at which the run stands: its environment, and a descriptor of the message to close.
+
+        Raises Refusal.
+        """
+        assert self._found is not None
+        sender = find_new_sender(self._home, self.job)
+        try:
+            message = self._message.open()
+        except OSError as error:
+            raise temporary(replies.MESSAGE_UNREADABLE) from error
+        return environment(self.job, self._now, sender, self._found.default), message
+
+    def note(self) -> bytes:
+        """`did F+W+P`."""
+        return replies.did(self._files, len(self.forwards), self._programs)
+
+    def close(self) -> None:
+        """Give up the home and the message."""
+        if self._home >= 0:
+            os.close(self._home)
+        self._message.close()
+
+    def _do(self, step: Instruction) -> bytes | None:
+        if step.act is Act.PROGRAM:
+            self._programs += 1
+            return step.argument
+        if step.act is Act.FORWARD:
+            self.forwards.append(step.argument)
+        elif step.act is Act.MAILDIR:
+            self._maildir(step.argument)
+            self.maildirs.append(step.argument)
+            self._files += 1
+        else:
+            self._mbox(step.argument)
+            self._files += 1
+        return None
+
+    def _mbox(self, path: bytes) -> None:
+        head = from_line(self.job, self._now) + return_path_line(self.job) + self._delivered_to
+        append(self._home, path, head, self._message.pieces())
+
+    def _maildir(self, path: bytes) -> None:
+        try:
+            self._store(path)
+        except MaildirMissing as error:
+            raise temporary(replies.NO_MAILDIR) from error
+        except MaildirFull as error:
+            quota = error.errno == errno.EDQUOT
+            raise temporary(replies.MAILDIR_OVER_QUOTA if quota else replies.MAILDIR_DISK_FULL) from error
+        except MaildirError as error:
+            raise temporary(replies.MAILDIR_FAILED) from error
+
+    def _store(self, path: bytes) -> None:
+        try:
+            maildir = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._home)
+        except OSError as error:
+            raise MaildirMissing(error.errno, "cannot enter the Maildir") from error
+        try:
+            name = self._name_for(self._copy(maildir))
+            store_at(maildir, name, self._pieces(), b"new/" + name)
+        finally:
+            os.close(maildir)
+
+    def _copy(self, maildir: int) -> int:
+        """How many copies this run put into this directory before, whatever its name was then."""
+        try:
+            # Looking up the dot needs the right to enter, as chdir(2) does.
+            facts = os.stat(b".", dir_fd=maildir)
+        except OSError as error:
+            raise MaildirMissing(error.errno, "cannot enter the Maildir") from error
+        key = (facts.st_dev, facts.st_ino)
+        copy = self._copies.get(key, 0)
+        self._copies[key] = copy + 1
+        return copy
+
+    def _pieces(self) -> Iterable[bytes]:
+        head = return_path_line(self.job) + self._delivered_to
+        pieces = self._message.pieces()
+        return (head, *pieces) if isinstance(pieces, tuple) else _after(head, pieces)
+
+
+def _after(head: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from pieces
