@@ -1,0 +1,51 @@
+"""What the side with I/O answers to the session: facts that the session turns into a tagged reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qmail.accounts import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a command: untagged lines, whole with CRLF, and the tagged reply's word, code and text.
+
+    `selected`: whether a mailbox is selected now; None: as before."""
+
+    kind: bytes
+    text: bytes
+    lines: tuple[bytes, ...] = ()
+    code: bytes = b""
+    selected: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The password was right."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """`temporary`: nobody could be asked; else user or password is wrong."""
+
+    temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The handler takes the message that APPEND announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """Untagged lines to tell at once (IDLE)."""
+
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Event: the selected mailbox may have changed."""

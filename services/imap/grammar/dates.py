@@ -1,0 +1,37 @@
+"""IMAP's date-time: `"17-Jul-1996 02:44:25 -0700"` (RFC 3501 section 9)."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+
+from services.imap.grammar.errors import BadSyntax
+
+_MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
+_DATE_TIME = re.compile(
+    rb"([ 0-3]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-2][0-9]):([0-5][0-9]):([0-6][0-9]) ([+-])([0-1][0-9])([0-5][0-9])\Z"
+)
+
+
+def parse_date_time(text: bytes) -> int:
+    """Seconds since the epoch. Raises BadSyntax, also for a 31st of February."""
+    found = _DATE_TIME.match(text)
+    if found is None or found[2].upper() not in _MONTHS:
+        raise BadSyntax("not a date and time")
+    day, month, year = int(found[1]), _MONTHS.index(found[2].upper()) + 1, int(found[3])
+    if not (1 <= day <= calendar.monthrange(max(year, 1), month)[1] and int(found[4]) < 24 and year >= 1):
+        raise BadSyntax("no such date")
+    zone = (int(found[8]) * 60 + int(found[9])) * 60 * (1 if found[7] == b"+" else -1)
+    return calendar.timegm((year, month, day, int(found[4]), int(found[5]), int(found[6]))) - zone
+
+
+def render_date_time(seconds: int) -> bytes:
+    """INTERNALDATE in +0000, as Courier gives it; times that no calendar holds are given as the epoch."""
+    try:
+        t = time.gmtime(seconds)
+    except (OverflowError, ValueError, OSError):
+        t = time.gmtime(0)
+    month = _MONTHS[t.tm_mon - 1].capitalize()
+    clock = b"%02d:%02d:%02d" % (t.tm_hour, t.tm_min, t.tm_sec)
+    return b'"%2d-%b-%04d %b +0000"' % (t.tm_mday, month, t.tm_year, clock)

@@ -1,0 +1,126 @@
+"""APPEND: messages taken piece by piece into the folder's tmp, then linked into cur (RFC 3501 section 6.3.11)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from qmail.maildir.names import flagged_name
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.flags import FlagSet
+from services.imap.grammar.sequence import render_set
+from services.imap.store import files
+from services.imap.store.keywords import write_keywords
+from services.imap.store.mailbox import Mailbox
+
+
+@dataclass(slots=True)
+class _Message:
+    """One message on its way."""
+
+    fd: int
+    tmp: str
+    flags: FlagSet
+    date: int | None
+    size: int = 0
+
+
+class Incoming:
+    """The messages of one APPEND (several with MULTIAPPEND, RFC 3502: all or none). Owns the mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._messages: list[_Message] = []
+        self._pending_cr = False
+
+    def begin(self, flags: FlagSet, date: int | None) -> None:
+        """Open a file for the next message; `date` in seconds since the epoch. Raises OSError."""
+        self._end_message()
+        tmp = files.unique_name()
+        mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(f"tmp/{tmp}", mode, 0o600, dir_fd=self._mailbox.fd)
+        self._messages.append(_Message(fd, tmp, flags, date))
+        self._pending_cr = False
+
+    def write(self, data: bytes) -> None:
+        """Take octets of the message; CR LF becomes LF, as everything lies in a Maildir. Raises OSError."""
+        if self._pending_cr:
+            data = b"\r" + data
+        self._pending_cr = data.endswith(b"\r")
+        self._write(data[:-1] if self._pending_cr else data)
+
+    def _write(self, data: bytes) -> None:
+        message = self._messages[-1]
+        view = memoryview(data.replace(b"\r\n", b"\n"))
+        message.size += len(view)
+        while view:
+            view = view[os.write(message.fd, view) :]
+
+    def _end_message(self) -> None:
+        if self._pending_cr:
+            self._pending_cr = False
+            self._write(b"\r")
+
+    def abort(self) -> None:
+        """Leave nothing behind but the messages that were linked."""
+        for message in self._messages:
+            os.close(message.fd)
+            with contextlib.suppress(OSError):
+                os.unlink(f"tmp/{message.tmp}", dir_fd=self._mailbox.fd)
+        self._messages.clear()
+        self._mailbox.close()
+
+    def commit(self) -> Answer:
+        """Have all messages on stable storage, in cur, and numbered. Raises OSError: then none is there."""
+        linked: list[tuple[bytes, bytes]] = []
+        try:
+            self._end_message()
+            for message in self._messages:
+                linked.append(self._link(message))
+            files.sync_directory(self._mailbox.fd, b"cur")
+        except BaseException:
+            for _, path in linked:
+                with contextlib.suppress(OSError):
+                    os.unlink(path, dir_fd=self._mailbox.fd)
+            raise
+        finally:
+            self._drop_tmp()
+        return self._numbered([base for base, _ in linked])
+
+    def _link(self, message: _Message) -> tuple[bytes, bytes]:
+        if message.date is not None:
+            os.utime(message.fd, (message.date, message.date))
+        os.fsync(message.fd)
+        folder = self._mailbox.fd
+        base = f"{message.tmp},S={message.size}".encode()
+        if message.flags.keywords:
+            write_keywords(folder, base, message.flags.keywords)
+        path = b"cur/" + flagged_name(base, message.flags.letters)
+        os.link(f"tmp/{message.tmp}".encode(), path, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        return base, path
+
+    def _drop_tmp(self) -> None:
+        for message in self._messages:
+            os.close(message.fd)
+            with contextlib.suppress(OSError):
+                os.unlink(f"tmp/{message.tmp}", dir_fd=self._mailbox.fd)
+        self._messages.clear()
+
+    def _numbered(self, bases: list[bytes]) -> Answer:
+        uids = assigned(self._mailbox, bases)
+        validity = self._mailbox.validity
+        self._mailbox.close()
+        code = b"APPENDUID %d %b" % (validity, render_set(uids)) if uids else b""
+        return Answer(b"OK", replies.completed(b"APPEND"), code=code)
+
+
+def assigned(mailbox: Mailbox, bases: list[bytes]) -> list[int]:
+    """The UIDs of messages that were just put into the folder; empty if not all could be numbered now."""
+    try:
+        mailbox.refresh()
+    except OSError:
+        return []
+    uids = [mailbox.uid_of(base) for base in bases]
+    return [uid for uid in uids if uid is not None] if None not in uids else []

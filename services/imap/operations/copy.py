@@ -1,0 +1,147 @@
+"""COPY and MOVE: hard links and renames, all or none (RFC 3501 section 6.4.7, RFC 6851, RFC 4315)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+
+from qmail.maildir.names import flagged_name
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.flags import SYSTEM_LETTERS
+from services.imap.grammar.commands import Copy, Move
+from services.imap.grammar.sequence import render_set
+from services.imap.operations.append import assigned
+from services.imap.selected import Selected
+from services.imap.store import files
+from services.imap.store.errors import MessageGone
+from services.imap.store.keywords import write_keywords
+from services.imap.store.mailbox import Mailbox, Message
+
+Place = Callable[[Mailbox, Message, Mailbox, bytes], None]
+_PIECE_BYTES = 256 * 1024
+
+
+def copy(selected: Selected, command: Copy, target: Mailbox) -> Answer:
+    """COPY into an open folder, which is closed. Raises NoSuchMessage, OSError: then nothing was copied."""
+    try:
+        uids = selected.targets(command.messages, uid=command.uid)
+        placed = _place_all(selected.mailbox, uids, target, _link)
+        code = _copyuid(target, uids, placed)
+    except MessageGone:
+        return Answer(b"NO", b"Some messages are gone; nothing was copied.", code=replies.CODE_EXPUNGE_ISSUED)
+    finally:
+        target.close()
+    return Answer(b"OK", replies.completed(b"UID COPY" if command.uid else b"COPY"), code=code)
+
+
+def move(selected: Selected, command: Move, target: Mailbox) -> Answer:
+    """MOVE into an open folder, which is closed. Raises NoSuchMessage, OSError."""
+    if selected.mailbox.read_only:
+        target.close()
+        return Answer(b"NO", b"Mailbox is selected read-only.")
+    moved: list[int] = []
+    placed: list[bytes] = []
+    try:
+        for uid in selected.targets(command.messages, uid=command.uid):
+            with contextlib.suppress(MessageGone):
+                placed += _place_all(selected.mailbox, [uid], target, _rename)
+                moved.append(uid)
+        code = _copyuid(target, moved, placed)
+    finally:
+        selected.mailbox.touched()
+        target.close()
+    lines = (replies.untagged(b"OK [" + code + b"] Moved."),) if code else ()
+    return Answer(b"OK", replies.completed(b"UID MOVE" if command.uid else b"MOVE"), lines)
+
+
+def _copyuid(target: Mailbox, uids: list[int], bases: list[bytes]) -> bytes:
+    """COPYUID; empty where nothing was copied or the new UIDs cannot be told."""
+    new = assigned(target, bases) if bases else []
+    if not new:
+        return b""
+    return b"COPYUID %d %b %b" % (target.validity, render_set(uids), render_set(new))
+
+
+def _place_all(source: Mailbox, uids: list[int], target: Mailbox, place: Place) -> list[bytes]:
+    """The unique names of the placed messages. Raises MessageGone, OSError, and takes back what was placed."""
+    placed: list[tuple[bytes, bytes]] = []
+    try:
+        for uid in uids:
+            placed.append(_place(source, uid, target, place))
+        if placed:
+            files.sync_directory(target.fd, b"cur")
+    except BaseException:
+        if place is _link:
+            for _, path in placed:
+                with contextlib.suppress(OSError):
+                    os.unlink(path, dir_fd=target.fd)
+        raise
+    return [base for base, _ in placed]
+
+
+def _place(source: Mailbox, uid: int, target: Mailbox, place: Place) -> tuple[bytes, bytes]:
+    message = source.messages.get(uid)
+    while message is not None:
+        base = _new_base(message.base)
+        if message.keywords:
+            write_keywords(target.fd, base, message.keywords)
+        known = bytes(letter for letter in message.flags if letter in SYSTEM_LETTERS + b"P")
+        path = b"cur/" + flagged_name(base, known)
+        try:
+            place(source, message, target, path)
+        except FileNotFoundError:
+            message = source.find(uid)
+            continue
+        return base, path
+    raise MessageGone
+
+
+def _new_base(old: bytes) -> bytes:
+    """A new unique name that keeps the size on disk, `,S=`, where the old one has it."""
+    _, mark, size = old.partition(b",S=")
+    size = size.split(b",", 1)[0]
+    return files.unique_name().encode() + (mark + size if size.isdigit() else b"")
+
+
+def _link(source: Mailbox, message: Message, target: Mailbox, path: bytes) -> None:
+    try:
+        os.link(message.path, path, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            raise
+        _copy_octets(source, message, target, path)
+
+
+def _copy_octets(source: Mailbox, message: Message, target: Mailbox, path: bytes) -> None:
+    """Where no hard link is possible. Through tmp, so that the message appears whole."""
+    tmp = b"tmp/" + files.unique_name().encode()
+    old = os.open(message.path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=source.fd)
+    try:
+        status = os.fstat(old)
+        new = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target.fd)
+        try:
+            while piece := os.read(old, _PIECE_BYTES):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(new, view) :]
+            os.utime(new, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            os.fsync(new)
+            os.link(tmp, path, src_dir_fd=target.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+        finally:
+            os.close(new)
+            os.unlink(tmp, dir_fd=target.fd)
+    finally:
+        os.close(old)
+
+
+def _rename(source: Mailbox, message: Message, target: Mailbox, path: bytes) -> None:
+    try:
+        os.rename(message.path, path, src_dir_fd=source.fd, dst_dir_fd=target.fd)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_octets(source, message, target, path)
+        os.unlink(message.path, dir_fd=source.fd)

@@ -1,0 +1,112 @@
+"""FETCH: answers as a stream of pieces, so that no large message lies in memory (RFC 3501 section 6.4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+
+from services.imap import message as mime
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.grammar.commands import Fetch
+from services.imap.grammar.dates import render_date_time
+from services.imap.grammar.fetch import Body, FetchItem, Plain
+from services.imap.operations.flags import add_flags
+from services.imap.selected import Selected
+from services.imap.store import cache
+from services.imap.store.errors import MessageGone
+from services.imap.store.opened import OpenMessage
+
+Pieces = Generator[bytes, None, None]
+
+
+def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
+    """Untagged answers in pieces, then the Answer. Raises NoSuchMessage, OSError."""
+    items = command.items
+    if command.uid and Plain(b"UID") not in items:
+        items = (Plain(b"UID"), *items)
+    seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
+    gone = False
+    for uid in selected.targets(command.messages, uid=command.uid):
+        try:
+            yield from _message(selected, uid, items, seen=seen)
+        except MessageGone:
+            gone = True
+    selected.cache.flush()
+    verb = b"UID FETCH" if command.uid else b"FETCH"
+    if gone and not command.uid:
+        return Answer(b"NO", b"Some messages are gone.", code=replies.CODE_EXPUNGE_ISSUED)
+    return Answer(b"OK", replies.completed(verb))
+
+
+def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen: bool) -> Pieces:
+    """One message's answer; nothing is given out before it is certain that its file can be read."""
+    with OpenMessage(selected.mailbox, uid) as opened:
+        if uid not in selected.mailbox.messages:
+            raise MessageGone
+        if any(isinstance(item, Body) for item in items):
+            opened.parsed()
+        if seen and b"S" not in selected.mailbox.messages[uid].flags:
+            add_flags(selected, uid, b"S")
+            items = items if Plain(b"FLAGS") in items else (*items, Plain(b"FLAGS"))
+        yield from _render(selected, uid, items, opened)
+        if Plain(b"FLAGS") in items:
+            selected.view.told(selected.mailbox.messages[uid])
+
+
+def _render(selected: Selected, uid: int, items: Iterable[FetchItem], opened: OpenMessage) -> Pieces:
+    ready = [b"* %d FETCH (" % selected.view.number(uid)]
+    for index, item in enumerate(items):
+        if index:
+            ready.append(b" ")
+        if isinstance(item, Plain):
+            ready.append(_PLAIN[item.name](selected, uid, opened))
+            continue
+        found = mime.section(opened.parsed(), item.spec, item.partial)
+        ready.append(item.label + (b" NIL" if found is None else b" {%d}\r\n" % found.size))
+        if found is not None:
+            yield b"".join(ready)
+            ready.clear()
+            yield from found
+    ready.append(b")\r\n")
+    yield b"".join(ready)
+
+
+def _uid(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+    return b"UID %d" % uid
+
+
+def _flags(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+    return selected.flags_item(selected.mailbox.messages[uid])
+
+
+def _internaldate(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+    return b"INTERNALDATE " + render_date_time(opened.stat().st_mtime_ns // 10**9)
+
+
+def _cached(
+    name: bytes, kind: bytes, compute: Callable[[mime.Message], bytes]
+) -> Callable[[Selected, int, OpenMessage], bytes]:
+    def item(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+        value = selected.cache.get(kind, uid)
+        if value is None:
+            value = compute(opened.parsed())
+            selected.cache.put(kind, uid, value)
+        return name + b" " + value
+
+    return item
+
+
+def render_size(message: mime.Message) -> bytes:
+    """RFC822.SIZE as text."""
+    return b"%d" % mime.rfc822_size(message)
+
+
+_PLAIN: dict[bytes, Callable[[Selected, int, OpenMessage], bytes]] = {
+    b"UID": _uid,
+    b"FLAGS": _flags,
+    b"INTERNALDATE": _internaldate,
+    b"RFC822.SIZE": _cached(b"RFC822.SIZE", cache.SIZE, render_size),
+    b"ENVELOPE": _cached(b"ENVELOPE", cache.ENVELOPE, mime.envelope),
+    b"BODY": _cached(b"BODY", cache.BODY, mime.body),
+    b"BODYSTRUCTURE": _cached(b"BODYSTRUCTURE", cache.BODYSTRUCTURE, mime.bodystructure),
+}

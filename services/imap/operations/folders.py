@@ -1,0 +1,180 @@
+"""LIST, LSUB, STATUS, CREATE, DELETE, RENAME and subscriptions (RFC 3501 section 6.3, RFC 5258, RFC 5819, RFC 6154)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from qmail.maildir.names import flagged_name
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.grammar import commands as c
+from services.imap.grammar.patterns import compile_pattern
+from services.imap.store import files
+from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox
+from services.imap.store.maildir import Maildir
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.names import INBOX, parents
+from services.imap.store.subscriptions import change_subscription, read_subscriptions
+
+SPECIAL = {
+    b"INBOX.Drafts": b"\\Drafts",
+    b"INBOX.Sent": b"\\Sent",
+    b"INBOX.Trash": b"\\Trash",
+    b"INBOX.Junk": b"\\Junk",
+}
+
+
+def create(maildir: Maildir, command: c.Create) -> Answer:
+    """Raises StoreError, OSError."""
+    if any(SPECIAL.get(command.mailbox, b"").lower() != use for use in command.use):
+        return Answer(b"NO", b"That use goes with another name.", code=b"USEATTR")
+    if command.mailbox == INBOX:
+        raise AlreadyExists("Mailbox exists already.")
+    if command.mailbox.endswith(b"."):
+        # A declaration that there will be children; folders need none (RFC 3501 section 6.3.3, and as Courier does).
+        return Answer(b"OK", replies.completed(b"CREATE"))
+    maildir.create(command.mailbox)
+    return Answer(b"OK", replies.completed(b"CREATE"))
+
+
+def delete(maildir: Maildir, command: c.Delete) -> Answer:
+    """Raises StoreError, OSError."""
+    maildir.delete(command.mailbox)
+    return Answer(b"OK", replies.completed(b"DELETE"))
+
+
+def rename(maildir: Maildir, command: c.Rename) -> Answer:
+    """Renaming INBOX moves its messages into a new folder (RFC 3501 section 6.3.5). Raises StoreError, OSError."""
+    if command.mailbox == INBOX:
+        _move_inbox(maildir, command.to)
+    else:
+        maildir.rename(command.mailbox, command.to)
+    return Answer(b"OK", replies.completed(b"RENAME"))
+
+
+def _move_inbox(maildir: Maildir, to: bytes) -> None:
+    directory = maildir.create(to)
+    source = Mailbox(maildir.fd, b"", read_only=False)
+    try:
+        source.refresh()
+        for message in source.messages.values():
+            path = directory + b"/cur/" + flagged_name(message.base, message.flags)
+            os.rename(message.path, path, src_dir_fd=source.fd, dst_dir_fd=maildir.fd)
+        files.sync_directory(maildir.fd, directory + b"/cur")
+    finally:
+        source.close()
+
+
+def subscribe(maildir: Maildir, command: c.Subscribe) -> Answer:
+    """Raises StoreError, OSError."""
+    change_subscription(maildir.fd, _plain(command.mailbox), subscribed=True)
+    return Answer(b"OK", replies.completed(b"SUBSCRIBE"))
+
+
+def unsubscribe(maildir: Maildir, command: c.Unsubscribe) -> Answer:
+    """Raises StoreError, OSError."""
+    change_subscription(maildir.fd, _plain(command.mailbox), subscribed=False)
+    return Answer(b"OK", replies.completed(b"UNSUBSCRIBE"))
+
+
+def _plain(name: bytes) -> bytes:
+    if not name or len(name) > 1000 or any(octet < 32 for octet in name):
+        raise InvalidName("Invalid mailbox name.")
+    return name
+
+
+def listing(maildir: Maildir, command: c.List) -> Answer:
+    """Raises StoreError, OSError."""
+    done = Answer(b"OK", replies.completed(b"LIST"))
+    if command.patterns == (b"",) and not command.select:
+        return Answer(b"OK", done.text, (replies.DELIMITER,))
+    folders = maildir.folders()
+    subscribed = frozenset(read_subscriptions(maildir.fd))
+    lines: list[bytes] = []
+    for name, attributes, extra in _listed(command, folders, subscribed):
+        lines.append(replies.listed(b"LIST", attributes, name, extra))
+        if command.status and name in folders:
+            lines.append(replies.status(name, _status_of(maildir, folders[name], command.status)))
+    return Answer(b"OK", done.text, tuple(lines))
+
+
+def _listed(
+    command: c.List, folders: dict[bytes, bytes], subscribed: frozenset[bytes]
+) -> Iterable[tuple[bytes, list[bytes], bytes]]:
+    """Name, attributes and extended data of each answer."""
+    chosen = set(folders)
+    if b"SUBSCRIBED" in command.select:
+        chosen = set(subscribed)
+    if b"SPECIAL-USE" in command.select:
+        chosen &= SPECIAL.keys() & folders.keys()
+    recursive = b"RECURSIVEMATCH" in command.select
+    above = {parent for name in chosen for parent in parents(name)} - chosen
+    shown = chosen | above if recursive or not command.select else chosen
+    with_children = frozenset(parent for name in folders for parent in parents(name))
+    told_subscribed = {b"SUBSCRIBED"} & {*command.select, *command.give}
+    patterns = [compile_pattern(command.reference, pattern) for pattern in command.patterns]
+    for name in sorted(shown, key=lambda one: (one != INBOX, one)):
+        if not any(pattern is not None and pattern.match(name) for pattern in patterns):
+            continue
+        attributes = _attributes(name, with_children, folders)
+        if told_subscribed and name in subscribed:
+            attributes.append(b"\\Subscribed")
+        extra = b' ("CHILDINFO" ("SUBSCRIBED"))' if recursive and name in above else b""
+        yield name, attributes, extra
+
+
+def _attributes(name: bytes, with_children: frozenset[bytes], folders: dict[bytes, bytes]) -> list[bytes]:
+    if name not in folders:
+        return [b"\\Noselect", b"\\HasChildren"] if name in with_children else [b"\\NonExistent"]
+    found = [b"\\HasChildren" if name in with_children else b"\\HasNoChildren"]
+    if name in SPECIAL:
+        found.append(SPECIAL[name])
+    return found
+
+
+def lsub(maildir: Maildir, command: c.Lsub) -> Answer:
+    """Raises StoreError, OSError."""
+    pattern = compile_pattern(command.reference, command.pattern)
+    subscribed = read_subscriptions(maildir.fd)
+    lines = []
+    if pattern is not None:
+        found = {name: () for name in subscribed if pattern.match(name)}
+        # With % a name above a subscribed one stands for it (RFC 3501 section 6.3.9).
+        above = {parent for name in subscribed for parent in parents(name) if pattern.match(parent)}
+        if b"%" in command.pattern:
+            found.update({name: (b"\\Noselect",) for name in sorted(above) if name not in subscribed})
+        lines = [replies.listed(b"LSUB", attributes, name) for name, attributes in found.items()]
+    return Answer(b"OK", replies.completed(b"LSUB"), tuple(lines))
+
+
+def status(maildir: Maildir, command: c.Status) -> Answer:
+    """Raises StoreError, OSError."""
+    items = _status_of(maildir, maildir.directory_of(command.mailbox), command.items)
+    return Answer(b"OK", replies.completed(b"STATUS"), (replies.status(command.mailbox, items),))
+
+
+def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
+    try:
+        mailbox = Mailbox(maildir.fd, directory, read_only=True)
+    except FileNotFoundError as error:
+        raise NoSuchMailbox("No such mailbox.") from error
+    try:
+        mailbox.refresh()
+        return [(item, _status_item(mailbox, item)) for item in dict.fromkeys(wanted)]
+    finally:
+        mailbox.close()
+
+
+def _status_item(mailbox: Mailbox, item: bytes) -> int:
+    messages = mailbox.messages.values()
+    match item:
+        case b"MESSAGES":
+            return len(mailbox.messages)
+        case b"RECENT":
+            return len(mailbox.recent)
+        case b"UIDNEXT":
+            return mailbox.next_uid
+        case b"UIDVALIDITY":
+            return mailbox.validity
+    return sum(b"S" not in message.flags for message in messages)  # UNSEEN

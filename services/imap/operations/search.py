@@ -1,0 +1,102 @@
+"""SEARCH and ESEARCH (RFC 3501 section 6.4.4, RFC 4731). Without I/O but for the files that a key must look into."""
+
+from __future__ import annotations
+
+from services.imap import message as mime
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.flags import NAMES as LETTER_NAMES
+from services.imap.grammar.commands import Search
+from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.sequence import render_set
+from services.imap.message.header import Field
+from services.imap.operations.fetch import render_size
+from services.imap.search.match import bind, matches
+from services.imap.search.parse import BadCharset, parse_search
+from services.imap.selected import Selected
+from services.imap.store import cache
+from services.imap.store.errors import MessageGone
+from services.imap.store.keywords import Keywords
+from services.imap.store.mailbox import Message
+from services.imap.store.opened import OpenMessage
+
+
+class _Candidate:
+    """A message as the search sees it (`search.view.MessageView`)."""
+
+    def __init__(self, selected: Selected, message: Message, seq: int, opened: OpenMessage) -> None:
+        self._selected = selected
+        self._message = message
+        self._opened = opened
+        self.seq = seq
+        self.uid = message.uid
+
+    @property
+    def flags(self) -> frozenset[bytes]:
+        names = {name for letter, name in LETTER_NAMES.items() if letter in self._message.flags}
+        if self.uid in self._selected.mailbox.recent:
+            names.add(b"\\Recent")
+        return frozenset(names)
+
+    @property
+    def keywords(self) -> Keywords:
+        return self._message.keywords
+
+    @property
+    def internaldate(self) -> int:
+        return self._opened.stat().st_mtime_ns // 10**9
+
+    def size(self) -> int:
+        known = self._selected.cache.get(cache.SIZE, self.uid)
+        if known is None:
+            known = render_size(self.message())
+            self._selected.cache.put(cache.SIZE, self.uid, known)
+        return int(known)
+
+    def header(self) -> list[Field]:
+        return self.message().root.header
+
+    def message(self) -> mime.Message:
+        return self._opened.parsed()
+
+
+def search(selected: Selected, command: Search, tag: bytes) -> Answer:
+    """Raises OSError."""
+    try:
+        key = parse_search(command.tokens)
+    except BadSyntax as error:
+        return Answer(b"BAD", replies.error_text(str(error)))
+    except BadCharset:
+        return Answer(b"NO", b"Charset not supported.", code=replies.CODE_BAD_CHARSET)
+    uids = selected.view.uids
+    key = bind(key, len(uids), uids[-1] if uids else 0)
+    found = []
+    for seq, uid in enumerate(uids, 1):
+        message = selected.mailbox.messages.get(uid)
+        if message is None:
+            continue
+        with OpenMessage(selected.mailbox, uid) as opened:
+            try:
+                if matches(key, _Candidate(selected, message, seq, opened)):
+                    found.append(uid if command.uid else seq)
+            except MessageGone:
+                continue
+    selected.cache.flush()
+    verb = b"UID SEARCH" if command.uid else b"SEARCH"
+    return Answer(b"OK", replies.completed(verb), (render_result(command, tag, found),))
+
+
+def render_result(command: Search, tag: bytes, found: list[int]) -> bytes:
+    """The untagged answer: SEARCH, or ESEARCH where results were asked for by name."""
+    if command.returns is None:
+        return replies.search(found)
+    results = b""
+    if found and b"MIN" in command.returns:
+        results += b" MIN %d" % found[0]
+    if found and b"MAX" in command.returns:
+        results += b" MAX %d" % found[-1]
+    if found and b"ALL" in command.returns:
+        results += b" ALL " + render_set(found)
+    if b"COUNT" in command.returns:
+        results += b" COUNT %d" % len(found)
+    return replies.esearch(tag, results, uid=command.uid)

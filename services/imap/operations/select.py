@@ -1,0 +1,28 @@
+"""SELECT and EXAMINE (RFC 3501 section 6.3.1)."""
+
+from __future__ import annotations
+
+from services.imap import replies
+from services.imap.answer import Answer
+from services.imap.flags import SYSTEM
+from services.imap.selected import Selected
+
+
+def select(selected: Selected) -> Answer:
+    """The first look at an opened mailbox. Raises OSError, StoreError."""
+    changes = selected.begin()
+    mailbox = selected.mailbox
+    keywords = selected.keywords
+    unseen = next((uid for uid in selected.view.uids if b"S" not in mailbox.messages[uid].flags), None)
+    lines = [
+        replies.flags(keywords, SYSTEM),
+        replies.NO_PERMANENT_FLAGS if mailbox.read_only else replies.permanent_flags(keywords, SYSTEM),
+        replies.numbered(changes.exists or 0, b"EXISTS"),
+        replies.numbered(changes.recent or 0, b"RECENT"),
+    ]
+    if unseen is not None:
+        lines.append(b"* OK [UNSEEN %d] First unseen.\r\n" % selected.view.number(unseen))
+    lines.append(b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % mailbox.validity)
+    lines.append(b"* OK [UIDNEXT %d] Next UID.\r\n" % mailbox.next_uid)
+    verb, code = (b"EXAMINE", b"READ-ONLY") if mailbox.read_only else (b"SELECT", b"READ-WRITE")
+    return Answer(b"OK", replies.completed(verb), tuple(lines), code, selected=True)

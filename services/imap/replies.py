@@ -1,0 +1,128 @@
+"""Every text that a client is sent (RFC 3501 section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.imap.message.render import string as quote
+
+CRLF = b"\r\n"
+SERVER_NAME = b"qmail imapd"
+
+READY = b"qmail imapd ready."
+LINE_TOO_LONG = b"Line or command too long."
+LITERAL_TOO_LONG = b"Literal too long."
+NO_TAG = b"Not an IMAP command: no tag."
+NOT_NOW = b"Command not allowed in this state."
+TOO_MANY_BAD = b"Too many bad commands."
+LOGIN_NEEDS_TLS = b"Log-in needs TLS: use STARTTLS first."
+LOGIN_FAILED = b"Login failed."
+LOGIN_UNAVAILABLE = b"Log-in is not possible just now. Try again later."
+MECHANISM_UNKNOWN = b"Mechanism not supported."
+AUTH_CANCELLED = b"Authentication cancelled."
+AUTH_MALFORMED = b"Authentication data not understood."
+ALREADY_TLS = b"TLS is active already."
+NO_TLS = b"TLS is not available."
+BEGIN_TLS = b"Begin TLS negotiation now."
+GOODBYE = b"Good-bye."
+STOPPING = b"Server going down. Connect again."
+TIMED_OUT = b"Idle for too long."
+APPEND_GOES_ON = b"send the message"
+LITERAL_GOES_ON = b"go on"
+IDLING = b"idling"
+IDLE_WANTED_DONE = b"Expected DONE."
+APPEND_SYNTAX = b"Unexpected text after the message."
+TOO_BIG = b"Message is larger than this server takes."
+FAILED_FOR_NOW = b"Not possible just now. Try again later."
+INTERNAL = b"Something went wrong here; nothing was lost. Try again later."
+TOO_MANY_CONNECTIONS = b"* BYE [UNAVAILABLE] Too many connections. Try again later.\r\n"
+
+CODE_UNAVAILABLE = b"UNAVAILABLE"
+CODE_AUTH_FAILED = b"AUTHENTICATIONFAILED"
+CODE_PRIVACY = b"PRIVACYREQUIRED"
+CODE_TRYCREATE = b"TRYCREATE"
+CODE_EXISTS = b"ALREADYEXISTS"
+CODE_NONEXISTENT = b"NONEXISTENT"
+CODE_CANNOT = b"CANNOT"
+CODE_TOO_BIG = b"TOOBIG"
+CODE_EXPUNGE_ISSUED = b"EXPUNGEISSUED"
+CODE_OVER_QUOTA = b"OVERQUOTA"
+CODE_SERVER_BUG = b"SERVERBUG"
+CODE_BAD_CHARSET = b"BADCHARSET (US-ASCII UTF-8)"
+
+
+def tagged(tag: bytes, kind: bytes, text: bytes, code: bytes = b"") -> bytes:
+    """`a1 OK [CODE] text`."""
+    return tag + b" " + kind + (b" [" + code + b"] " if code else b" ") + text + CRLF
+
+
+def untagged(text: bytes) -> bytes:
+    """`* text`."""
+    return b"* " + text + CRLF
+
+
+def go_on(text: bytes) -> bytes:
+    """The command continuation request."""
+    return b"+ " + text + CRLF
+
+
+def bye(text: bytes, code: bytes = b"") -> bytes:
+    """`* BYE text`."""
+    return untagged(b"BYE " + (b"[" + code + b"] " if code else b"") + text)
+
+
+def completed(verb: bytes) -> bytes:
+    """`SELECT completed.`"""
+    return verb + b" completed."
+
+
+def error_text(text: str) -> bytes:
+    """A text of ours as one line of US-ASCII."""
+    return text.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")[:200]
+
+
+def fetch(number: int, items: bytes) -> bytes:
+    """`* 7 FETCH (items)`."""
+    return b"* %d FETCH (%b)\r\n" % (number, items)
+
+
+def numbered(number: int, what: bytes) -> bytes:
+    """`* 7 EXPUNGE`, `* 7 EXISTS`."""
+    return b"* %d %b\r\n" % (number, what)
+
+
+def search(numbers: Iterable[int]) -> bytes:
+    """`* SEARCH 1 2`."""
+    return b"* SEARCH" + b"".join(b" %d" % number for number in numbers) + CRLF
+
+
+def esearch(tag: bytes, results: bytes, *, uid: bool) -> bytes:
+    """`* ESEARCH (TAG "a") UID results` (RFC 4731)."""
+    return b"* ESEARCH (TAG " + quote(tag) + b")" + (b" UID" if uid else b"") + results + CRLF
+
+
+def listed(verb: bytes, attributes: Iterable[bytes], name: bytes, extra: bytes = b"") -> bytes:
+    """`* LIST (attributes) "." "name"`."""
+    return b"* " + verb + b" (" + b" ".join(attributes) + b') "." ' + quote(name) + extra + CRLF
+
+
+def status(name: bytes, items: Iterable[tuple[bytes, int]]) -> bytes:
+    """`* STATUS "name" (MESSAGES 1)`."""
+    pairs = b" ".join(b"%b %d" % pair for pair in items)
+    return b"* STATUS " + quote(name) + b" (" + pairs + b")" + CRLF
+
+
+def flags(keywords: Iterable[bytes], system: bytes) -> bytes:
+    """`* FLAGS (...)`."""
+    return b"* FLAGS (" + b" ".join((*keywords, system)) + b")" + CRLF
+
+
+def permanent_flags(keywords: Iterable[bytes], system: bytes) -> bytes:
+    """What of that may be set, and that new keywords may be made."""
+    names = b" ".join((*keywords, system, b"\\*"))
+    return b"* OK [PERMANENTFLAGS (" + names + b")] Limited.\r\n"
+
+
+NO_PERMANENT_FLAGS = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
+NAMESPACE = b'* NAMESPACE (("INBOX." ".")) NIL NIL\r\n'
+DELIMITER = b'* LIST (\\Noselect) "." ""\r\n'

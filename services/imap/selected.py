@@ -1,0 +1,93 @@
+"""The selected mailbox of one session: the folder on disk, and what the client was told of it. Blocking."""
+
+from __future__ import annotations
+
+from services.imap import replies
+from services.imap.flags import SYSTEM, render_flags
+from services.imap.grammar.sequence import SequenceSet, positions_of_uids, sequence_numbers
+from services.imap.store.cache import MailboxCache
+from services.imap.store.mailbox import Mailbox, Message
+from services.imap.view import Changes, View
+
+
+class NoSuchMessage(Exception):
+    """A message number beyond the last (RFC 3501 section 2.3.1.2)."""
+
+
+class Selected:
+    """Made by SELECT and EXAMINE; one thread at a time uses it."""
+
+    def __init__(self, mailbox: Mailbox, cache: MailboxCache) -> None:
+        self.mailbox = mailbox
+        self.cache = cache
+        self.view = View()
+        self._keywords: list[bytes] = []
+        self._behind = True
+
+    def close(self) -> None:
+        """Give the directory and the cache back."""
+        self.mailbox.close()
+        self.cache.close()
+
+    @property
+    def keywords(self) -> list[bytes]:
+        """The folder's keywords."""
+        return self.mailbox.keyword_table.names
+
+    def targets(self, messages: SequenceSet, *, uid: bool) -> list[int]:
+        """The UIDs of the messages meant. Raises NoSuchMessage for numbers."""
+        uids = self.view.uids
+        if uid:
+            return [uids[position] for position in positions_of_uids(messages, uids)]
+        numbers = sequence_numbers(messages, len(uids))
+        if numbers is None:
+            raise NoSuchMessage
+        return [uids[number - 1] for number in numbers]
+
+    def begin(self) -> Changes:
+        """The first look, for SELECT's own answer."""
+        self.mailbox.refresh()
+        self._keywords = list(self.keywords)
+        self._behind = False
+        return self.view.update(self.mailbox.messages, self.mailbox.recent, expunge=True)
+
+    def tell(self, *, expunge: bool, uid: bool = False) -> tuple[bytes, ...]:
+        """Look at the folder and say what has changed. A folder that is gone has no messages any more."""
+        try:
+            changed = self.mailbox.refresh()
+        except FileNotFoundError:
+            self.mailbox.messages, changed = {}, True
+        if not (changed or self._behind):
+            return ()
+        changes = self.view.update(self.mailbox.messages, self.mailbox.recent, expunge=expunge)
+        self._behind = not expunge
+        return (*self.tell_keywords(), *self._render(changes, uid))
+
+    def tell_keywords(self) -> tuple[bytes, ...]:
+        """FLAGS again when there are new keywords, as Courier does."""
+        if self._keywords == self.keywords:
+            return ()
+        self._keywords = list(self.keywords)
+        return (
+            replies.flags(self._keywords, SYSTEM),
+            replies.permanent_flags(self._keywords, SYSTEM),
+        )
+
+    def _render(self, changes: Changes, uid: bool) -> list[bytes]:
+        lines = [replies.numbered(number, b"EXPUNGE") for number in changes.expunged]
+        if changes.exists is not None:
+            lines.append(replies.numbered(changes.exists, b"EXISTS"))
+        if changes.recent is not None:
+            lines.append(replies.numbered(changes.recent, b"RECENT"))
+        lines += (self.flags_line(self.mailbox.messages[one], uid=uid) for one in changes.flags)
+        return lines
+
+    def flags_item(self, message: Message) -> bytes:
+        """`FLAGS (\\Seen)`."""
+        recent = message.uid in self.mailbox.recent
+        return b"FLAGS " + render_flags(message.flags, message.keywords, recent=recent)
+
+    def flags_line(self, message: Message, *, uid: bool) -> bytes:
+        """`* 7 FETCH (FLAGS (\\Seen))`."""
+        item = self.flags_item(message)
+        return replies.fetch(self.view.number(message.uid), b"UID %d %b" % (message.uid, item) if uid else item)

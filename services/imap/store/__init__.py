@@ -1,0 +1,1 @@
+"""Mailboxes on disk: Maildir++ folders, UID lists, keywords, subscriptions. Blocking; runs as the account."""

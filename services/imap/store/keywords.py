@@ -1,0 +1,132 @@
+"""Keywords in Courier's own files, so that either server may be put in the other's place (README.imapkeywords).
+
+`courierimapkeywords/:list`: the folder's keywords one a line, an empty line, then `base:indexes` a message. A change of
+one message's keywords is a file `courierimapkeywords/<base>` with all its keywords, one a line; the last writer wins.
+Merged changes are kept for some minutes as `.<N>.<base>`, N = time / 300 + 1, since another reader may be about to put
+an older `:list` in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from services.imap.store import files
+
+DIRECTORY = b"courierimapkeywords/"
+MAX_KEYWORDS = 200
+MAX_KEYWORD_BYTES = 200
+# So many changes beside `:list` are merged by whoever sees them.
+MERGE_AT = 50
+_PERIOD_SECONDS = 300
+_LIFETIME_SECONDS = 900
+_MERGED = re.compile(rb"\.([0-9]+)\.(.+)\Z", re.DOTALL)
+
+Keywords = frozenset[bytes]
+NONE: Keywords = frozenset()
+
+
+@dataclass(slots=True)
+class KeywordTable:
+    """All keywords of a folder. `names` in the order in which they are listed; `changes` files lie beside `:list`."""
+
+    names: list[bytes] = field(default_factory=list)
+    of: dict[bytes, Keywords] = field(default_factory=dict)
+    changes: int = 0
+
+    def take(self, base: bytes, keywords: Keywords) -> None:
+        """Set a message's keywords."""
+        self.of[base] = keywords
+        for name in sorted(keywords):
+            if name not in self.names and len(self.names) < MAX_KEYWORDS:
+                self.names.append(name)
+
+
+def parse_list(content: bytes) -> KeywordTable:
+    """`:list`; what cannot be understood is left out."""
+    head, _, tail = content.partition(b"\n\n")
+    table = KeywordTable(names=list(dict.fromkeys(name for name in head.split(b"\n") if name))[:MAX_KEYWORDS])
+    for line in tail.split(b"\n"):
+        base, colon, numbers = line.rpartition(b":")
+        known = {int(n) for n in numbers.split() if n.isdigit()}
+        if colon and base:
+            table.of[base] = frozenset(table.names[n] for n in known if n < len(table.names))
+    return table
+
+
+def render_list(table: KeywordTable, alive: Collection[bytes]) -> bytes:
+    """`:list` of the messages that exist."""
+    index = {name: number for number, name in enumerate(table.names)}
+    lines = [*table.names, b""]
+    for base, keywords in table.of.items():
+        numbers = sorted(index[name] for name in keywords if name in index)
+        if numbers and base in alive:
+            lines.append(base + b":" + b" ".join(b"%d" % number for number in numbers))
+    return b"\n".join(lines) + b"\n"
+
+
+def read_keywords(folder: int) -> KeywordTable:
+    """The folder's keywords now. Raises OSError."""
+    try:
+        names = files.list_names(folder, DIRECTORY)
+    except FileNotFoundError:
+        return KeywordTable()
+    table = KeywordTable()
+    if b":list" in names:
+        table = parse_list(_read(folder, b":list"))
+    for _, base, name in sorted(_changes(names)):
+        words = _read(folder, name).split(b"\n")
+        table.take(base, frozenset(word for word in words if word))
+        table.changes += 1
+    return table
+
+
+def _read(folder: int, name: bytes) -> bytes:
+    try:
+        return files.read_all(folder, DIRECTORY + name)
+    except FileNotFoundError:
+        return b""
+
+
+def _changes(names: list[bytes]) -> list[tuple[float, bytes, bytes]]:
+    """Files of single messages: age order (the plain name is the newest), base, file name."""
+    found = []
+    for name in names:
+        merged = _MERGED.match(name)
+        if merged is not None:
+            found.append((float(int(merged[1])), merged[2], name))
+        elif not name.startswith((b":", b".")):
+            found.append((float("inf"), name, name))
+    return found
+
+
+def write_keywords(folder: int, base: bytes, keywords: Keywords) -> None:
+    """Set one message's keywords, durably. Raises OSError."""
+    files.make_directory(folder, DIRECTORY)
+    content = b"".join(name + b"\n" for name in sorted(keywords))
+    files.replace_file(folder, DIRECTORY, base, content)
+
+
+def merge(folder: int, table: KeywordTable, alive: Collection[bytes]) -> None:
+    """Put a new `:list` in place of many changes. Never raises OSError: what was not merged still counts."""
+    with contextlib.suppress(OSError):
+        now = time.time()
+        names = files.list_names(folder, DIRECTORY)
+        files.replace_file(folder, DIRECTORY, b":list", render_list(table, alive))
+        period = int(now) // _PERIOD_SECONDS + 1
+        for number, base, name in _changes(names):
+            with contextlib.suppress(FileNotFoundError):
+                _retire(folder, number, base, name, period)
+
+
+def _retire(folder: int, number: float, base: bytes, name: bytes, period: int) -> None:
+    path = DIRECTORY + name
+    if number == float("inf"):
+        target = b"%b.%d.%b" % (DIRECTORY, period, base)
+        os.rename(path, target, src_dir_fd=folder, dst_dir_fd=folder)
+    elif number < period - _LIFETIME_SECONDS // _PERIOD_SECONDS:
+        os.unlink(path, dir_fd=folder)

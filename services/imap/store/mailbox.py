@@ -1,0 +1,215 @@
+"""An open folder: its messages with their UIDs, flags and keywords, as of the last `refresh`. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.imap.store import files, keywords, snapshot, uidstore
+from services.imap.store.errors import Busy
+from services.imap.store.keywords import Keywords, KeywordTable
+from services.imap.store.snapshot import File, Stamp
+from services.imap.store.uidlist import ListFile, UidList
+from services.imap.store.validity import next_validity
+
+_CLAIM_TRIES = 50
+# A whole list is written instead of an increment once so many more entries are dead than alive.
+_DEAD_ENTRIES = 1000
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; `flags` are the letters of its file name, maildir(5)."""
+
+    uid: int
+    base: bytes
+    path: bytes
+    flags: bytes
+    keywords: Keywords
+
+
+class Mailbox:
+    """A folder held open by its directory, so that it stays this folder whatever its name becomes.
+
+    `read_only`: nothing on disk is changed but UID lists; new mail stays new and \\Recent for somebody else."""
+
+    def __init__(self, maildir: int, directory: bytes, *, read_only: bool) -> None:
+        self.fd = os.open(directory or b".", files.DIRECTORY, dir_fd=maildir)
+        self.read_only = read_only
+            #: UIDs that this session was the first to see; when read-only, that nobody has seen.
+        self.recent: set[int] = set()
+        self.messages: dict[int, Message] = {}
+        self.keyword_table = KeywordTable()
+        self._maildir = maildir
+        self._list: UidList | None = None
+        self._files: dict[bytes, File] = {}
+        self._stamp = Stamp()
+
+    def close(self) -> None:
+        """Give the directory back."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    @property
+    def validity(self) -> int:
+        """UIDVALIDITY."""
+        return self._list.validity if self._list else 0
+
+    @property
+    def next_uid(self) -> int:
+        """UIDNEXT."""
+        return self._list.next_uid if self._list else 1
+
+    @property
+    def first_unclaimed(self) -> int:
+        """The first UID that no session has been told as \\Recent."""
+        return self._list.recent if self._list else 1
+
+    def touched(self) -> None:
+        """This session changed the folder: the next refresh must look."""
+        self._stamp.forget()
+
+    def refresh(self) -> bool:
+        """Look at the folder again; False when nothing can have changed.
+
+        Raises OSError: FileNotFoundError when the folder is gone. Raises Busy."""
+        if not self._stamp.changed(self.fd):
+            return False
+        try:
+            self._files = snapshot.scan_surely(self.fd, self._files)
+            self._number()
+            if not self.read_only:
+                snapshot.move_new(self.fd, self._files)
+            self._read_keywords()
+        except BaseException:
+            self._stamp.forget()
+            raise
+        self._rebuild()
+        return True
+
+    def find(self, uid: int) -> Message | None:
+        """A message's file as it is named now, after its old name was not found; None when it is gone."""
+        known = self.messages.get(uid)
+        if known is None:
+            return None
+        file = snapshot.find(self.fd, known.base)
+        if file is None:
+            return None
+        self._files[known.base] = file
+        return self.replace(uid, file)
+
+    def replace(self, uid: int, file: File, words: Keywords | None = None) -> Message:
+        """Note what this session has done to a message."""
+        known = self.messages[uid]
+        words = known.keywords if words is None else words
+        self._files[known.base] = file
+        self.messages[uid] = message = Message(uid, known.base, file.path, file.flags, words)
+        return message
+
+    def uid_of(self, base: bytes) -> int | None:
+        """The UID of a file by its unique name, after a refresh."""
+        return self._list.uids.get(base) if self._list else None
+
+    def _read_keywords(self) -> None:
+        self.keyword_table = keywords.read_keywords(self.fd)
+        if self.keyword_table.changes > keywords.MERGE_AT and not self.read_only:
+            keywords.merge(self.fd, self.keyword_table, self._files.keys())
+
+    def _rebuild(self) -> None:
+        assert self._list is not None
+        known, uids, words = self.messages, self._list.uids, self.keyword_table.of
+        fresh: dict[int, Message] = {}
+        for uid, base in sorted((uids[base], base) for base in self._files if base in uids):
+            file, mine, old = self._files[base], words.get(base, keywords.NONE), known.get(uid)
+            if old is None or old.path != file.path or old.keywords != mine:
+                old = Message(uid, base, file.path, file.flags, mine)
+            fresh[uid] = old
+        if self.read_only:
+            # EXAMINE shows what is \\Recent without taking it (RFC 3501 section 6.3.2).
+            self.recent.update(uid for uid in fresh if uid >= self.first_unclaimed and uid not in known)
+        self.messages = fresh
+
+    # --- numbering ---
+
+    def _number(self) -> None:
+        """Give every message its UID, and take what is \\Recent, by claiming the next list file."""
+        for _ in range(_CLAIM_TRIES):
+            state = self._read_list()
+            new = self._unknown(state)
+            if state.number and not new and not self._claimable(state):
+                return
+            try:
+                if self._claim(state, new):
+                    return
+            except OSError as error:
+                if error.errno not in _NO_ROOM or not state.number:
+                    raise
+                # Mail that has its UIDs stays readable on a full disk; the rest shows when there is room.
+                self._stamp.forget()
+                return
+        raise Busy("The mailbox changes too fast.")
+
+    def _read_list(self) -> UidList:
+        state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
+        if not state.validity:
+            first = state.number == 0
+            imported = uidstore.read_courier(self.fd) if first else None
+            if imported is not None:
+                state = imported
+            else:
+                state.validity = next_validity(self._maildir)
+        self._list = state
+        return state
+
+    def _unknown(self, state: UidList) -> list[bytes]:
+        """Messages without a UID, in the order to give UIDs in: by the time in their names."""
+        new = [base for base in self._files if base not in state.uids]
+        first = state.number == 0
+        return sorted(new, key=lambda base: (first and self._is_new(base), _time_of(base), base))
+
+    def _is_new(self, base: bytes) -> bool:
+        return self._files[base].path.startswith(b"new/")
+
+    def _claimable(self, state: UidList) -> bool:
+        if self.read_only or state.recent >= state.next_uid:
+            return False
+        return any(state.uids[base] >= state.recent for base in self._files)
+
+    def _claim(self, state: UidList, new: list[bytes]) -> bool:
+        entries = tuple(enumerate(new, state.next_uid))
+        after = state.next_uid + len(entries)
+        unclaimed = state.recent
+        if state.number == 0:
+            # What lies in cur of a folder that we never saw was seen by whoever put it there.
+            unclaimed = min((uid for uid, base in entries if self._is_new(base)), default=after)
+        recent = unclaimed if self.read_only else after
+        whole = state.chain == 0 or state.chain >= uidstore.MAX_CHAIN or self._mostly_dead(state)
+        kept = tuple(self._alive(state, entries)) if whole else entries
+        below = b"" if whole else state.sum
+        file = ListFile(state.number + 1, state.validity, after, recent, below, kept, b"")
+        if not uidstore.claim(self.fd, file):
+            return False
+        if whole:
+            uidstore.clean_below(self.fd, file.number)
+        if not self.read_only:
+            self.recent.update(range(unclaimed, after))
+        self._list = uidstore.read_list(self.fd, state if state.chain else None)
+        return True
+
+    def _mostly_dead(self, state: UidList) -> bool:
+        return len(state.uids) > 2 * len(self._files) + _DEAD_ENTRIES
+
+    def _alive(self, state: UidList, entries: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        missing = state.uids.keys() - self._files.keys()
+        again = snapshot.scan(self.fd) if missing else {}
+        kept = [(uid, base) for base, uid in state.uids.items() if base in self._files or base in again]
+        return sorted([*kept, *entries])
+
+
+def _time_of(base: bytes) -> int:
+    digits = base.split(b".", 1)[0]
+    return int(digits) if digits.isdigit() and len(digits) < 20 else 0

@@ -1,0 +1,149 @@
+"""An account's Maildir and the folders in it: finding, making, deleting, renaming (Maildir++). Blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from services.imap.store import files, names
+from services.imap.store.errors import AlreadyExists, InvalidName, MaildirUnusable, NoSuchMailbox
+
+FOLDER_MARK = b"maildirfolder"
+_DOOMED = b"..deleted."
+
+
+class Maildir:
+    """Held open by its directory. Raises MaildirUnusable when it is missing or not the account's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # A Maildir may be a symbolic link: it is followed with the account's own rights.
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise MaildirUnusable("This account has no Maildir. Ask the administrator to make one.") from error
+        except OSError as error:
+            raise MaildirUnusable("This account's Maildir cannot be opened.") from error
+        if not self._has_folder(b""):
+            self.close()
+            raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).")
+
+    def close(self) -> None:
+        """Give the directory back."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _has_folder(self, directory: bytes) -> bool:
+        try:
+            for part in (b"cur", b"new", b"tmp"):
+                os.stat(os.path.join(directory, part), dir_fd=self.fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except PermissionError as error:
+            raise MaildirUnusable("This account's Maildir belongs to somebody else.") from error
+        return True
+
+    def folders(self) -> dict[bytes, bytes]:
+        """The folders: name on the wire to directory. INBOX is always there. Raises OSError."""
+        found = {names.INBOX: b""}
+        for entry in sorted(map(os.fsencode, os.listdir(self.fd))):
+            if entry.startswith(b".") and not entry.startswith(b"..") and entry != b".":
+                if self._has_folder(entry):
+                    found.setdefault(names.wire_name(entry), entry)
+        return found
+
+    def directory_of(self, name: bytes) -> bytes:
+        """The directory of an existing folder. Raises NoSuchMailbox, also for impossible names."""
+        try:
+            candidates = names.directories(name)
+        except InvalidName as error:
+            raise NoSuchMailbox("No such mailbox.") from error
+        for directory in candidates:
+            if self._has_folder(directory):
+                return directory
+        raise NoSuchMailbox("No such mailbox.")
+
+    def exists(self, name: bytes) -> bool:
+        """Whether there is such a folder."""
+        try:
+            self.directory_of(name)
+        except NoSuchMailbox:
+            return False
+        return True
+
+    def create(self, name: bytes) -> bytes:
+        """Make a folder; its directory. Raises InvalidName, AlreadyExists, OSError.
+
+        Made under another name and renamed, so that it is whole or not there."""
+        directory = names.directories(name)[0]
+        if self.exists(name):
+            raise AlreadyExists("Mailbox exists already.")
+        made = b"tmp/" + files.unique_name().encode()
+        os.mkdir(made, 0o700, dir_fd=self.fd)
+        try:
+            for part in (b"cur", b"new", b"tmp"):
+                os.mkdir(made + b"/" + part, 0o700, dir_fd=self.fd)
+            files.write_new(self.fd, made + b"/" + FOLDER_MARK, b"")
+            self._rename(made, directory)
+        except BaseException:
+            self._remove(made)
+            raise
+        return directory
+
+    def _rename(self, old: bytes, new: bytes) -> None:
+        try:
+            os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise AlreadyExists("Mailbox exists already.") from error
+            raise
+        os.fsync(self.fd)
+
+    def delete(self, name: bytes) -> None:
+        """Delete a folder with its messages; children stay. Raises NoSuchMailbox, InvalidName, OSError."""
+        directory = self.directory_of(name)
+        if not directory:
+            raise InvalidName("INBOX cannot be deleted.")
+        doomed = _DOOMED + files.unique_name().encode()
+        try:
+            os.rename(directory, doomed, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except FileNotFoundError as error:
+            raise NoSuchMailbox("No such mailbox.") from error
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove deleted folders, also those that a crash has left."""
+        for entry in os.listdir(self.fd):
+            if entry.startswith(_DOOMED.decode()):
+                self._remove(os.fsencode(entry))
+
+    def _remove(self, directory: bytes) -> None:
+        # What cannot be removed now is swept with the next folder that is deleted.
+        with contextlib.suppress(OSError):
+            shutil.rmtree(os.path.join(os.fsencode(self.path), directory))
+
+    def rename(self, name: bytes, to: bytes) -> None:
+        """Rename a folder and all below it. Raises NoSuchMailbox, AlreadyExists, InvalidName, OSError.
+
+        Children first: after a crash in between the same command finishes the work."""
+        target = names.directories(to)[0]
+        if not target or to.startswith(name + b"."):
+            raise InvalidName("Invalid mailbox name.")
+        if self.exists(to):
+            raise AlreadyExists("Mailbox exists already.")
+        folders = self.folders()
+        below = sorted(child for child in folders if child.startswith(name + b"."))
+        if name not in folders and not below:
+            raise NoSuchMailbox("No such mailbox.")
+        for child in below:
+            new = to + child[len(name) :]
+            if new in folders:
+                raise AlreadyExists("A mailbox below the new name exists already.")
+        for child in below:
+            self._rename(folders[child], names.directories(to + child[len(name) :])[0])
+        if name in folders:
+            self._rename(folders[name], target)

@@ -1,0 +1,96 @@
+"""A folder as it lies on disk: files of new and cur, by the unique part of their names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+
+from qmail.maildir.names import base_name, flagged_name, parse_flags
+from services.imap.store import files
+from services.imap.store.keywords import DIRECTORY as KEYWORDS
+from services.imap.store.uidstore import DIRECTORY as UIDS
+
+# Directory times come from the kernel's tick: a change so soon after another may leave them as they are.
+_TICK_NS = 20_000_000
+_WATCHED = (b"new", b"cur", UIDS, KEYWORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One message's file; `path` is below the folder, `flags` the letters of its name."""
+
+    path: bytes
+    flags: bytes
+
+
+def scan(folder: int) -> dict[bytes, File]:
+    """Every message by base name. One that is being moved from new to cur is listed once. Raises OSError."""
+    found: dict[bytes, File] = {}
+    for directory in (b"new", b"cur"):
+        for name in files.list_names(folder, directory):
+            if not name.startswith(b"."):
+                found[base_name(name)] = File(directory + b"/" + name, parse_flags(name))
+    return found
+
+
+def scan_surely(folder: int, before: dict[bytes, File]) -> dict[bytes, File]:
+    """As `scan`; what was there before and is missing is looked for once more, because readdir(3) may miss a file that
+    is renamed meanwhile, and a message must not seem gone for that."""
+    found = scan(folder)
+    if not before.keys() <= found.keys():
+        again = scan(folder)
+        found.update((base, again[base]) for base in before.keys() & again.keys() - found.keys())
+    return found
+
+
+def find(folder: int, base: bytes) -> File | None:
+    """One message's file now; None when it is gone."""
+    for _ in range(2):
+        file = scan(folder).get(base)
+        if file is not None:
+            return file
+    return None
+
+
+def move_new(folder: int, found: dict[bytes, File]) -> None:
+    """Move what is in new to cur, and say so in `found`. What cannot be moved stays where it is."""
+    for base, file in found.items():
+        if file.path.startswith(b"new/"):
+            moved = b"cur/" + flagged_name(base, file.flags)
+            with contextlib.suppress(OSError):
+                os.rename(file.path, moved, src_dir_fd=folder, dst_dir_fd=folder)
+                found[base] = File(moved, file.flags)
+
+
+class Stamp:
+    """Whether a folder may have changed since it was looked at, without reading it."""
+
+    __slots__ = ("_seen", "_sure")
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, ...] | None = None
+        self._sure = False
+
+    def changed(self, folder: int) -> bool:
+        """Take the folder's times; call before reading it. Raises OSError for a folder that is gone."""
+        now = time.time_ns()
+        seen = tuple(_time(folder, name) for name in _WATCHED)
+        if seen == self._seen and self._sure:
+            return False
+        self._seen, self._sure = seen, max(seen) < now - _TICK_NS
+        return True
+
+    def forget(self) -> None:
+        """Take the folder as changed."""
+        self._seen = None
+
+
+def _time(folder: int, name: bytes) -> int:
+    try:
+        return os.stat(name, dir_fd=folder).st_mtime_ns
+    except FileNotFoundError:
+        if name in (b"new", b"cur"):
+            raise
+        return 0

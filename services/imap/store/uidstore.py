@@ -1,0 +1,159 @@
+"""Reading and claiming UID lists (see `uidlist`) below an open folder directory. Blocking; as the account."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+
+from services.imap.store import files
+from services.imap.store.errors import Busy
+from services.imap.store.uidlist import (
+    InvalidList,
+    ListFile,
+    UidList,
+    parse_courier,
+    parse_file,
+    render_file,
+    start_list,
+)
+
+DIRECTORY = b"imapuids"
+COURIER = b"courierimapuiddb"
+# After so many increments the next writer writes a whole list.
+MAX_CHAIN = 64
+_PREPARED = b"tmp."
+_PREPARED_LIFETIME_SECONDS = 3600
+_READ_TRIES = 20
+
+
+def read_list(folder: int, known: UidList | None = None) -> UidList:
+    """The folder's list now; goes on from `known` where the files allow it. UidList() if there is none yet.
+
+    Raises OSError; Busy when the files change faster than they can be read."""
+    for _ in range(_READ_TRIES):
+        try:
+            return _read_once(folder, known)
+        except _Moved:
+            continue
+    raise Busy("The mailbox changes too fast.")
+
+
+class _Moved(Exception):
+    """A file of the chain was removed meanwhile, because a newer whole list stands."""
+
+
+def _numbers(folder: int) -> list[int]:
+    try:
+        names = files.list_names(folder, DIRECTORY)
+    except FileNotFoundError:
+        os.stat(b"cur", dir_fd=folder)  # a folder that is gone must not look like one that is new
+        return []
+    return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+
+def _read_once(folder: int, known: UidList | None) -> UidList:
+    numbers = _numbers(folder)
+    if known is not None and numbers and known.number == numbers[0]:
+        return known
+    for top in numbers:
+        state = _read_chain(folder, top, known)
+        if state is not None:
+            return state
+    return _damaged(numbers) if numbers else UidList()
+
+
+def _damaged(numbers: Sequence[int]) -> UidList:
+    """Nothing readable is left: a list to be begun anew, above the files that there are, under a new UIDVALIDITY."""
+    return UidList(number=numbers[0])
+
+
+def _read_chain(folder: int, top: int, known: UidList | None) -> UidList | None:
+    """The state of the chain that ends with file `top`; None where the chain is not valid."""
+    above: list[ListFile] = []
+    number = top
+    while True:
+        if known is not None and known.number == number and (not above or above[-1].below == known.sum):
+            state = _copy(known)
+            break
+        file = _read_file(folder, number, top)
+        if file is None or (above and above[-1].below != file.sum):
+            return None
+        if file.whole:
+            state = start_list(file)
+            break
+        above.append(file)
+        number -= 1
+    for file in reversed(above):
+        state.extended(file)
+    return state
+
+
+def _copy(known: UidList) -> UidList:
+    return UidList(
+        known.number, known.validity, known.next_uid, known.recent, known.sum, known.chain, dict(known.uids)
+    )
+
+
+def _read_file(folder: int, number: int, top: int) -> ListFile | None:
+    try:
+        file = parse_file(files.read_all(folder, b"%b/%d" % (DIRECTORY, number)))
+    except InvalidList:
+        return None
+    except FileNotFoundError:
+        if _numbers(folder)[:1] == [top]:
+            return None
+        raise _Moved from None
+    return file if file.number == number else None
+
+
+def read_courier(folder: int) -> UidList | None:
+    """Courier's list, for the first start on a folder that Courier kept; None: there is none."""
+    try:
+        return parse_courier(files.read_all(folder, COURIER))
+    except FileNotFoundError:
+        return None
+
+
+def claim(folder: int, file: ListFile) -> bool:
+    """Put the list file in place, on stable storage. False: it was not certain to be ours, so read again.
+
+    Raises OSError (full disk, read-only disk); nothing is left behind then, or a prepared file that is swept later."""
+    files.make_directory(folder, DIRECTORY)
+    fd = os.open(DIRECTORY, files.DIRECTORY, dir_fd=folder)
+    try:
+        return _link_prepared(fd, file) and _is_highest(fd, file.number)
+    finally:
+        os.close(fd)
+
+
+def _link_prepared(fd: int, file: ListFile) -> bool:
+    prepared = _PREPARED + files.unique_name().encode()
+    files.write_new(fd, prepared, render_file(file))
+    try:
+        os.link(prepared, b"%d" % file.number, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(prepared, dir_fd=fd)
+    os.fsync(fd)
+    return True
+
+
+def _is_highest(fd: int, number: int) -> bool:
+    """A slow writer may have linked its number where others had passed and cleaned up: then it has claimed nothing."""
+    return not any(name.isdigit() and int(name) > number for name in os.listdir(fd))
+
+
+def clean_below(folder: int, number: int) -> None:
+    """Remove what a whole list has made needless, and what crashed writers left prepared. Never raises OSError."""
+    limit = time.time() - _PREPARED_LIFETIME_SECONDS
+    with contextlib.suppress(OSError):
+        for name in files.list_names(folder, DIRECTORY):
+            path = DIRECTORY + b"/" + name
+            old = name.isdigit() and int(name) < number
+            if old or (name.startswith(_PREPARED) and os.stat(path, dir_fd=folder).st_mtime < limit):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path, dir_fd=folder)
