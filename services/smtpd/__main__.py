@@ -1,0 +1,69 @@
+"""`python -m services.smtpd`: the door for mail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from qmail.bus import subjects
+from qmail.bus.connect import CredentialsError, connect, wait_for_streams
+from qmail.bus.nodes import NodeLease
+from qmail.ids import IdSource
+from qmail.log import Log
+from qmail.processes import run_processes
+from qmail.put import Submitter
+from qmail.server import run
+from services.smtpd.admission import Admission
+from services.smtpd.desk import Desk
+from services.smtpd.door import Door
+from services.smtpd.interfaces import read_interfaces
+from services.smtpd.server import SmtpdConnection
+from services.smtpd.settings import Settings, SettingsError, check, read_settings
+
+
+async def serve(settings: Settings, admission: Admission) -> None:
+    """Serve until TERM or INT, then finish what runs."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    log = Log("qmail-smtpd")
+    bus = await connect("smtpd", settings.paths, os.environ)
+    await wait_for_streams(bus, (subjects.IN, subjects.BODY))
+    log.attach(bus.publish)
+    ids = IdSource()
+    lease = NodeLease(bus, ids)
+    await lease.claim()
+    door = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission)
+    await door.start(SmtpdConnection)
+    await told.wait()
+    await door.stop()
+    log.flush()
+    await lease.release()
+    await bus.close()
+
+
+def main() -> int:
+    try:
+        settings = read_settings(os.environ)
+        check(settings, read_interfaces())
+    except SettingsError as error:
+        print(f"smtpd: fatal: {error}", file=sys.stderr)
+        return 78
+    admission = Admission(settings.processes)
+
+    def one() -> int:
+        admission.claim_row()
+        try:
+            run(serve(settings, admission))
+        except (CredentialsError, OSError) as error:
+            print(f"smtpd: fatal: {error}", file=sys.stderr)
+            return 111
+        return 0
+
+    return run_processes(settings.processes, one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""smtpd's questions to the other roles: may I put, does he exist, is the password right; and the putting itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from qmail.bus import subjects
+from qmail.bus.ports import BusDown, TemporaryError
+from qmail.envelope import Envelope, Recipient
+from qmail.put import Draft
+from services.smtpd.facts import Commit, Exists, Mail
+
+# How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
+EXISTS_SECONDS = 10.0
+MAX_REMEMBERED = 10_000
+RCPT_TIMEOUT_SECONDS = 2.0
+PASS_TIMEOUT_SECONDS = 15.0
+# How long a queue that had room is believed to have some; the commit asks again in any case.
+READY_SECONDS = 1.0
+
+
+class Submission(Protocol):
+    """One message being stored (qmail.put.Submission)."""
+
+    async def write(self, chunk: bytes) -> None: ...
+    async def commit(self, draft: Draft) -> Envelope: ...
+    async def abort(self) -> None: ...
+
+
+class Submitter(Protocol):
+    """qmail.put.Submitter."""
+
+    def begin(self) -> Submission: ...
+    async def ready(self) -> None: ...
+
+
+class Asker(Protocol):
+    """The part of the bus that is needed for questions."""
+
+    @property
+    def connected(self) -> bool: ...
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes: ...
+
+
+class Desk:
+    """Shared by the connections of one process. `uid` and `role` are written into the envelopes."""
+
+    def __init__(self, bus: Asker, submitter: Submitter, uid: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bus = bus
+        self._submitter = submitter
+        self._uid = uid
+        self._clock = clock
+        self._ready_until = float("-inf")
+        self._exists_until: dict[bytes, float] = {}
+
+    def knows_ready(self) -> bool:
+        """Whether `ready` would only say yes again."""
+        return self._clock() < self._ready_until and self._bus.connected
+
+    async def ready(self) -> None:
+        """Raises QueueFull, BusDown."""
+        await self._submitter.ready()
+        self._ready_until = self._clock() + READY_SECONDS
+
+    def knows_recipient(self, address: bytes) -> bool:
+        """Whether this recipient existed a moment ago."""
+        return self._exists_until.get(address, 0.0) > self._clock()
+
+    async def look_up(self, address: bytes) -> Exists:
+        """Ask delivery-local. Never raises: without an answer the recipient is accepted, as qmail-smtpd accepts all."""
+        question = json.dumps({"address": address.decode("latin-1")}).encode()
+        try:
+            answer = json.loads(await self._bus.request(subjects.ASK_RCPT, question, RCPT_TIMEOUT_SECONDS))
+            exists = Exists(answer["answer"])
+        except (TemporaryError, ValueError, KeyError, TypeError):
+            return Exists.UNKNOWN
+        if exists is Exists.OK:
+            self._remember(address)
+        return exists
+
+    def _remember(self, address: bytes) -> None:
+        if len(self._exists_until) >= MAX_REMEMBERED:
+            self._exists_until.clear()
+        self._exists_until[address] = self._clock() + EXISTS_SECONDS
+
+    async def log_in(self, user: bytes, password: bytes, ip: str, *, tls: bool) -> bytes | None:
+        """The account's name, None for a wrong password. Raises BusDown where auth does not answer or cannot say."""
+        question = {
+            "user": user.decode("latin-1"),
+            "password": password.decode("latin-1"),
+            "service": "smtp",
+            "ip": ip,
+            "tls": tls,
+        }
+        payload = json.dumps(question).encode()
+        try:
+            answer = json.loads(await self._bus.request(subjects.ASK_PASS, payload, PASS_TIMEOUT_SECONDS))
+            if answer["ok"]:
+                return str(answer["name"]).encode("latin-1")
+        except (ValueError, KeyError, TypeError) as error:
+            raise BusDown(f"auth's answer was not understood: {error}") from error
+        if answer.get("temporary"):
+            raise BusDown("auth cannot say now")
+        return None
+
+    def begin(self) -> Submission:
+        """Raises BusDown."""
+        return self._submitter.begin()
+
+    def draft(self, mail: Mail, remote_ip: str, remote_host: bytes) -> Draft:
+        """The envelope as it goes onto the bus."""
+        return Draft(
+            sender=mail.sender,
+            recipients=tuple([Recipient(address) for address in mail.recipients]),
+            uid=self._uid,
+            role="smtpd",
+            invoked=b"from network",
+            prefix=mail.prefix,
+            remote_ip=remote_ip,
+            remote_host=remote_host.decode("latin-1"),
+            helo=mail.helo,
+            account=mail.account,
+            body_type=mail.body_type,
+            smtputf8=mail.smtputf8,
+        )
+
+
+class Putting:
+    """The one message that a connection may be putting."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._submission: Submission | None = None
+
+    async def store(self, chunk: bytes) -> None:
+        """Keep a part. Raises QueueFull, BusDown; what was kept is forgotten then."""
+        if self._submission is None:
+            self._submission = self._desk.begin()
+        try:
+            await self._submission.write(chunk)
+        except Exception:
+            await self.drop()
+            raise
+
+    async def commit(self, request: Commit, remote_ip: str, remote_host: bytes) -> int:
+        """The message's id, once it is on stable storage. Raises QueueFull, BusDown, EnvelopeTooLarge."""
+        await self.store(request.chunk)
+        submission, self._submission = self._submission, None
+        assert submission is not None
+        try:
+            envelope = await submission.commit(self._desk.draft(request.mail, remote_ip, remote_host))
+        except BusDown:
+            # Unknown whether it was stored: forgetting its parts now could make a stored message hollow.
+            raise
+        except Exception:
+            await submission.abort()
+            raise
+        return envelope.id
+
+    async def drop(self) -> None:
+        """Forget what was kept. Half-stored parts are also removed by the queue in time."""
+        submission, self._submission = self._submission, None
+        if submission is not None:
+            await submission.abort()
+
+    @property
+    def begun(self) -> bool:
+        return self._submission is not None

@@ -1,0 +1,241 @@
+"""What all connections of one process share: listeners, limits, rules, the certificate, the log, the sweep of timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+from qmail.control import Control
+from qmail.log import Log
+from qmail.server import Listener
+from qmail.tls import ServerTls
+from services.smtpd.admission import Admission, Admitted
+from services.smtpd.desk import Desk
+from services.smtpd.facts import Client, read_client
+from services.smtpd.interfaces import read_gateways, read_interfaces
+from services.smtpd.plugins import hooks_of
+from services.smtpd.policy import Policy, PolicyReader
+from services.smtpd.rules import Rule, RuleError, Rules
+from services.smtpd.settings import Settings, read_rules
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_CONCURRENCY = 50
+BACKLOG = 511
+SWEEP_SECONDS = 1.0
+GRACE_SECONDS = 50.0
+
+# Attributes that asyncio keeps for each StreamReaderProtocol; ours needs none of them.
+_PER_CONNECTION = ("_stream_reader_wr", "_strong_reader", "_closed", "_task", "_transport")
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a listener is for. `submission`: RFC 6409; `tls`: from the first byte (RFC 8314)."""
+
+    submission: bool
+    tls: bool
+
+
+class RulesReader:
+    """The current rules; tcp.smtp is read again when it changes. A bad file leaves the old rules in force."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._path = os.fspath(settings.paths.tcp_smtp)
+        self._stamp: tuple[int, int, int] | None = None
+        self._read = False
+        self._rules = Rules()
+
+    def current(self) -> Rules:
+        try:
+            status = os.stat(self._path)
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            stamp = None
+        if not self._read or stamp != self._stamp:
+            self._read, self._stamp = True, stamp
+            try:
+                self._rules = read_rules(self._settings, read_interfaces())
+            except RuleError as error:
+                self._log.line(f"tcpserver: warning: rules not taken: {error}")
+        return self._rules
+
+
+class Door:
+    """One process's door. `handler` and `authenticator` are plug-ins written for aiosmtpd."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        desk: Desk,
+        log: Log,
+        admission: Admission,
+        handler: object = None,
+        authenticator: Any = None,
+        now: Callable[[], float] = time.time,
+        sweep_seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        self.settings = settings
+        self.desk = desk
+        self.log = log
+        self.now = now
+        self.stopping = False
+        self.authenticator = authenticator
+        self.hooks = hooks_of(handler)
+        self.tls = ServerTls(settings.paths.tls)
+        self.prototype = _prototype(handler, authenticator)
+        self.connections: set[Any] = set()
+        self._admission = admission
+        self._control = Control(settings.paths.control)
+        own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
+        self._policies = PolicyReader(self._control, own_ips)
+        self._policy: Policy | None = None
+        self._rules = RulesReader(settings, log)
+        self._gateways = read_gateways()
+        self._plain_from_gateway = settings.contained and settings.address.startswith("127.")
+        self._limits = (DEFAULT_CONCURRENCY, DEFAULT_CONCURRENCY)
+        self._servers: list[asyncio.Server] = []
+        #: The bound ports: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN.
+        self.ports: list[int] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_seconds = sweep_seconds
+        self._number = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    # --- life ---
+
+    async def start(self, make: Callable[[Door, Purpose], asyncio.Protocol]) -> None:
+        """Bind and listen. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        purposes = [(listener, False) for listener in self.settings.smtp]
+        purposes += [(listener, True) for listener in self.settings.submission]
+        for listener, submission in purposes:
+            sock = _bind(listener)
+            self.ports.append(sock.getsockname()[1])
+            purpose = Purpose(submission, listener.tls)
+            server = await loop.create_server(lambda p=purpose: make(self, p), sock=sock, backlog=BACKLOG)  # type: ignore[misc]
+            self._servers.append(server)
+        self._plan_sweep()
+
+    async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """No new connections; transactions that run are finished; what is left after the grace is cut off."""
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self.connections):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), grace_seconds)
+        for connection in tuple(self.connections):
+            connection.abort()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def _plan_sweep(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(self._sweep_seconds, self._sweep_deadlines)
+
+    def _sweep_deadlines(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in [late for late in self.connections if late.deadline <= now]:
+            connection.expire()
+        self._plan_sweep()
+
+    # --- one client ---
+
+    def policy(self) -> Policy:
+        """The control files now. Raises ControlError."""
+        policy = self._policies.current()
+        if policy is not self._policy:
+            self._policy = policy
+            self._limits = self._read_limits()
+            if policy.rcpthosts_missing:
+                self.log.line("smtpd: warning: control/rcpthosts is missing; every recipient outside our own domains is refused")
+        return policy
+
+    def _read_limits(self) -> tuple[int, int]:
+        """concurrencyincoming, and concurrencyperip (ours): without it one address may have four fifths of more than 50."""
+        total = max(1, self._control.number("concurrencyincoming", DEFAULT_CONCURRENCY))
+        fair = total if total <= DEFAULT_CONCURRENCY else max(DEFAULT_CONCURRENCY, total * 4 // 5)
+        return total, max(1, self._control.number("concurrencyperip", fair))
+
+    def admit(self, connection: object, ip: str) -> tuple[Admitted, int]:
+        """Count a connection in, and its number for the log."""
+        self._number += 1
+        limit, per_address = self._limits
+        admitted = self._admission.enter(ip, limit, per_address)
+        if admitted is Admitted.YES:
+            self.connections.add(connection)
+            self._empty.clear()
+            self.log.line(f"tcpserver: status: {self._admission.total}/{limit}")
+            self.log.line(f"tcpserver: pid {self._number} from {ip}")
+        else:
+            self.log.line(f"tcpserver: deny {self._number} {ip}: {admitted.value}, {self._admission.total}/{limit}")
+        return admitted, self._number
+
+    def leave(self, connection: object, ip: str, number: int, status: int) -> None:
+        """Count an admitted connection out."""
+        self.connections.discard(connection)
+        self._admission.leave(ip)
+        self.log.line(f"tcpserver: end {number} status {status}")
+        self.log.line(f"tcpserver: status: {self._admission.total}/{self._limits[0]}")
+        if not self.connections:
+            self._empty.set()
+
+    def rule(self, ip: str) -> Rule:
+        return self._rules.current().find(ip)
+
+    def client(self, policy: Policy, rule: Rule, ip: str, purpose: Purpose) -> Client:
+        """Who this is, from its address and what the rules set; our own name stands for TCPLOCALHOST."""
+        variables: Mapping[str, bytes] = {
+            "TCPREMOTEIP": ip.encode(),
+            "TCPLOCALHOST": policy.greeting.split(b" ", 1)[0] or b"0",
+            **rule.variables,
+        }
+        client = read_client(variables)
+        if not policy.extensions and not purpose.submission:
+            return client
+        return replace(
+            client,
+            tls=purpose.tls,
+            tls_offered=not purpose.tls and self.tls.available,
+            auth_offered=purpose.tls or self._allows_plain(ip),
+            auth_required=purpose.submission,
+        )
+
+    def _allows_plain(self, ip: str) -> bool:
+        """Passwords without TLS: from this machine; or, while published on loopback only, from the gateway it looks like."""
+        return ip.startswith("127.") or ip == "::1" or (self._plain_from_gateway and ip in self._gateways)
+
+
+def _bind(listener: Listener) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((listener.host, listener.port))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _prototype(handler: object, authenticator: Any) -> dict[str, Any]:
+    """The attributes of an aiosmtpd SMTP. Its constructor inspects class and handler for 0.3 ms: once is enough."""
+    made = SMTP(handler, hostname="localhost", authenticator=authenticator, loop=asyncio.get_running_loop())
+    return {name: value for name, value in vars(made).items() if name not in _PER_CONNECTION}

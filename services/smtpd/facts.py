@@ -1,0 +1,130 @@
+"""What the dialogue tells the server and what it is told: immutable values, no behaviour beyond reading them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+_DIGITS = re.compile(rb"\d*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who is connected, in the terms of tcp-environ(5), and what the rules grant.
+
+    `relay` is RELAYCLIENT (None: not set), `databytes` DATABYTES in bytes (None: not set)."""
+
+    remote_ip: bytes = b"unknown"
+    remote_host: bytes = b"unknown"
+    remote_info: bytes | None = None
+    local: bytes = b"unknown"
+    relay: bytes | None = None
+    databytes: int | None = None
+    tls: bool = False
+    tls_offered: bool = False
+    auth_offered: bool = False
+    auth_required: bool = False
+
+
+def read_client(environ: Mapping[str, bytes]) -> Client:
+    """The client that these variables describe, as qmail-smtpd's setup reads them; tls and auth are not among them."""
+    databytes = environ.get("DATABYTES")
+    return Client(
+        remote_ip=environ.get("TCPREMOTEIP", b"unknown"),
+        remote_host=environ.get("TCPREMOTEHOST", b"unknown"),
+        remote_info=environ.get("TCPREMOTEINFO"),
+        local=environ.get("TCPLOCALHOST", environ.get("TCPLOCALIP", b"unknown")),
+        relay=environ.get("RELAYCLIENT"),
+        databytes=None if databytes is None else _number(databytes),
+    )
+
+
+def _number(text: bytes) -> int:
+    match = _DIGITS.match(text)
+    return int(match[0]) if match and match[0] else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A whole message's envelope as the client gave it, and what we write in front of it."""
+
+    sender: bytes
+    recipients: tuple[bytes, ...]
+    helo: bytes
+    account: bytes
+    prefix: bytes
+    body_type: str
+    smtputf8: bool
+
+
+class Exists(Enum):
+    """What delivery-local knows of a recipient."""
+
+    OK = "ok"
+    NO = "no"
+    QUOTA = "quota"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """May a message be put now? Answer: anything; failure: QueueFull, BusDown."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskRecipient:
+    """Does this local recipient exist? Answer: Exists."""
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Is this password right? Answer: the account's name, or None."""
+
+    mechanism: str
+    user: bytes
+    password: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keep this part of a large message. Answer: anything."""
+
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The message is complete; `chunk` is its last part, or all. Answer: its id, once it is on stable storage."""
+
+    mail: Mail
+    chunk: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget the parts kept so far. Answer: anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Ask a plug-in (aiosmtpd's handle_NAME). Answer: Hooked."""
+
+    name: str
+    address: bytes
+    options: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """A plug-in's answer. `status` None: as if there were no plug-in; `addresses`: what it wants instead."""
+
+    status: bytes | None
+    addresses: tuple[bytes, ...]
+
+
+Request: TypeAlias = Ready | AskRecipient | Login | Store | Commit | Drop | Hook

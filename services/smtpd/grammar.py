@@ -1,0 +1,111 @@
+"""SMTP commands, bytes to values, as lax as qmail-smtpd reads them (qmail-smtpd.c, commands.c). No memory, no I/O.
+
+Lax on purpose: the tutorial's telnet sessions write `mail from:ari@mail.xeris.com`, without brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Set
+
+# qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
+MAX_ADDRESS_BYTES = 899
+# RFC 5321 4.5.3.1.4 demands 512; the longest MAIL with an address of qmail's length stays below this.
+MAX_COMMAND_BYTES = 2048
+# RFC 4954 4: an AUTH exchange may need lines of this length.
+MAX_AUTH_BYTES = 12288
+
+_ESCAPES = re.compile(rb'[\\"]')
+_DOTTED = re.compile(rb"\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]\Z")
+
+
+def parse_command(line: bytes) -> tuple[bytes, bytes]:
+    """(verb in lower case, argument) of a line without its LF.
+
+    One CR before the LF belongs to it; a NUL ends the line; blanks before the argument are skipped, those after
+    it are kept (commands.c)."""
+    if line[-1:] == b"\r":
+        line = line[:-1]
+    if b"\0" in line:
+        line = line[: line.index(b"\0")]
+    verb, _, argument = line.partition(b" ")
+    return verb.lower(), argument.lstrip(b" ")
+
+
+def parse_path(argument: bytes) -> tuple[bytes, bytes]:
+    """(address, what follows it) of the argument of MAIL or RCPT (addrparse in qmail-smtpd.c).
+
+    A `<` anywhere begins the address; else what follows the first `:`. Quotes and backslashes are taken away, a
+    source route is dropped (RFC 5321 4.1.1.3 allows that)."""
+    terminator = b">"
+    _, found, text = argument.partition(b"<")
+    if not found:
+        terminator = b" "
+        text = argument.partition(b":")[2].lstrip(b" ")
+    if text[:1] == b"@":
+        text = text.partition(b":")[2]
+    if _ESCAPES.search(text) is None:
+        address, _, rest = text.partition(terminator)
+        return address, rest
+    return _unquote(text, terminator)
+
+
+def _unquote(text: bytes, terminator: bytes) -> tuple[bytes, bytes]:
+    address = bytearray()
+    quoted = escaped = False
+    for i in range(len(text)):
+        octet = text[i : i + 1]
+        if escaped:
+            address += octet
+            escaped = False
+        elif octet == terminator and not quoted:
+            return bytes(address), text[i + 1 :]
+        elif octet == b"\\":
+            escaped = True
+        elif octet == b'"':
+            quoted = not quoted
+        else:
+            address += octet
+    return bytes(address), b""
+
+
+def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> bytes:
+    """`x@[our own address]` becomes `x@host`, host being control/localiphost (qmail-smtpd(8))."""
+    local, at, domain = address.rpartition(b"@")
+    if not at or domain[:1] != b"[":
+        return address
+    match = _DOTTED.match(domain)
+    if match is None:
+        return address
+    # ip_scan reads numbers of any length and keeps eight bits of each.
+    ip = ".".join(str(int(part) & 255) for part in match.groups())
+    return local + b"@" + host if ip in own_ips else address
+
+
+def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
+    """ESMTP parameters by upper-case keyword (RFC 5321 4.1.2); the first of a name counts, unknown ones are nobody's."""
+    parameters: dict[bytes, bytes] = {}
+    for word in rest.split():
+        keyword, _, value = word.partition(b"=")
+        parameters.setdefault(keyword.upper(), value)
+    return parameters
+
+
+def parse_base64(text: bytes) -> bytes | None:
+    """Decoded, None where it is not base64. A lone `=` is the empty string (RFC 4954 4)."""
+    if text == b"=":
+        return b""
+    try:
+        return b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        return None
+
+
+def parse_plain(message: bytes) -> tuple[bytes, bytes] | None:
+    """(user, password) of a PLAIN message (RFC 4616 2); None where it is none, or asks to act as another user."""
+    parts = message.split(b"\0")
+    if len(parts) != 3 or not parts[1] or parts[0] not in (b"", parts[1]):
+        return None
+    return parts[1], parts[2]

@@ -1,0 +1,60 @@
+"""This machine's own addresses and subnets, and the gateway that address translation makes clients look like (netdevice(7))."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+Interface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+_SIOCGIFADDR = 0x8915
+_SIOCGIFNETMASK = 0x891B
+
+
+def read_interfaces() -> tuple[Interface, ...]:
+    """Every address with its subnet, loopback too."""
+    return (*_read_ipv4(), *_read_ipv6())
+
+
+def _read_ipv4() -> Iterator[Interface]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            address = _ask(probe, _SIOCGIFADDR, name)
+            mask = _ask(probe, _SIOCGIFNETMASK, name)
+            if address and mask:
+                yield ipaddress.IPv4Interface(f"{address}/{mask}")
+
+
+def _ask(probe: socket.socket, request: int, name: str) -> str:
+    try:
+        answer = fcntl.ioctl(probe.fileno(), request, struct.pack("256s", name.encode()[:15]))
+    except OSError:
+        return ""
+    return socket.inet_ntoa(answer[20:24])
+
+
+def _read_ipv6() -> Iterator[Interface]:
+    try:
+        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        digits, _, prefix_length, *_ = line.split()
+        yield ipaddress.IPv6Interface((int(digits, 16), int(prefix_length, 16)))
+
+
+def read_gateways() -> frozenset[str]:
+    """The IPv4 default gateways (/proc/net/route, little-endian hexadecimal)."""
+    try:
+        lines = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return frozenset()
+    rows = [line.split() for line in lines]
+    return frozenset(
+        socket.inet_ntoa(struct.pack("<I", int(row[2], 16))) for row in rows if row[1] == "00000000" and row[2] != "00000000"
+    )

@@ -1,0 +1,170 @@
+"""tcp.smtp: who may connect, and with which variables (the text that tcprules(1) compiles). Pure.
+
+A rule is `addresses:instruction` - addresses a whole IP, a prefix that ends in a dot (or, for IPv6, a colon), ranges in
+any number (`192.168.1.1-20`), `=host` or `=.domain` where the host name is known, or nothing for everybody; instruction
+`allow` or `deny`, then `,NAME="value"`, the character after `=` being the quote. The most specific rule wins, as in tcpserver.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+# A rule such as 1-255.1-255.: beyond this it is no longer a rule but a mistake.
+MAX_EXPANDED = 65_536
+
+_RANGE = re.compile(r"(\d{1,3})-(\d{1,3})")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class RuleError(ValueError):
+    """A line that is no rule; the text begins with its number and says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to do with a client: refuse it, or serve it with these variables (RELAYCLIENT, DATABYTES, ...)."""
+
+    allow: bool
+    variables: Mapping[str, bytes] = field(default_factory=dict)
+    line: int = 0
+
+
+# tcpserver without a matching rule accepts the connection.
+ALLOW = Rule(True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A parsed file: rules by the address text that they begin with; the first of two equal ones counts."""
+
+    by_address: Mapping[str, Rule] = field(default_factory=dict)
+
+    def find(self, ip: str, host: str = "") -> Rule:
+        """The rule for a client, in tcpserver's order: IP, =host, longer prefixes first, =.domain, the empty one."""
+        rules = self.by_address
+        if not rules:
+            return ALLOW
+        for address in _addresses(ip, host):
+            rule = rules.get(address)
+            if rule is not None:
+                return rule
+        return ALLOW
+
+    def relaying(self) -> Iterator[tuple[str, Rule]]:
+        """The rules that let their clients relay."""
+        return ((a, r) for a, r in self.by_address.items() if r.allow and "RELAYCLIENT" in r.variables)
+
+
+def _addresses(ip: str, host: str) -> Iterator[str]:
+    yield ip
+    if host:
+        yield "=" + host
+    for separator in (".", ":"):
+        end = ip.rfind(separator)
+        while end >= 0:
+            yield ip[: end + 1]
+            end = ip.rfind(separator, 0, end)
+    if host:
+        dot = host.find(".")
+        while dot >= 0:
+            yield "=" + host[dot:]
+            dot = host.find(".", dot + 1)
+        yield "="
+    yield ""
+
+
+def parse_rules(content: bytes) -> Rules:
+    """Raises RuleError, `line 3: ...`, for the first line that is not understood (tcprules would refuse the file)."""
+    by_address: dict[str, Rule] = {}
+    for number, raw in enumerate(content.decode("latin-1").split("\n"), 1):
+        line = raw.rstrip(" \t\r")
+        if not line or line.startswith("#"):
+            continue
+        addresses, colon, instruction = _cut(line)
+        if not colon:
+            raise RuleError(f"line {number}: no colon in {line!r}; expected addresses:allow or addresses:deny")
+        rule = _parse_instruction(instruction, number)
+        for address in _expand(addresses, number):
+            by_address.setdefault(address, rule)
+            if len(by_address) > MAX_EXPANDED:
+                raise RuleError(f"line {number}: more than {MAX_EXPANDED} addresses; expected a prefix instead of a range")
+    return Rules(by_address)
+
+
+def _cut(line: str) -> tuple[str, str, str]:
+    """At the colon before the instruction: an IPv6 address has colons of its own."""
+    match = re.search(r":(?=(?:allow|deny)(?:,|\Z))", line)
+    return line.partition(":") if match is None else (line[: match.start()], ":", line[match.end() :])
+
+
+def _parse_instruction(text: str, number: int) -> Rule:
+    word, comma, rest = text.partition(",")
+    if word not in ("allow", "deny"):
+        raise RuleError(f"line {number}: {word!r}; expected allow or deny after the colon")
+    variables: dict[str, bytes] = {}
+    while comma:
+        name, equals, value = rest.partition("=")
+        if not equals or not _NAME.match(name) or not value:
+            raise RuleError(f'line {number}: {rest!r}; expected NAME="value" after the comma')
+        end = value.find(value[0], 1)
+        if end < 0:
+            raise RuleError(f"line {number}: the value of {name} has no closing {value[0]}")
+        variables[name] = value[1:end].encode("latin-1")
+        comma, rest = value[end + 1 : end + 2], value[end + 2 :]
+        if comma not in ("", ","):
+            raise RuleError(f"line {number}: {comma + rest!r} after the value of {name}; expected a comma")
+    return Rule(word == "allow", MappingProxyType(variables), number)
+
+
+def _expand(addresses: str, number: int) -> Iterable[str]:
+    """`192.168.1.1-20` as its twenty addresses; everything else as it is."""
+    if addresses.startswith("="):
+        return [addresses.lower()]
+    match = _RANGE.search(addresses)
+    if match is None:
+        return [_checked(addresses, number)]
+    low, high = int(match[1]), int(match[2])
+    if low > high or high > 255:
+        raise RuleError(f"line {number}: range {match[0]}; expected low-high within 0-255")
+    head, tail = addresses[: match.start()], addresses[match.end() :]
+    return (a for n in range(low, high + 1) for a in _expand(f"{head}{n}{tail}", number))
+
+
+def _checked(address: str, number: int) -> str:
+    text = address.lower()
+    if "@" in text:
+        raise RuleError(f"line {number}: {address!r}: remote user names are not looked up; expected an IP address or prefix")
+    if text and not re.fullmatch(r"(\d{1,3}\.){1,3}|(\d{1,3}\.){3}\d{1,3}|[0-9a-f:.]*:[0-9a-f:.]*", text):
+        raise RuleError(f"line {number}: {address!r}; expected an IP address, a prefix such as 192.168.1., =host, or nothing")
+    return text
+
+
+def covers(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Whether the rule for `address` matches any client in `network`. `=host` rules cannot be known: they count as not."""
+    if address.startswith("="):
+        return False
+    if address == "":
+        return True
+    own = _as_network(address)
+    return own is not None and own.version == network.version and own.overlaps(network)
+
+
+def _as_network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        if ":" in address:
+            return ipaddress.ip_network(address) if not address.endswith(":") else _v6_prefix(address)
+        parts = address.rstrip(".").split(".")
+        filled = ".".join(parts + ["0"] * (4 - len(parts)))
+        return ipaddress.ip_network(f"{filled}/{8 * len(parts)}")
+    except ValueError:
+        return None
+
+
+def _v6_prefix(address: str) -> ipaddress.IPv6Network | None:
+    groups = [group for group in address.split(":") if group]
+    text = ":".join(groups) + ("::" if len(groups) < 8 else "")
+    return ipaddress.IPv6Network(f"{text}/{16 * len(groups)}")

@@ -1,0 +1,376 @@
+"""One SMTP connection: an aiosmtpd SMTP that takes the bytes itself and gives them to our pure dialogue.
+
+aiosmtpd's Session, Envelope, handler and authenticator interfaces stay (services.smtpd.plugins); its line loop does not run.
+There is no task for a connection that waits for its client, and none for a question whose answer is known already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+from aiosmtpd.smtp import SMTP, Session
+
+from qmail.bus.ports import TemporaryError
+from qmail.control import ControlError
+from qmail.session import Ask, Close, Effect, Send
+from qmail.tls import TlsUnavailable
+from services.smtpd import replies
+from services.smtpd.admission import Admitted
+from services.smtpd.desk import Putting
+from services.smtpd.door import Door, Purpose
+from services.smtpd.facts import AskRecipient, Commit, Drop, Exists, Hook, Login, Ready, Request, Store
+from services.smtpd.plugins import call_authenticator, call_hook
+from services.smtpd.transaction import EXIT_OTHER, Transaction
+
+_log = logging.getLogger(__name__)
+
+# Client bytes kept while a question is open; beyond it the socket is not read.
+HELD_BYTES = 65_536
+HANDSHAKE_SECONDS = 30.0
+# How long a client may take to read our last words and hang up.
+LINGER_SECONDS = 5.0
+
+_REFUSALS = {Admitted.FULL: replies.TOO_MANY_CONNECTIONS, Admitted.FULL_FOR_ADDRESS: replies.TOO_MANY_FROM_YOU}
+
+
+class SmtpdConnection(SMTP):
+    """Driven by asyncio; created, counted and swept by its Door."""
+
+    def __init__(self, door: Door, purpose: Purpose) -> None:
+        self.__dict__.update(door.prototype)
+        self._door = door
+        self._purpose = purpose
+        self._loop = door.prototype["loop"]
+        self._putting = Putting(door.desk)
+        self._dialogue: Transaction | None = None
+        #: Loop time at which the Door calls `expire`.
+        self.deadline = math.inf
+        #: The same transport as aiosmtpd's `transport`; None once it is lost.
+        self._wire: asyncio.Transport | None = None
+        self._ip = ""
+        self._number = 0
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._job: asyncio.Task[None] | None = None
+        self._reading = True
+        self._blocked = False
+        self._admitted = False
+        self._ended = False
+        self._gone = False
+        self._eof = False
+
+    # --- what asyncio calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._take_wire(cast(asyncio.Transport, transport))
+        peer = transport.get_extra_info("peername") or ("", 0)
+        self.session = session = Session(self._loop)
+        session.peer = cast(Any, peer)
+        self._ip = peer[0]
+        self._enter(cast(asyncio.Transport, transport), peer)
+
+    def _take_wire(self, wire: asyncio.Transport | None) -> None:
+        self._wire = self.transport = wire
+
+    def _enter(self, wire: asyncio.Transport, peer: tuple[Any, ...]) -> None:
+        door = self._door
+        try:
+            policy = door.policy()
+        except ControlError as error:
+            door.log.line(f"smtpd: alert: {error}")
+            self._turn_away(wire, replies.NO_CONTROLS)
+            return
+        admitted, self._number = door.admit(self, self._ip)
+        if admitted is not Admitted.YES or door.stopping:
+            self._turn_away(wire, _REFUSALS.get(admitted, replies.STOPPING))
+            return
+        self._admitted = True
+        rule = door.rule(self._ip)
+        local = wire.get_extra_info("sockname") or ("", 0)
+        verdict = "ok" if rule.allow else "deny"
+        name = policy.greeting.decode("latin-1")
+        door.log.line(f"tcpserver: {verdict} {self._number} {name}:{local[0]}:{local[1]} :{self._ip}::{peer[1]}")
+        if not rule.allow:
+            self._turn_away(wire, replies.DENIED)
+            return
+        client = door.client(policy, rule, self._ip, self._purpose)
+        self._dialogue = Transaction(policy, client, door.now, door.hooks)
+        if self._purpose.tls:
+            self._secure()
+        else:
+            self._carry_out(self._dialogue.connected())
+
+    def _turn_away(self, wire: asyncio.Transport, text: bytes) -> None:
+        """In plain text; to a client that begins with TLS nothing can be said."""
+        self._ended = True
+        if not self._purpose.tls:
+            wire.write(text)
+        wire.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._ended or self._gone:
+            return
+        if self._job is not None or self._blocked:
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes > HELD_BYTES:
+                self._pause()
+            return
+        self._carry_out(self._dialogue.received(data))  # type: ignore[union-attr]
+
+    def eof_received(self) -> bool:
+        """The client sends no more. What it asked for is finished and answered; an unfinished message is dropped."""
+        self._eof = True
+        if self._job is not None and not self._ended:
+            return self._dialogue is not None and not self._dialogue.client.tls
+        return False
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._go_on()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self.deadline = math.inf
+        self._take_wire(None)
+        if self._job is None:
+            self._leave()
+
+    # --- what the Door calls ---
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._ended or self._blocked or self._job is not None or self._dialogue is None:
+            self.abort()
+        else:
+            self._carry_out(self._dialogue.timed_out())
+
+    def stop(self) -> None:
+        """The process ends: good-bye, unless a transaction runs."""
+        if self._dialogue is not None and self._job is None and not self._ended:
+            self._carry_out(self._dialogue.stopping())
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        if self._job is not None:
+            self._job.cancel()
+        if self._wire is not None:
+            self._wire.abort()
+
+    async def push(self, status: str | bytes) -> None:
+        """For plug-ins: write a line of their own."""
+        raw = status if isinstance(status, bytes) else status.encode("utf-8", "surrogateescape")
+        if self._wire is not None:
+            self._wire.write(raw + b"\r\n")
+
+    # --- effects ---
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        """Do the effects of a step, and of those that follow from answers known at once."""
+        out: list[bytes] = []
+        dialogue = self._dialogue
+        assert dialogue is not None
+        while True:
+            known: object = None
+            for effect in effects:
+                if isinstance(effect, Send):
+                    out.append(effect.data)
+                elif isinstance(effect, Ask):
+                    known = self._known(effect.request)
+                    if known is None:
+                        self._write(out)
+                        self._begin(cast(Request, effect.request))
+                        return
+                elif isinstance(effect, Close):
+                    self._write(out)
+                    self._finish()
+                    return
+                else:
+                    self._write(out)
+                    self._secure()
+                    return
+            if known is None:
+                break
+            effects = dialogue.answered(known)
+        self._write(out)
+        self.deadline = self._loop.time() + dialogue.policy.timeout_seconds
+        if self._door.stopping and (farewell := dialogue.stopping()):
+            self._carry_out(farewell)
+
+    def _known(self, request: object) -> object:
+        desk = self._door.desk
+        if isinstance(request, Ready):
+            return True if desk.knows_ready() else None
+        if isinstance(request, AskRecipient):
+            return Exists.OK if desk.knows_recipient(request.address) else None
+        return None
+
+    def _write(self, out: list[bytes]) -> None:
+        if out and self._wire is not None:
+            self._wire.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
+    def _finish(self) -> None:
+        """Our last words are written. Whoever still sends would lose them in a reset: stay until he hangs up, a while."""
+        self._ended = True
+        self._held.clear()
+        self.deadline = self._loop.time() + LINGER_SECONDS
+        if self._wire is None:
+            return
+        self._resume()
+        if self._eof or self._dialogue is None or self._dialogue.exit_status == 0 or not self._wire.can_write_eof():
+            self._wire.close()
+        else:
+            self._wire.write_eof()
+
+    def _go_on(self) -> None:
+        """Read what was held back."""
+        if self._job is not None or self._blocked or self._ended or self._gone:
+            return
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._held_bytes = 0
+            self._carry_out(self._dialogue.received(data))  # type: ignore[union-attr]
+        if self._job is None and not self._blocked:
+            self._resume()
+            if self._eof and self._wire is not None:
+                self._wire.close()
+
+    def _pause(self) -> None:
+        if self._reading and self._wire is not None:
+            self._reading = False
+            self._wire.pause_reading()
+
+    def _resume(self) -> None:
+        if not self._reading and self._wire is not None and not self._wire.is_closing():
+            self._reading = True
+            self._wire.resume_reading()
+
+    # --- questions ---
+
+    def _begin(self, request: Request) -> None:
+        self.deadline = math.inf
+        self._job = self._loop.create_task(self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        """Have one question answered and give the dialogue the answer. Whatever is unforeseen is a temporary failure."""
+        dialogue = self._dialogue
+        assert dialogue is not None
+        effects: Sequence[Effect] = ()
+        try:
+            answer = await self._serve(request)
+        except Exception as error:
+            self._log_failure(request, error)
+            effects = dialogue.failed(error)
+        else:
+            effects = dialogue.answered(answer)
+        finally:
+            self._job = None
+            if self._gone:
+                self._leave()
+        if not self._gone:
+            self._carry_out(effects)
+            self._go_on()
+
+    async def _serve(self, request: Request) -> object:
+        desk = self._door.desk
+        if isinstance(request, Commit):
+            assert self._dialogue is not None
+            return await self._putting.commit(request, self._ip, self._dialogue.client.remote_host)
+        if isinstance(request, AskRecipient):
+            return await desk.look_up(request.address)
+        if isinstance(request, Login):
+            return await self._log_in(request)
+        if isinstance(request, Hook):
+            return await call_hook(self, self.event_handler, request)
+        if isinstance(request, Store):
+            await self._putting.store(request.chunk)
+        elif isinstance(request, Ready):
+            await desk.ready()
+        else:
+            assert isinstance(request, Drop)
+            await self._putting.drop()
+        return True
+
+    async def _log_in(self, login: Login) -> bytes | None:
+        assert self._dialogue is not None
+        if self._door.authenticator is not None:
+            return await call_authenticator(self, self._door.authenticator, login)
+        name = await self._door.desk.log_in(login.user, login.password, self._ip, tls=self._dialogue.client.tls)
+        shown = login.user.decode("latin-1")
+        self._door.log.line(f"smtpd: auth {self._number} {'ok' if name else 'failed'} user {shown} from {self._ip}")
+        if self.session is not None:
+            self.session.authenticated = name is not None
+        return name
+
+    def _log_failure(self, request: Request, error: Exception) -> None:
+        what = type(request).__name__.lower()
+        self._door.log.line(f"smtpd: {what} {self._number} failed: {type(error).__name__}: {error}")
+        if not isinstance(error, TemporaryError | OSError):
+            _log.error("%s: %s", self._ip, what, exc_info=error)
+
+    def _leave(self) -> None:
+        if not self._admitted:
+            return
+        self._admitted = False
+        status = EXIT_OTHER if self._dialogue is None else self._dialogue.exit_status
+        self._door.leave(self, self._ip, self._number, status)
+        if self._putting.begun:
+            self._job = self._loop.create_task(self._putting.drop())
+
+    # --- TLS ---
+
+    def _secure(self) -> None:
+        self._held.clear()
+        self.deadline = math.inf
+        self._job = self._loop.create_task(self._handshake())
+
+    async def _handshake(self) -> None:
+        try:
+            assert self._wire is not None
+            transport = await self._loop.start_tls(
+                self._wire,
+                self,
+                self._door.tls.context(),
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )
+        except (OSError, TlsUnavailable, asyncio.CancelledError) as error:
+            self._door.log.line(f"smtpd: tls {self._number} failed: {type(error).__name__}: {error}")
+            transport = None
+        self._job = None
+        if transport is None or self._gone:
+            self._give_up()
+            return
+        self._take_wire(transport)
+        self._reading = True
+        if self.session is not None:
+            self.session.ssl = {"cipher": transport.get_extra_info("cipher")}
+        self._tls_begun()
+
+    def _tls_begun(self) -> None:
+        assert self._dialogue is not None
+        if self._purpose.tls:
+            self._carry_out(self._dialogue.connected())
+        else:
+            self._dialogue.tls_started()
+            self._carry_out(())
+        self._go_on()
+
+    def _give_up(self) -> None:
+        """The handshake failed: nothing can be said to the client any more."""
+        if self._wire is not None:
+            self._wire.abort()
+        self._gone = True
+        self._leave()

@@ -1,0 +1,122 @@
+"""What smtpd is started with: the environment, checked, and the control files, checked once more at each start."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from qmail.control import Control, ControlError
+from qmail.paths import Paths, read_paths
+from qmail.server import Listener, parse_listeners
+from services.smtpd.interfaces import Interface
+from services.smtpd.policy import read_policy
+from services.smtpd.rules import RuleError, Rules, covers, parse_rules
+
+DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
+DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
+MAX_PROCESSES = 64
+
+_NUMBERS = {
+    "concurrencyincoming": "a number of connections",
+    "concurrencyperip": "a number of connections",
+    "databytes": "a number of bytes",
+    "maxrecipients": "a number of recipients",
+    "timeoutsmtpd": "a number of seconds",
+}
+
+
+class SettingsError(Exception):
+    """The configuration is not to be started with; the text says where, what is there, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`submission` listeners demand AUTH (RFC 6409); `contained`: behind an engine's address translation."""
+
+    paths: Paths
+    smtp: tuple[Listener, ...]
+    submission: tuple[Listener, ...]
+    processes: int
+    address: str
+    contained: bool
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """SMTP_LISTEN, SUBMISSION_LISTEN, PROCESSES, ADDRESS, QMAIL_DIR. Raises SettingsError."""
+    return Settings(
+        paths=read_paths(environ),
+        smtp=_listeners(environ, "SMTP_LISTEN", DEFAULT_SMTP_LISTEN),
+        submission=_listeners(environ, "SUBMISSION_LISTEN", DEFAULT_SUBMISSION_LISTEN),
+        processes=_processes(environ.get("PROCESSES", "1")),
+        address=_address(environ.get("ADDRESS") or "127.0.0.1"),
+        contained=not environ.get("QMAIL_DIR"),
+    )
+
+
+def _listeners(environ: Mapping[str, str], name: str, default: str) -> tuple[Listener, ...]:
+    try:
+        return parse_listeners(environ.get(name, default))
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error
+
+
+def _processes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise SettingsError(f"PROCESSES is {text!r}; expected a number from 1 to {MAX_PROCESSES}")
+    return int(text)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise SettingsError(f"ADDRESS is {text!r}; expected an IP address of this host") from error
+
+
+def check(settings: Settings, interfaces: Iterable[Interface]) -> None:
+    """Refuse a configuration that cannot work or would relay for strangers. Raises SettingsError, all faults at once."""
+    control = Control(settings.paths.control)
+    faults: list[str] = []
+    try:
+        read_policy(control)
+        for name, expected in _NUMBERS.items():
+            line = control.line(name)
+            if line is not None and not line.isdigit():
+                faults.append(f"{settings.paths.control / name}: line 1: {line.decode('latin-1')!r}; expected {expected}")
+    except ControlError as error:
+        faults.append(str(error))
+    try:
+        read_rules(settings, interfaces)
+    except RuleError as error:
+        faults.append(str(error))
+    if faults:
+        raise SettingsError("\n".join(faults))
+
+
+def read_rules(settings: Settings, interfaces: Iterable[Interface]) -> Rules:
+    """tcp.smtp, no rules where there is no such file. Raises RuleError for a bad or dangerous one."""
+    path = settings.paths.tcp_smtp
+    try:
+        rules = parse_rules(path.read_bytes())
+    except FileNotFoundError:
+        return Rules()
+    except OSError as error:
+        raise RuleError(f"{path}: {error.strerror}; expected a readable file") from error
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}") from error
+    if settings.contained:
+        refuse_relaying_for(rules, interfaces, str(path))
+    return rules
+
+
+def refuse_relaying_for(rules: Rules, interfaces: Iterable[Interface], name: str) -> None:
+    """No container network is trusted: through address translation anybody may look like its gateway. Raises RuleError."""
+    networks = [interface.network for interface in interfaces if not interface.ip.is_loopback]
+    for address, rule in rules.relaying():
+        for network in networks:
+            if covers(address, network):
+                raise RuleError(
+                    f"{name}: line {rule.line}: RELAYCLIENT for {address or 'everybody'!r} covers this container's own "
+                    f"network {network}, and strangers can look like it; expected addresses outside of it"
+                )
