@@ -10,6 +10,9 @@ from services.imap.message.parse import Message, Part
 from services.imap.message.render import NIL, group, nstring, string
 from services.imap.message.text import Text
 
+#: More language tags of a part are not shown.
+MAX_LANGUAGES = 100
+
 _NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 
 
@@ -93,9 +96,9 @@ def _disposition(header: list[Field]) -> bytes:
 def _language(header: list[Field]) -> bytes:
     """Content-Language: tags with commas between (RFC 3282)."""
     lexer = Lexer(first(header, b"content-language") or b"")
-    tags = []
+    tags: list[bytes] = []
     lexer.skip()
-    while tag := lexer.token():
+    while len(tags) < MAX_LANGUAGES and (tag := lexer.token()):
         tags.append(tag)
         lexer.skip()
         lexer.take(b",")

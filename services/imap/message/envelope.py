@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.imap.message.address import Address, parse_addresses
-from services.imap.message.header import Field, last, unfold
+from services.imap.message.header import Field, unfold
 from services.imap.message.parse import Message
-from services.imap.message.render import NIL, group, nstring
+from services.imap.message.render import NIL, group, nstring, string
 
 
 def envelope(message: Message) -> bytes:
@@ -15,37 +15,39 @@ def envelope(message: Message) -> bytes:
 
 def header_envelope(header: list[Field]) -> bytes:
     """The ENVELOPE made of a header."""
-    sender = _addresses(header, b"from")
+    fields: dict[bytes, list[Field]] = {}
+    for field in header:
+        fields.setdefault(field.name, []).append(field)
+    sender = _addresses(fields, b"from")
     return group(
         (
-            _text(header, b"date"),
-            _text(header, b"subject"),
+            _text(fields, b"date"),
+            _text(fields, b"subject"),
             sender,
-            _or(_addresses(header, b"sender"), sender),
-            _or(_addresses(header, b"reply-to"), sender),
-            _addresses(header, b"to"),
-            _addresses(header, b"cc"),
-            _addresses(header, b"bcc"),
-            _text(header, b"in-reply-to"),
-            _text(header, b"message-id"),
+            _or(_addresses(fields, b"sender"), sender),
+            _or(_addresses(fields, b"reply-to"), sender),
+            _addresses(fields, b"to"),
+            _addresses(fields, b"cc"),
+            _addresses(fields, b"bcc"),
+            _text(fields, b"in-reply-to"),
+            _text(fields, b"message-id"),
         )
     )
 
 
-def _text(header: list[Field], name: bytes) -> bytes:
+def _text(fields: dict[bytes, list[Field]], name: bytes) -> bytes:
     """The last of several fields, as the recorded server has it."""
-    value = last(header, name)
-    return nstring(None if value is None else unfold(value))
+    return string(unfold(fields[name][-1].value)) if name in fields else NIL
 
 
-def _addresses(header: list[Field], name: bytes) -> bytes:
+def _addresses(fields: dict[bytes, list[Field]], name: bytes) -> bytes:
     """Of several fields all addresses count."""
-    found = [address for field in header if field.name == name for address in parse_addresses(field.value)]
+    found = [address for field in fields.get(name, ()) for address in parse_addresses(field.value)]
     return b"(%b)" % b"".join(map(_address, found)) if found else NIL
 
 
 def _address(address: Address) -> bytes:
-    return group(map(nstring, address))
+    return b"(%b %b %b %b)" % tuple(map(nstring, address))
 
 
 def _or(value: bytes, default: bytes) -> bytes:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from services.imap.message.text import Data
 
 #: Fields are looked for in this much of a header, in bytes. The header itself is served whole.
-MAX_HEADER_BYTES = 4 << 20
+MAX_HEADER_BYTES = 1 << 20
 
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
@@ -47,9 +47,15 @@ def fields(data: Data, start: int, body: int) -> list[Field]:
     for raw in _LINES.findall(header):
         colon = raw.find(b":")
         name = (raw[:colon] if colon >= 0 else raw).strip().lower()
-        if colon >= 0 or name:
+        if raw.strip(b"\r\n"):
             found.append(Field(name, raw, colon))
     return found
+
+
+def empty_line(data: Data, start: int, body: int) -> bytes:
+    """The empty line that ends the header at `data[start:body]`, b"" if it has none."""
+    tail = data[max(start, body - 3) : body]
+    return b"\n" if tail in (b"\n", b"\r\n") or tail.endswith((b"\n\n", b"\n\r\n")) else b""
 
 
 def read_header(data: Data) -> list[Field]:
@@ -60,11 +66,6 @@ def read_header(data: Data) -> list[Field]:
 def first(header: Iterable[Field], name: bytes) -> bytes | None:
     """The folded value of the first field called `name` (lower case)."""
     return next((field.value for field in header if field.name == name), None)
-
-
-def last(header: Sequence[Field], name: bytes) -> bytes | None:
-    """The folded value of the last field called `name` (lower case)."""
-    return first(reversed(header), name)
 
 
 def unfold(value: bytes) -> bytes:

@@ -15,6 +15,8 @@ from services.imap.message.text import Data, Text
 
 MAX_DEPTH = 100
 MAX_PARTS = 5000
+#: Fields are looked for in so many bytes of header, all parts together.
+MAX_HEADERS_BYTES = 4 << 20
 #: Longer boundaries are cut, in bytes (RFC 2046 5.1.1 allows 70).
 MAX_BOUNDARY_BYTES = 80
 
@@ -77,6 +79,7 @@ class _Parser:
         self.stack: list[_Open] = []
         self.chain: list[Part] = []  # the parts that end where the innermost ends, outermost first
         self.count = 0
+        self.header_bytes_left = MAX_HEADERS_BYTES
 
     def parse(self) -> Part:
         root = self._entity(0, None)
@@ -97,7 +100,8 @@ class _Parser:
         self.count += 1
         limit = self._limit(start)
         body = header_end(self.data, start, limit)
-        header = fields(self.data, start, body)
+        header = fields(self.data, start, min(body, start + self.header_bytes_left))
+        self.header_bytes_left -= min(self.header_bytes_left, body - start)
         value = first(header, b"content-type")
         if value is not None:
             content = parse_content_type(value)

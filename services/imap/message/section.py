@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.imap.message.header import pick
+from services.imap.message.header import empty_line, pick
 from services.imap.message.parse import TEXT_PLAIN, Message, Part
 from services.imap.message.text import Text
 
@@ -32,6 +32,10 @@ class Section:
     ready: bytes | None = None  # what had to be put together, with CRLF
 
     def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces():
+            yield piece.replace(b"\0", b"\x80")  # RFC 3501 9: no NUL in a literal
+
+    def _pieces(self) -> Iterator[bytes]:
         if self.ready is None:
             return self.text.pieces(self.start, self.end, self.offset, self.size)
         return iter((self.ready[self.offset : self.offset + self.size],) if self.size else ())
@@ -94,7 +98,7 @@ def _fields(text: Text, part: Part, spec: SectionSpec, partial: tuple[int, int] 
     others = spec.kind == "HEADER.FIELDS.NOT"
     raw = pick(part.header, spec.fields, others=others)
     if others:  # the empty line, if the header has one
-        raw += text.data[part.start + sum(len(field.raw) for field in part.header) : part.body]
+        raw += empty_line(text.data, part.start, part.body)
     else:  # one always, or the line end that the header lacks
         raw += b"\n"
     ready = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

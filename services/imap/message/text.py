@@ -30,6 +30,8 @@ class Text:
 
     def lines(self, start: int, end: int) -> int:
         """Number of LF in the range."""
+        if not self._crs():
+            return self.size(start, end) - max(0, end - start)
         return sum(self.data[at : min(at + PIECE_BYTES, end)].count(b"\n") for at in range(start, end, PIECE_BYTES))
 
     def size(self, start: int, end: int) -> int:

@@ -38,7 +38,7 @@ def codec(name: str) -> str | None:
     name = name.strip().lower()
     try:
         info = codecs.lookup(_OTHER_NAMES.get(name, name))
-        b"".decode(info.name)  # refuses what does not make text
+        b"a".decode(info.name, "ignore")  # refuses what does not make text
     except (LookupError, ValueError, UnicodeError):
         return None
     return None if info.name.replace("-", "_") in _REFUSED else info.name
