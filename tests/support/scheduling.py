@@ -1,0 +1,100 @@
+"""A scheduler without a bus: its effects are kept in lists, its clock is the test's."""
+
+from __future__ import annotations
+
+from qmail.envelope import Envelope, Recipient
+from services.queue.message import Message
+from services.queue.ports import Job, Report
+from services.queue.routing import Routes
+from services.queue.scheduler import Scheduler
+
+
+class Recorder:
+    """Keeps what the scheduler says; records count as stored at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.jobs: list[tuple[str, Job]] = []
+        self.done: list[tuple[int, int]] = []
+        self.saved: list[int] = []
+        self.confirmed: list[Report] = []
+        self.forgotten: list[int] = []
+        self.bounces: list[Message] = []
+        self.loads: list[int] = []
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def start_job(self, channel: str, job: Job) -> None:
+        self.jobs.append((channel, job))
+
+    def recipient_done(self, message: Message, number: int, channel: str, worker: str, report: Report) -> None:
+        self.done.append((message.id, number))
+        self.confirmed.append(report)
+
+    def save(self, message: Message, channel: str, worker: str, reports: list[Report]) -> None:
+        self.saved.append(message.id)
+        self.confirmed += reports
+
+    def confirm(self, channel: str, worker: str, report: Report) -> None:
+        self.confirmed.append(report)
+
+    def ended(self, message: Message) -> None:
+        self.forgotten.append(message.id)
+
+    def bounce(self, message: Message) -> None:
+        self.bounces.append(message)
+
+    def load(self, message_id: int) -> None:
+        self.loads.append(message_id)
+
+
+ROUTES = Routes(
+    locals=frozenset({b"xeris.com", b"mail.xeris.com"}),
+    virtualdomains={b"virt.example": b"joni"},
+    percenthack=frozenset(),
+    envnoathost=b"mail.xeris.com",
+)
+
+
+def make_scheduler(
+    *, local: int = 10, remote: int = 20, lifetime: int = 604800, routes: Routes = ROUTES
+) -> tuple[Scheduler, Recorder]:
+    """A scheduler whose workers are there."""
+    out = Recorder()
+    scheduler = Scheduler(
+        routes=routes, concurrency={"local": local, "remote": remote}, lifetime_seconds=lifetime, out=out
+    )
+    scheduler.accepting_work = {"local": True, "remote": True}
+    return scheduler, out
+
+
+def make_envelope(
+    message_id: int, *recipients: bytes, sender: bytes = b"ari@xeris.com", birth: int = 0, hold_until: int = 0
+) -> Envelope:
+    """An accepted message; `birth` in seconds since the epoch."""
+    return Envelope(
+        id=message_id,
+        time_ms=birth * 1000,
+        uid=901,
+        role="smtpd",
+        remote_ip="192.168.1.1",
+        remote_host="",
+        helo=b"",
+        account=b"",
+        size_bytes=100,
+        body_type="7BIT",
+        smtputf8=False,
+        sender=sender,
+        ret="",
+        envid=b"",
+        hold_until_ms=hold_until * 1000,
+        prefix=b"Received: x\n",
+        chunk_count=0,
+        recipients=tuple(Recipient(r) for r in recipients),
+    )
+
+
+def answer(scheduler: Scheduler, job: Job, letter: str, text: bytes, now: float, channel: str = "local") -> None:
+    """A worker's report on a job."""
+    scheduler.report(channel, "w", [Report(job.id, job.number, job.attempt, letter, text)], now)

@@ -1,0 +1,49 @@
+"""The bounce of chapter 6.2.3, word for word, and where bounces go."""
+
+from __future__ import annotations
+
+from services.queue.bounce.text import BounceNames, make_bounce
+from services.queue.text import bounce_paragraph
+
+NAMES = BounceNames(
+    bounce_from=b"MAILER-DAEMON", bounce_host=b"mail.xeris.com", double_bounce_to=b"postmaster@mail.xeris.com"
+)
+
+
+def test_the_bounce_of_chapter_6_2_3() -> None:
+    report = bounce_paragraph(b"sarah@mail.xeris.com", b"Sorry, no mailbox here by that name. (#5.1.1)\n")
+    bounce = make_bounce(b"root@mail.xeris.com", report, NAMES, 1054052116)
+    assert bounce is not None and bounce.sender == b"" and bounce.recipient == b"root@mail.xeris.com"
+    assert bounce.text == (
+        b"Date: 27 May 2003 16:15:16 -0000\n"
+        b"From: MAILER-DAEMON@mail.xeris.com\n"
+        b"To: root@mail.xeris.com\n"
+        b"Subject: failure notice\n"
+        b"\n"
+        b"Hi. This is the qmail-send program at mail.xeris.com.\n"
+        b"I'm afraid I wasn't able to deliver your message to the following addresses.\n"
+        b"This is a permanent error; I've given up. Sorry it didn't work out.\n"
+        b"\n"
+        b"<sarah@mail.xeris.com>:\n"
+        b"Sorry, no mailbox here by that name. (#5.1.1)\n"
+        b"\n"
+        b"--- Below this line is a copy of the message.\n"
+        b"\n"
+        b"Return-Path: <root@mail.xeris.com>\n"
+    )
+
+
+def test_a_bounce_that_bounces_goes_to_doublebounceto_and_then_nowhere() -> None:
+    double = make_bounce(b"", b"<a@b>:\nno\n\n", NAMES, 0)
+    assert double is not None and double.sender == b"#@[]" and double.recipient == b"postmaster@mail.xeris.com"
+    assert b"but the bounce bounced!" in double.text and b"is the original bounce." in double.text
+    assert make_bounce(b"#@[]", b"x", NAMES, 0) is None
+
+
+def test_bounces_of_a_verp_sender_go_to_the_owner() -> None:
+    bounce = make_bounce(b"milis-owner-@xeris.com-@[]", b"", NAMES, 0)
+    assert bounce is not None and bounce.recipient == b"milis-owner-@xeris.com"
+
+
+def test_a_blank_line_inside_a_report_cannot_end_the_paragraph() -> None:
+    assert bounce_paragraph(b"a\n@b", b"one\n\ntwo") == b"<a_@b>:\none\n/two\n\n"

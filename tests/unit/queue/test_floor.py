@@ -1,0 +1,24 @@
+"""What of IN may be purged, and what keeps it."""
+
+from __future__ import annotations
+
+from services.queue.floor import Floor
+
+
+def test_the_floor_rises_to_the_oldest_live_record() -> None:
+    floor = Floor()
+    for sequence in range(1, 6):
+        floor.add(sequence, sequence * 100)
+    floor.dead(1)
+    floor.dead(3)
+    assert floor.floor() == 2 and floor.purgeable() == 1 and floor.blocked() == 1
+    floor.dead(2)
+    assert floor.floor() == 4 and floor.oldest(1) == [(4, 400)]
+
+
+def test_with_nothing_live_all_that_was_seen_may_go() -> None:
+    floor = Floor()
+    floor.seen(9)
+    assert floor.floor() == 10 and floor.purgeable() == 9
+    floor.purged(10)
+    assert floor.purgeable() == 0
