@@ -1,0 +1,75 @@
+"""Lines and commands of POP3, as qmail's commands.c cuts them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: Longest line taken, in bytes. RFC 2449 section 4 asks for 255; SASL (RFC 5034) needs more.
+MAX_LINE_BYTES: Final = 8192
+_WORD: Final = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A verb in lower case and what follows it without the blanks between."""
+
+    verb: bytes
+    argument: bytes
+
+
+class LineTooLong:
+    """Stands for a line beyond MAX_LINE_BYTES, which was not kept."""
+
+
+class Lines:
+    """Bytes in, lines out: a line ends with LF, one CR before it is dropped, a NUL cuts the rest off."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._skipping = False
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes; a line that grows too long is thrown away as it comes."""
+        self._buffer += data
+
+    def clear(self) -> None:
+        """Forget everything that was fed."""
+        self._buffer.clear()
+        self._searched = 0
+        self._skipping = False
+
+    def __bool__(self) -> bool:
+        return bool(self._buffer) or self._skipping
+
+    def next(self) -> bytes | LineTooLong | None:
+        """The next whole line, None while there is none."""
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._buffer)
+            if self._searched > MAX_LINE_BYTES:
+                self._buffer.clear()
+                self._searched = 0
+                self._skipping = True
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        too_long = self._skipping or len(line) > MAX_LINE_BYTES
+        self._skipping = False
+        return LineTooLong() if too_long else line.removesuffix(b"\r").partition(b"\0")[0]
+
+
+def parse_command(line: bytes) -> Command:
+    """Cut a line at its first blank."""
+    verb, _, rest = line.partition(b" ")
+    return Command(verb.lower(), rest.lstrip(b" "))
+
+
+def scan_number(text: bytes) -> tuple[int | None, bytes]:
+    """The number that the text begins with (scan_ulong: modulo the word size), None without digits; the rest."""
+    rest = text.lstrip(b"0123456789")
+    digits = text[: len(text) - len(rest)]
+    # 10**64 is a multiple of the word: more digits change nothing, and int() refuses thousands of them.
+    return (int(digits[-64:]) % _WORD if digits else None), rest

@@ -1,0 +1,150 @@
+"""The side of POP3 that touches the world: passwords by the bus, mail by the acting threads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from qmail.accounts import Account
+from qmail.bus.ports import TemporaryError
+from qmail.bus.subjects import ASK_PASS
+from qmail.identity import ActingPool, IdentityError
+from qmail.session import Peer, SendBytes
+from services.pop3 import mailbox, replies
+from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
+from services.pop3.wire import WireForm
+
+#: Longer than auth makes anybody wait.
+ASK_SECONDS: Final = 40.0
+MAILDIR: Final = "Maildir"
+
+
+class AskBus(Protocol):
+    """What is needed of the bus."""
+
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes: ...
+
+
+class LineLog(Protocol):
+    """What is needed of the log."""
+
+    def line(self, text: str) -> None: ...
+
+
+class Maildrops:
+    """What all connections of the process share."""
+
+    def __init__(self, bus: AskBus, pool: ActingPool, log: LineLog, *, per_user: bool) -> None:
+        self.bus = bus
+        self.pool = pool
+        self.log = log
+        self.per_user = per_user
+
+
+class Pop3Handler:
+    """One connection's I/O (a `qmail.session.Handler`)."""
+
+    def __init__(self, maildrops: Maildrops, peer: Peer, *, classic: bool) -> None:
+        self._shared = maildrops
+        self._peer = peer
+        self._classic = classic
+        self._account = Account(b"", 0, 0, Path("/nonexistent"))
+
+    @property
+    def _maildir(self) -> Path:
+        return self._account.home / MAILDIR
+
+    def closed(self) -> None:
+        """Nothing is held between two requests."""
+
+    async def answer(self, request: object, send: SendBytes) -> object:
+        """One of `requests.Request`. Raises OSError (a message cannot be read to its end), IdentityError."""
+        match request:
+            case Login():
+                return await self._login(request)
+            case Retrieve():
+                return await self._retrieve(request, send)
+            case Write():
+                for piece in request.pieces:
+                    await send(piece)
+                return None
+            case Update():
+                return await self._update(request)
+        raise TypeError(f"no such request: {request!r}")
+
+    async def _login(self, request: Login) -> LoginAnswer:
+        answer = await self._ask(request)
+        if answer.get("ok") is not True:
+            refusal = Refusal.TEMPORARY if answer.get("temporary") else Refusal.WRONG
+            return self._say(request.user, refusal)
+        self._account = Account(
+            answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
+        )
+        owner = self._account.uid if self._shared.per_user else None
+        try:
+            messages = await self._shared.pool.run(
+                self._account, mailbox.open_mailbox, self._maildir, owner, self._classic
+            )
+        except mailbox.MailboxError as error:
+            return self._say(request.user, error.refusal)
+        except IdentityError as error:
+            self._shared.log.line(f"{self._peer.ip} {error}")
+            return self._say(request.user, Refusal.TEMPORARY)
+        self._shared.log.line(f"{self._peer.ip} {_shown(request.user)} login {len(messages)} messages")
+        return LoggedIn(messages)
+
+    def _say(self, user: bytes, refusal: Refusal) -> Refusal:
+        self._shared.log.line(f"{self._peer.ip} {_shown(user)} refused: {refusal.value}")
+        return refusal
+
+    async def _ask(self, request: Login) -> Mapping[str, Any]:
+        question = {
+            "user": request.user.decode("latin-1"),
+            "password": request.password.decode("latin-1"),
+            "service": "pop3",
+            "ip": self._peer.ip,
+            "tls": request.tls,
+        }
+        if request.timestamp:
+            question["apop"] = request.timestamp.decode("latin-1")
+        try:
+            payload = await self._shared.bus.request(ASK_PASS, json.dumps(question).encode(), ASK_SECONDS)
+            answer = json.loads(payload)
+        except (TemporaryError, ValueError) as error:
+            self._shared.log.line(f"{self._peer.ip} no answer about a password: {error}")
+            return {"temporary": True}
+        return answer if isinstance(answer, dict) else {"temporary": True}
+
+    async def _retrieve(self, request: Retrieve, send: SendBytes) -> bool:
+        pool = self._shared.pool
+        try:
+            descriptor, piece = await pool.run(self._account, mailbox.open_message, self._maildir, request.message)
+        except OSError:
+            return False
+        wire = WireForm(body_lines=request.body_lines, as_stored=request.as_stored)
+        try:
+            await send(replies.OK + wire.feed(piece))
+            while piece and not wire.complete:
+                piece = await pool.run(self._account, mailbox.read_more, descriptor)
+                await send(wire.feed(piece))
+            await send(wire.end())
+        finally:
+            with suppress(OSError):
+                os.close(descriptor)
+        return True
+
+    async def _update(self, request: Update) -> bool:
+        succeeded = await self._shared.pool.run(
+            self._account, mailbox.update, self._maildir, request.deleted, request.seen
+        )
+        name = _shown(self._account.name)
+        self._shared.log.line(f"{self._peer.ip} {name} quit {len(request.deleted)} deleted")
+        return succeeded
+
+
+def _shown(user: bytes) -> str:
+    return user[:100].decode("latin-1")

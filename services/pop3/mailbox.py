@@ -1,0 +1,110 @@
+"""The maildrop on disk. Blocking: every function here runs in an `ActingPool` thread as the account."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from qmail.maildir.reader import clean_tmp, move_to_cur, scan
+from services.pop3.requests import Message, Refusal
+
+READ_BYTES: Final = 128 * 1024
+T = TypeVar("T")
+
+
+class MailboxError(Exception):
+    """The mailbox cannot be opened; nothing was changed."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Message, ...]:
+    """The messages by age, after sweeping tmp (qmail-pop3d(8)). Raises MailboxError.
+
+    owner: the uid that the directory must have, None for any. classic: leave out what was delivered in this very
+    second, as maildir.c does, and sort by seconds.
+    """
+    now = time.time()
+    _check(maildir, owner)
+    clean_tmp(maildir, now)
+    try:
+        entries = scan(maildir)
+    except OSError as error:
+        raise MailboxError(Refusal.NO_SCAN) from error
+    unit = 1_000_000_000 if classic else 1
+    if classic:
+        entries = [entry for entry in entries if entry.mtime_ns // unit < int(now)]
+    entries.sort(key=lambda entry: (entry.mtime_ns // unit, entry.base))
+    return tuple(Message(entry.name, entry.base, entry.folder == "new", entry.size) for entry in entries)
+
+
+def _check(maildir: Path, owner: int | None) -> None:
+    try:
+        status = os.stat(maildir)
+    except OSError as error:
+        # An unreachable home is no proof that there is no mail, but qmail-pop3d says the same of both.
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        raise MailboxError(Refusal.NO_MAILDIR if missing else Refusal.NO_SCAN) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise MailboxError(Refusal.NO_MAILDIR)
+    if owner is not None and status.st_uid != owner:
+        raise MailboxError(Refusal.FOREIGN_MAILDIR)
+
+
+def open_message(maildir: Path, message: Message) -> tuple[int, bytes]:
+    """A descriptor and the first piece. Raises OSError: it is gone, or not the user's to read."""
+    return _where_it_is(maildir, message, _open)
+
+
+def read_more(descriptor: int) -> bytes:
+    """The next piece; empty at the end."""
+    return os.read(descriptor, READ_BYTES)
+
+
+def _open(path: bytes) -> tuple[int, bytes]:
+    # Without O_NONBLOCK a FIFO put there meanwhile would hold the thread.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        return descriptor, read_more(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -> bool:
+    """Remove and move; whether all that was to be removed is gone. Never raises OSError."""
+    succeeded = True
+    for message in deleted:
+        try:
+            _where_it_is(maildir, message, os.unlink)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            succeeded = False
+    for message in seen:
+        try:
+            move_to_cur(maildir, message.name)
+        except OSError:
+            continue  # it stays in new, as with qmail-pop3d
+    return succeeded
+
+
+def _where_it_is(maildir: Path, message: Message, do: Callable[[bytes], T]) -> T:
+    """Do it to the message's file; another session may have moved it or changed its flags since the scan."""
+    directory = os.fsencode(maildir)
+    try:
+        return do(os.path.join(directory, b"new" if message.is_new else b"cur", message.name))
+    except FileNotFoundError:
+        for entry in scan(maildir):
+            if entry.base == message.base:
+                return do(os.path.join(directory, entry.folder.encode(), entry.name))
+        raise
