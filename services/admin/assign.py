@@ -58,6 +58,12 @@ class Table:
     users: tuple[User, ...]
     lines: tuple[str, ...]
 
+    def with_user(self, user: User) -> tuple[str, ...]:
+        """The lines and those of a new user, who stands before the entry for all other names."""
+        rest = tuple(line for line in self.lines if line.startswith("+:"))
+        others = tuple(line for line in self.lines if not line.startswith("+:"))
+        return (*others, *user_lines(user), *rest)
+
     def without(self, name: str) -> tuple[str, ...]:
         """The lines but those of that user."""
         return tuple(line for line in self.lines if line.split(":")[1:2] != [name])

@@ -11,6 +11,7 @@ from services.admin.files import Keeper
 from services.admin.rights import Rights, Role
 
 PASSWORD_BYTES = 24
+STAT_USER = "stat"
 
 
 def render_users(rights: Rights, passwords: Mapping[str, str]) -> str:
@@ -19,7 +20,13 @@ def render_users(rights: Rights, passwords: Mapping[str, str]) -> str:
 
     Raises KeyError for a role without a password."""
     users = ",\n".join(_render_user(role, passwords[role.name]) for role in rights.bus_users)
-    return f"# Made from RIGHTS.toml at each start of admin.\nauthorization {{\n  users = [\n{users}\n  ]\n}}\n"
+    system = json.dumps({"user": STAT_USER, "password": passwords[STAT_USER]})
+    return (
+        "# Made from RIGHTS.toml at each start of admin.\n"
+        f"authorization {{\n  users = [\n{users}\n  ]\n}}\n"
+        f"# For `qmailctl stat`: sees who is connected, and none of the mail.\n"
+        f'accounts {{ "$SYS" {{ users = [ {system} ] }} }}\n'
+    )
 
 
 def _render_user(role: Role, password: str) -> str:
@@ -40,11 +47,12 @@ def make_credentials(rights: Rights, directory: Path, keeper: Keeper) -> None:
     """One file `<role>.bus` a role, readable by its uid alone, and `bus.conf` for the server. Passwords are kept
     once made. Raises OSError, and ValueError for a credential file that holds something else."""
     passwords: dict[str, str] = {}
-    for role in rights.bus_users:
-        path = directory / f"{role.name}.bus"
-        passwords[role.name] = _read_password(path, role.name) or secrets.token_urlsafe(PASSWORD_BYTES)
-        line = f"{role.name} {passwords[role.name]}\n".encode()
-        keeper.file(path, line, 0o400, role.credential_uid, role.gid)
+    owners = {role.name: (role.credential_uid, role.gid) for role in rights.bus_users}
+    owners[STAT_USER] = owners["admin"]
+    for user, (uid, gid) in owners.items():
+        path = directory / f"{user}.bus"
+        passwords[user] = _read_password(path, user) or secrets.token_urlsafe(PASSWORD_BYTES)
+        keeper.file(path, f"{user} {passwords[user]}\n".encode(), 0o400, uid, gid)
     bus = rights.roles["bus"]
     keeper.file(directory / "bus.conf", render_users(rights, passwords).encode(), 0o400, bus.uid, bus.gid)
 

@@ -8,6 +8,7 @@ from services.admin.files import Keeper
 
 GIVEN = "given"
 DELETED = "deleted"
+REMOVED = "removed"
 
 
 class Ledger:
@@ -36,7 +37,7 @@ class Ledger:
         self._write({**entries, uid: (name, state)})
 
     def was_deleted(self, name: str) -> bool:
-        """Whether an account of this name was ended before. Raises as `claim`."""
+        """Whether an account of this name was ended and its home left. Raises as `claim`."""
         return (name, DELETED) in self._read().values()
 
     def _read(self) -> dict[int, tuple[str, str]]:

@@ -12,7 +12,7 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 # What each role without a port of its own listens to when it is ready.
 LISTENS = {
-    "queue": "report.>",
+    "queue": "report.local",
     "delivery-local": "job.local",
     "delivery-remote": "job.remote",
     "auth": "ask.pass",

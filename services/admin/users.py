@@ -18,7 +18,7 @@ from services.admin import assign, passwords
 from services.admin.assign import FIRST_UID, User, check_name
 from services.admin.files import Keeper
 from services.admin.home import make_home
-from services.admin.ledger import DELETED, Ledger
+from services.admin.ledger import DELETED, REMOVED, Ledger
 from services.admin.places import Places
 
 
@@ -60,7 +60,7 @@ class Users:
             user = self._claim(name, table)
             self._make_home(user)
             self._store_hash(name, hashed)
-            self._write([*assign.user_lines(user), *table.lines], (*table.users, user))
+            self._write(table.with_user(user), (*table.users, user))
         return user
 
     def remove(self, name: str, *, remove_home: bool = False) -> None:
@@ -73,6 +73,7 @@ class Users:
             self._ledger.mark(user.uid, DELETED)
             if remove_home:
                 shutil.rmtree(user.home)
+                self._ledger.mark(user.uid, REMOVED)
 
     def set_password(self, name: str, password: str) -> None:
         """Raises UserError, ValueError, OSError."""
@@ -109,8 +110,8 @@ class Users:
     def _ours(self, user: User) -> None:
         """A home found in the way may only be one that a broken-off useradd of ours has made."""
         found = os.lstat(user.home)
-        foreign = self._keeper.per_user and found.st_uid != user.uid
-        if foreign or self._ledger.was_deleted(user.name):
+        foreign = found.st_uid != user.uid if self._keeper.per_user else self._ledger.was_deleted(user.name)
+        if foreign:
             raise UserError(f"{user.home} exists already and was somebody else's; move it away or remove it")
 
     def _known(self, name: str, table: assign.Table) -> User:

@@ -1,0 +1,246 @@
+"""`qmailctl`: the commands of the tutorial's chapter 5.1.10, and those for accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from qmail.bus.connect import CredentialsError
+from qmail.bus.ports import TemporaryError
+from qmail.control import Control
+from services.admin import report
+from services.admin.connections import read_connections
+from services.admin.files import Keeper
+from services.admin.first_start import FIRST_PASSWORD
+from services.admin.places import Places, read_places
+from services.admin.queue_client import QueueClient, QueueUnreachable
+from services.admin.rights import read_rights
+from services.admin.rules_check import first_bad_line
+from services.admin.users import UserError, Users
+
+USAGE = (
+    "Usage: qmailctl\n"
+    "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|queue|help}\n"
+    "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
+)
+HELP = """\
+    stop -- stops mail service (smtp connections refused, nothing goes out)
+    start -- starts mail service (smtp connection accepted, mail can go out)
+    pause -- temporarily stops mail service (connections accepted, nothing leaves)
+    cont -- continues paused mail service
+    stat -- displays status of mail service
+    cdb -- checks the rules for smtp clients
+    restart -- stops and restarts smtp, sends qmail-send a TERM & restarts it
+    doqueue -- schedules queued messages for immediate delivery
+    reload -- sends qmail-send HUP, rereading locals and virtualdomains
+    queue -- shows status of queue
+    alrm -- same as doqueue
+    flush -- same as doqueue
+    hup -- same as reload
+    useradd name -- makes an account; password asked, or from standard input
+    userdel [-r] name -- ends an account; -r removes its home
+    passwd name -- changes a password
+    usermod -L name, -U name -- locks, unlocks log-in
+    users -- lists the accounts
+"""
+LISTEN_TIMEOUT_SECONDS = 10.0
+EX_TEMPORARY = 111
+
+
+class Usage(Exception):
+    """The arguments are none that a command takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the commands work on."""
+
+    environ: Mapping[str, str]
+    places: Places
+
+    @property
+    def queue(self) -> QueueClient:
+        """Raises OSError where the token is not readable."""
+        return QueueClient.find(self.environ, self.places.paths.credentials)
+
+    @property
+    def users(self) -> Users:
+        """Accounts, with owners where this deployment has them."""
+        identity = self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")
+        keeper = Keeper(per_user=identity == "per-user")
+        return Users(self.places, keeper, read_rights().alias_uid)
+
+
+Command = Callable[[Deployment, list[str]], int]
+
+
+def stat(deployment: Deployment, arguments: list[str]) -> int:
+    """Roles, queue, and what an administrator should know; the first password once."""
+    _none(arguments)
+    roles = [role.name for role in read_rights().bus_users]
+    reading = read_connections(deployment.places.paths, deployment.environ)
+    connections = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
+    print(report.render_roles(roles, report.uptimes_of(connections)), end="")
+    status = deployment.queue.status()
+    print(report.render_qstat(status) + status["status"] + (" (paused)" if status["paused"] else ""))
+    _show_hints(deployment)
+    return 0
+
+
+def _show_hints(deployment: Deployment) -> None:
+    if deployment.environ.get("ADDRESS", "127.0.0.1").startswith("127."):
+        print("ADDRESS is a loopback address: log-in without TLS is allowed to clients on this machine")
+    path = deployment.places.paths.credentials / FIRST_PASSWORD
+    try:
+        name, password = path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return
+    print(f"account {name}, password {password} (shown this once; qmailctl passwd {name} changes it)", flush=True)
+    path.unlink()
+
+
+def queue(deployment: Deployment, arguments: list[str]) -> int:
+    """qmail-qstat and qmail-qread."""
+    _none(arguments)
+    client = deployment.queue
+    print(report.render_qstat(client.status()) + report.render_qread(client.messages()), end="")
+    return 0
+
+
+def _order(name: str, text: str) -> Command:
+    def command(deployment: Deployment, arguments: list[str]) -> int:
+        _none(arguments)
+        print(text, flush=True)
+        faults = deployment.queue.command(name).get("faults") or []
+        for fault in faults:
+            print(f"qmailctl: {fault}", file=sys.stderr)
+        return 1 if faults else 0
+
+    return command
+
+
+def cdb(deployment: Deployment, arguments: list[str]) -> int:
+    """Check tcp.smtp; smtpd reads it at the next connection."""
+    _none(arguments)
+    path = deployment.places.paths.tcp_smtp
+    bad = first_bad_line(path.read_text(encoding="utf-8", errors="replace"))
+    if bad is not None:
+        print(f"tcprules: fatal: unable to parse this line: {bad}", file=sys.stderr)
+        return EX_TEMPORARY
+    print(f"Reloaded {path}.")
+    return 0
+
+
+def useradd(deployment: Deployment, arguments: list[str]) -> int:
+    """An account, known to every role at once."""
+    name = _one(arguments)
+    user = deployment.users.add(name, _read_password(name))
+    domain = Control(deployment.places.paths.control).line_or_me("defaultdomain").decode("utf-8", "replace")
+    print(f"{name}: uid {user.uid}, home {user.home}, mail address {name}@{domain}")
+    return 0
+
+
+def userdel(deployment: Deployment, arguments: list[str]) -> int:
+    """End an account."""
+    remove_home = arguments[:1] == ["-r"]
+    deployment.users.remove(_one(arguments[1:] if remove_home else arguments), remove_home=remove_home)
+    return 0
+
+
+def passwd(deployment: Deployment, arguments: list[str]) -> int:
+    """Change a password."""
+    name = _one(arguments)
+    deployment.users.set_password(name, _read_password(name))
+    return 0
+
+
+def usermod(deployment: Deployment, arguments: list[str]) -> int:
+    """Lock or unlock log-in."""
+    if arguments[:1] not in (["-L"], ["-U"]):
+        raise Usage
+    deployment.users.set_locked(_one(arguments[1:]), locked=arguments[0] == "-L")
+    return 0
+
+
+def users(deployment: Deployment, arguments: list[str]) -> int:
+    """The accounts, as in /etc/passwd: name, uid, home."""
+    _none(arguments)
+    for user in deployment.users.all():
+        print(f"{user.name}:{user.uid}:{user.home}")
+    return 0
+
+
+def show_help(deployment: Deployment, arguments: list[str]) -> int:
+    """The commands."""
+    print(HELP, end="")
+    return 0
+
+
+_FLUSH = _order("flush", "Flushing timeout table and sending ALRM signal to qmail-send.")
+_RELOAD = _order("reload", "Sending HUP signal to qmail-send.")
+COMMANDS: dict[str, Command] = {
+    "stat": stat,
+    "doqueue": _FLUSH,
+    "alrm": _FLUSH,
+    "flush": _FLUSH,
+    "queue": queue,
+    "reload": _RELOAD,
+    "hup": _RELOAD,
+    "pause": _order("pause", "Pausing qmail-send"),
+    "cont": _order("cont", "Continuing qmail-send"),
+    "cdb": cdb,
+    "help": show_help,
+    "useradd": useradd,
+    "userdel": userdel,
+    "passwd": passwd,
+    "usermod": usermod,
+    "users": users,
+}
+
+
+def _none(arguments: list[str]) -> None:
+    if arguments:
+        raise Usage
+
+
+def _one(arguments: list[str]) -> str:
+    if len(arguments) != 1:
+        raise Usage
+    return arguments[0]
+
+
+def _read_password(name: str) -> str:
+    """Asked twice at a terminal, else the first line of standard input. Raises ValueError, EOFError."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass(f"New password for {name}: ")
+    if getpass.getpass("Again: ") != password:
+        raise ValueError("the two passwords differ; nothing was changed")
+    return password
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 done, 1 not done or usage, 111 try again."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(USAGE, end="", file=sys.stderr)
+        return 1
+    deployment = Deployment(os.environ, read_places(os.environ))
+    try:
+        return COMMANDS[arguments[0]](deployment, arguments[1:])
+    except Usage:
+        print(USAGE, end="", file=sys.stderr)
+        return 1
+    except (QueueUnreachable, TemporaryError, TimeoutError) as error:
+        print(f"qmailctl: {str(error) or 'the bus does not answer'}; try again", file=sys.stderr)
+        return EX_TEMPORARY
+    except (UserError, CredentialsError, ValueError, OSError, EOFError, KeyboardInterrupt) as error:
+        print(f"qmailctl: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""Accounts: who may be made, what is left of who was ended, and what a crash leaves."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from qmail.accounts import Accounts
+from services.admin import files, passwords
+from services.admin.files import Keeper
+from services.admin.places import Places, read_places
+from services.admin.users import UserError, Users
+
+ROOT = os.geteuid() == 0
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes and syncs cost most of the time and decide nothing here."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    monkeypatch.setattr(passwords, "_HASHER", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    found = read_places({"QMAIL_DIR": str(tmp_path)})
+    for directory in (found.paths.users, found.paths.auth, found.paths.home, found.paths.alias):
+        directory.mkdir()
+    return found
+
+
+@pytest.fixture
+def users(places: Places) -> Users:
+    return Users(places, Keeper(per_user=ROOT), 900)
+
+
+def assign(places: Places) -> str:
+    return (places.paths.users / "assign").read_text()
+
+
+def test_the_lines_of_users_assign_are_qmails(users: Users, places: Places) -> None:
+    users.add("joni", "secret")
+    home, alias = places.paths.home, places.paths.alias
+    assert assign(places) == (
+        f"=joni:joni:2001:2001:{home}/joni:::\n+joni-:joni:2001:2001:{home}/joni:-::\n+:alias:900:900:{alias}:-::\n.\n"
+    )
+
+
+def test_extension_addresses_and_strangers_are_found_as_qmail_finds_them(users: Users, places: Places) -> None:
+    users.add("joni", "secret")
+    table = Accounts(places.paths.users / "assign")
+    found = table.find(b"joni-list-x")
+    assert found is not None and (found.account.name, found.dash, found.ext) == (b"joni", b"-", b"list-x")
+    stranger = table.find(b"nobody")
+    assert stranger is not None and (stranger.account.name, stranger.ext) == (b"alias", b"nobody")
+
+
+def test_a_home_has_a_maildir_and_is_its_users_alone(users: Users) -> None:
+    user = users.add("joni", "secret")
+    assert user.home.stat().st_mode & 0o777 == 0o700
+    for name in ("cur", "new", "tmp"):
+        st = (user.home / "Maildir" / name).stat()
+        assert st.st_mode & 0o777 == 0o700
+        assert not ROOT or (st.st_uid, st.st_gid) == (user.uid, user.uid)
+
+
+def test_the_skeleton_is_copied(users: Users, places: Places) -> None:
+    places.skeleton.mkdir()
+    (places.skeleton / ".qmail").write_text("./Maildir/\n")
+    user = users.add("joni", "secret")
+    assert (user.home / ".qmail").read_text() == "./Maildir/\n"
+    assert not ROOT or (user.home / ".qmail").stat().st_uid == user.uid
+
+
+def test_the_files_for_the_c_library_name_the_same_accounts(users: Users, places: Places) -> None:
+    users.add("joni", "secret")
+    lines = (places.paths.users / "passwd").read_text().splitlines()
+    assert f"joni:x:2001:2001::{places.paths.home}/joni:/bin/sh" in lines
+    assert "joni:x:2001:" in (places.paths.users / "group").read_text().splitlines()
+
+
+def test_a_uid_is_never_given_twice(users: Users) -> None:
+    first = users.add("joni", "secret")
+    users.remove("joni", remove_home=True)
+    again = users.add("joni", "secret")
+    users.remove("joni", remove_home=True)
+    assert [first.uid, again.uid, users.add("diva", "secret").uid] == [2001, 2002, 2003]
+
+
+def test_a_uid_that_stands_in_assign_by_hand_is_not_given(users: Users, places: Places) -> None:
+    (places.paths.users / "assign").write_text("=old:old:2500:2500:/home/old:::\n.\n")
+    assert users.add("joni", "secret").uid == 2501
+
+
+def test_lines_made_by_hand_stay(users: Users, places: Places) -> None:
+    line = "+sales-:joni:2001:2001:/home/joni:-:sales-:"
+    (places.paths.users / "assign").write_text(f"{line}\n+:alias:900:900:/a:-::\n.\n")
+    users.add("diva", "secret")
+    users.remove("diva")
+    assert assign(places) == f"{line}\n+:alias:900:900:/a:-::\n.\n"
+
+
+def test_an_ended_account_has_neither_mail_nor_password(users: Users, places: Places) -> None:
+    home = users.add("joni", "secret").home
+    users.remove("joni")
+    assert Accounts(places.paths.users / "assign").named(b"joni") is None
+    assert passwords.read_hashes(places.paths.auth / "passwd") == {}
+    assert home.is_dir(), "mail is kept unless it was asked to go"
+
+
+def test_an_account_does_not_inherit_the_home_of_an_ended_one(users: Users) -> None:
+    users.add("joni", "secret")
+    users.remove("joni")
+    with pytest.raises(UserError, match="move it away or remove it"):
+        users.add("joni", "secret")
+
+
+def test_a_name_is_given_once(users: Users) -> None:
+    users.add("joni", "secret")
+    with pytest.raises(UserError, match="exists already"):
+        users.add("joni", "other")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Joni", "jo:ni", "jo/ni", "jo\nni", "jo ni", "..", "-x", "root", "alias", "j" * 32, "jöni", "2joni"]
+)
+def test_a_name_that_cannot_be_one_is_refused(users: Users, places: Places, name: str) -> None:
+    with pytest.raises(ValueError):
+        users.add(name, "secret")
+    assert list(places.paths.home.iterdir()) == []
+
+
+@pytest.mark.parametrize("password", ["", "a\nb", "a\0b", "x" * 1001])
+def test_a_password_that_no_client_can_send_is_refused(users: Users, password: str) -> None:
+    with pytest.raises(ValueError, match="the password"):
+        users.add("joni", password)
+    assert users.all() == ()
+
+
+def test_a_password_can_be_changed_locked_and_unlocked(users: Users, places: Places) -> None:
+    path = places.paths.auth / "passwd"
+    users.add("joni", "one")
+    users.set_password("joni", "two")
+    assert passwords.PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
+    users.set_locked("joni", True)
+    assert passwords.read_hashes(path)["joni"].startswith("!$argon2id$")
+    users.set_locked("joni", False)
+    assert passwords.PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
+    assert path.stat().st_mode & 0o777 == 0o400
+
+
+@pytest.mark.parametrize("act", ["remove", "set_password", "set_locked"])
+def test_a_stranger_can_be_neither_ended_nor_changed(users: Users, act: str) -> None:
+    arguments = {"remove": (), "set_password": ("x",), "set_locked": (True,)}[act]
+    with pytest.raises(UserError, match="no such account"):
+        getattr(users, act)("nobody", *arguments)
+
+
+@pytest.mark.parametrize("text", ["=joni:joni:2001\n.\n", "joni\n.\n", "=a:a:2001:2001:/a:::\n", "=a:a:x:2:/a:::\n.\n"])
+def test_a_bad_line_stops_the_change_and_is_named(users: Users, places: Places, text: str) -> None:
+    (places.paths.users / "assign").write_text(text)
+    with pytest.raises(ValueError, match=r"assign:\d+: expected"):
+        users.add("diva", "secret")
+    assert assign(places) == text
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_useradd_killed_anywhere_goes_on_where_it_stopped(
+    places: Places, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users.add("ari", "secret")
+    real, steps = os.rename, 0
+    while True:
+        left = [steps]
+
+        def rename(source: object, target: object, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Crash
+            real(source, target)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "rename", rename)
+            try:
+                users.add("joni", "secret")
+                break
+            except Crash:
+                known = Accounts(places.paths.users / "assign")
+                assert known.named(b"joni") is None and known.named(b"ari") is not None
+        assert users.add("joni", "secret").uid == 2002 + steps, "the uid claimed before the crash is used"
+        users.remove("joni", remove_home=True)
+        steps += 1
+    assert steps == 6
+
+
+def test_ten_at_once_get_ten_uids(users: Users, places: Places) -> None:
+    made: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: made.append(users.add(f"user{n}", "x").uid)) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == list(range(2001, 2011))
+    assert len(users.all()) == 10
