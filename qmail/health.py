@@ -39,17 +39,21 @@ async def keep_watch(
     run: Path,
     check: Callable[[], Awaitable[None]],
     *,
+    also: Callable[[], Awaitable[None]] | None = None,
     rhythm: Rhythm | None = None,
     end: Callable[[], None] = _end,
 ) -> None:
-    """Run `check` again and again; anything that it raises means "not able to work". Touches `<run>/healthy` after
-    each success; after `give_up_seconds` without one calls `end` (TERM to this process) and returns."""
+    """Run `check` again and again; anything that it raises means "not able to work". After `give_up_seconds` without
+    a success calls `end` (TERM to this process) and returns. Touches `<run>/healthy` after each success, if `also`
+    succeeds too: that is for what should be seen, and what a new start would not mend (local mail goes on when no
+    name server answers)."""
     rhythm = rhythm or Rhythm()
     well = time.monotonic()
     while True:
-        trouble = await _trouble(run, check, rhythm.check_seconds)
+        trouble = await _trouble(check, rhythm.check_seconds)
         if trouble is None:
             well = time.monotonic()
+            await _show(run, also, rhythm.check_seconds)
         elif time.monotonic() - well >= rhythm.give_up_seconds:
             _log.error("not able to work for %d seconds, ending: %s", rhythm.give_up_seconds, trouble)
             end()
@@ -57,14 +61,24 @@ async def keep_watch(
         await asyncio.sleep(rhythm.interval_seconds)
 
 
-async def _trouble(run: Path, check: Callable[[], Awaitable[None]], seconds: float) -> str | None:
+async def _trouble(check: Callable[[], Awaitable[None]], seconds: float) -> str | None:
     try:
         async with asyncio.timeout(seconds):
             await check()
-        (run / FILE).touch()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+async def _show(run: Path, also: Callable[[], Awaitable[None]] | None, seconds: float) -> None:
+    trouble = await _trouble(also, seconds) if also is not None else None
+    if trouble is not None:
+        _log.warning("not well: %s", trouble)
+        return
+    try:
+        (run / FILE).touch()
+    except OSError as error:
+        _log.error("not able to say so: %s", error)
 
 
 async def check_bus(bus: Bus) -> None:

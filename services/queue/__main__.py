@@ -15,6 +15,8 @@ from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control, ControlError
+from qmail.health import keep_watch
+from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.paths import Paths, read_paths
@@ -44,6 +46,14 @@ async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, set
     await uvicorn.Server(config)._serve()
 
 
+async def _watch(bus: JetStreamBus, control: Control, paths: Paths) -> None:
+    async def check() -> None:
+        await bus.info(subjects.IN)
+
+    domain = control.line_or_me("defaultdomain").decode("latin-1")
+    await keep_watch(paths.run, check, also=names_check(domain))
+
+
 async def main() -> None:
     """Schedule until SIGTERM or the loss of the lease."""
     paths = read_paths(os.environ)
@@ -56,6 +66,7 @@ async def main() -> None:
     bus = await connect("queue", paths, os.environ)
     log.attach(bus.publish)
     await wait_for_streams(bus, ALL_STREAMS)
+    watch = asyncio.create_task(_watch(bus, control, paths))
     writer = BounceWriterProcess(log.line)
     writer.start()
     lease = Lease(bus, stop.set)
@@ -78,6 +89,7 @@ async def main() -> None:
         await lease.release()
     log.flush()
     await writer.stop()
+    watch.cancel()
     await bus.close()
 
 

@@ -63,8 +63,27 @@ def test_one_success_starts_the_time_anew(tmp_path: Path) -> None:
     assert (tmp_path / FILE).exists()
 
 
-def test_a_place_that_cannot_be_written_to_is_a_failure(tmp_path: Path) -> None:
-    async def check() -> None:
-        return None
+def test_what_a_new_start_would_not_mend_is_shown_and_does_not_end_the_role(tmp_path: Path) -> None:
+    ended: list[bool] = []
 
-    assert watch_until_it_ends(tmp_path / "missing", check)
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def check() -> None:
+            return None
+
+        async def names() -> None:
+            asked.set()
+            raise TimeoutError("no name server answers")
+
+        watch = keep_watch(tmp_path, check, also=names, rhythm=QUICK, end=lambda: ended.append(True))
+        task = asyncio.create_task(watch)
+        for _ in range(40):
+            asked.clear()
+            await asyncio.wait_for(asked.wait(), 5)
+        assert not task.done()
+        task.cancel()
+
+    asyncio.run(main())
+    assert not ended
+    assert not (tmp_path / FILE).exists()
