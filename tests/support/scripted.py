@@ -11,16 +11,19 @@ from typing import Any
 Step = Mapping[str, Any]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_ENDS = {"line": b"\n", "data": b"\r\n.\r\n"}
 
 
 class ScriptedServer:
     """Listens on a free loopback port; each accepted connection runs the next list of steps.
 
     Steps: {"send": bytes}, {"sleep": seconds}, {"do": "line"} (read to LF), {"do": "data"} (read to
-    CRLF.CRLF), {"do": "close"}, {"do": "reset"}. After the last step it reads to the end of the stream."""
+    CRLF.CRLF), {"do": "close"}, {"do": "reset"}. After the last step it reads to the end of the stream.
+    A client that says nothing for `patience_seconds` while it should is left."""
 
-    def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], patience_seconds: float = 3.0) -> None:
         self._scripts = scripts
+        self._patience_seconds = patience_seconds
         self._server: asyncio.Server | None = None
         self._running: list[asyncio.Task[None]] = []
         self.received: list[bytearray] = []
@@ -46,43 +49,49 @@ class ScriptedServer:
         self.received.append(received)
         script = self._scripts[number] if number < len(self._scripts) else []
         try:
-            if await _play(script, reader, writer, received):
-                received += await reader.read(-1)
-        except ConnectionError:
+            if await self._play(script, reader, writer, received):
+                await self._read_until(None, reader, received)
+        except (ConnectionError, TimeoutError):
             pass
         finally:
             writer.close()
 
+    async def _play(
+        self,
+        script: Sequence[Step],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        received: bytearray,
+    ) -> bool:
+        """Run the steps; False when the connection is over."""
+        for step in script:
+            if "send" in step:
+                writer.write(step["send"])
+                await writer.drain()
+            elif "sleep" in step:
+                await asyncio.sleep(step["sleep"])
+            elif step["do"] == "close":
+                return False
+            elif step["do"] == "reset":
+                connection = writer.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                writer.transport.abort()
+                return False
+            elif not await self._read_until(_ENDS[step["do"]], reader, received):
+                return False
+        return True
 
-async def _play(
-    script: Sequence[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, received: bytearray
-) -> bool:
-    """Run the steps; False when the connection is over."""
-    for step in script:
-        if "send" in step:
-            writer.write(step["send"])
-            await writer.drain()
-        elif "sleep" in step:
-            await asyncio.sleep(step["sleep"])
-        elif step["do"] == "close":
-            return False
-        elif step["do"] == "reset":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            writer.transport.abort()
-            return False
-        elif not await _read_until(b"\n" if step["do"] == "line" else b"\r\n.\r\n", reader, received):
-            return False
-    return True
-
-
-async def _read_until(end: bytes, reader: asyncio.StreamReader, received: bytearray) -> bool:
-    # The dot may be the first line after DATA: the end is sought in what this step reads, one line before.
-    seen = b"\n" if end == b"\n" else b"\r\n"
-    while True:
-        byte = await reader.read(1)
-        if not byte:
-            return False
-        received += byte
-        seen += byte
-        if seen.endswith(end) and len(seen) > 1:
-            return True
+    async def _read_until(self, end: bytes | None, reader: asyncio.StreamReader, received: bytearray) -> bool:
+        """Read up to `end` (None: to the end of the stream); False when the stream ended before."""
+        # The dot may be the first line after DATA: the step before has read the CRLF in front of it.
+        seen = b"\r\n" if end == _ENDS["data"] else b""
+        while True:
+            async with asyncio.timeout(self._patience_seconds):
+                piece = await reader.read(1 if end else 65536)
+            if not piece:
+                return False
+            received += piece
+            if end:
+                seen = (seen + piece)[-len(end) :]
+                if seen == end:
+                    return True

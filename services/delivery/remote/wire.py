@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 # Beyond this, reading stops until the bytes are taken: a chatty peer cannot fill memory.
 MAX_UNREAD_BYTES = 64 * 1024
@@ -33,8 +34,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop, again when TLS begins."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -100,7 +100,7 @@ class Wire(asyncio.Protocol):
         self._readable.clear()
         loop = asyncio.get_running_loop()
         transport = await loop.start_tls(self._transport, self, context, server_hostname=name)
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             raise ConnectionLostError(reset=False)
         self._transport = transport
 

@@ -79,9 +79,7 @@ class _Network:
         return await open_wire("127.0.0.1", self._ports.get((address, port)) or free_port())
 
 
-async def _start_servers(
-    servers: list[dict[str, Any]], stack: AsyncExitStack
-) -> dict[tuple[str, int], ScriptedServer]:
+async def _start_servers(servers: list[dict[str, Any]], stack: AsyncExitStack) -> dict[tuple[str, int], ScriptedServer]:
     started = {}
     for server in servers:
         scripts = [[_step(step) for step in steps] for steps in server["connections"]]
