@@ -19,9 +19,9 @@ ROLES = {role.name: role for role in RIGHTS.bus_users if role.name != "admin"}
 
 # One subject for every kind of thing that somebody may do on this bus.
 PUBLISH = [
-    "in.1", "body.1.0", "envelope.1", "hold.1", "state.1", "done.1", "lease", "node.1", "abort.1", "ask.pass",
+    "in.1", "body.1.0", "envelope.1", "hold.1", "state.1", "done.1", "lease", "node.1", "abort", "ask.pass",
     "ask.rcpt", "job.local", "job.remote", "report.local", "report.remote", "heartbeat.local", "heartbeat.remote",
-    "confirm.local.w", "confirm.remote.w", "bounce.1", "keep.1", "new.2001", "control.flush", "event.log.qmail",
+    "confirm.local.w", "confirm.remote.w", "bounce", "keep", "new.2001", "control.flush", "event.log.qmail",
     "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.IN",
     *(f"$JS.API.{call}.{stream}" for stream in ("IN", "BODY", "HOLD", "STATE", "EVENTS")
       for call in ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE",
@@ -39,7 +39,7 @@ SUBSCRIBE = [
     ">", "*.*", "in.*", "body.*.*", "hold.*", "state.*", "event.>", "ask.pass", "ask.rcpt", "ask.*", "ask.>",
     "ask.pass workers", "ask.rcpt workers", "ask.pass listeners", "job.local", "job.local workers",
     "job.local others", "job.remote", "job.remote workers", "report.>", "heartbeat.>", "confirm.>",
-    "confirm.local.>", "confirm.remote.>", "bounce.*", "keep.*", "new.*", "abort.*", "control.>", "$JS.API.>", "$SYS.>",
+    "confirm.local.>", "confirm.remote.>", "bounce", "keep", "new.*", "abort", "control.>", "$JS.API.>", "$SYS.>",
     "$JS.EVENT.ADVISORY.>", "_INBOX.>", *(f"_INBOX_{role}.>" for role in ROLES),
 ]  # fmt: skip
 

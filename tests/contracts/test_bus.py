@@ -1,0 +1,303 @@
+"""What the roles expect of the bus: one suite for the bus in memory and for a real NATS server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from qmail.bus import subjects
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.memory import MemoryBus
+from qmail.bus.nodes import NodeLease
+from qmail.bus.ports import AlreadyStored, Bus, BusDown, Message, QueueFull, Record, Stored, WrongSequence
+from qmail.envelope import Recipient
+from qmail.fetch import chunks, fetch
+from qmail.ids import IdSource
+from qmail.put import CHUNK_BYTES, Draft, Submitter
+from tests.support.bus_server import BusServer
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    bus = BusServer(Path(tmp_path_factory.mktemp("bus")))
+    bus.start()
+    try:
+        bus.make_streams(64 * 1024 * 1024)
+        yield bus
+    finally:
+        bus.stop()
+
+
+@asynccontextmanager
+async def open_bus(kind: str, server: BusServer) -> AsyncIterator[Bus]:
+    if kind == "memory":
+        memory = MemoryBus()
+        memory.streams[subjects.IN].max_bytes = 24 * 1024 * 1024
+        yield memory
+        return
+    bus = JetStreamBus("_INBOX_admin")
+    await bus.connect(server.url, "admin", server.password("admin"), "test")
+    for stream in (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE):
+        await bus.purge(stream)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture(params=["memory", "nats"])
+def on_bus(request: pytest.FixtureRequest, server: BusServer) -> Callable[[Callable[[Bus], Awaitable[None]]], None]:
+    def run(scenario: Callable[[Bus], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with open_bus(request.param, server) as bus:
+                await asyncio.wait_for(scenario(bus), WAIT_SECONDS)
+
+        asyncio.run(main())
+
+    return run
+
+
+OnBus = Callable[[Callable[[Bus], Awaitable[None]]], None]
+
+
+def record(message_id: int, payload: bytes = b"body") -> Record:
+    return Record(subjects.accepted(message_id), payload, {subjects.ENVELOPE_HEADER: "e30="})
+
+
+DRAFT = Draft(
+    sender=b"ari@xeris.com",
+    recipients=(Recipient(b"joni@xeris.com"),),
+    uid=1,
+    role="smtpd",
+    invoked=b"from network",
+)
+
+
+def test_a_stored_record_is_read_back_and_cannot_be_overwritten(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        sequence = await bus.store(record(1, b"first"))
+        with pytest.raises(AlreadyStored):
+            await bus.store(record(1, b"second"))
+        stored = await bus.last(subjects.IN, subjects.accepted(1))
+        assert stored is not None and (stored.payload, stored.sequence) == (b"first", sequence)
+        assert await bus.last(subjects.IN, subjects.accepted(2)) is None
+
+    on_bus(scenario)
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        await bus.store_batch([record(number) for number in range(20)])
+        with pytest.raises(AlreadyStored):
+            await bus.store_batch([record(100), record(5), record(101)])
+        assert await bus.last(subjects.IN, subjects.accepted(100)) is None
+        assert (await bus.info(subjects.IN)).messages == 20
+
+    on_bus(scenario)
+
+
+def test_a_state_record_is_replaced_and_guarded_by_its_sequence(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        first = await bus.store(Record(subjects.LEASE, b"a"), expected_sequence=0)
+        with pytest.raises(WrongSequence):
+            await bus.store(Record(subjects.LEASE, b"b"), expected_sequence=0)
+        second = await bus.store(Record(subjects.LEASE, b"c"), expected_sequence=first)
+        stored = await bus.last(subjects.STATE, subjects.LEASE)
+        assert stored is not None and (stored.payload, stored.sequence) == (b"c", second)
+        assert (await bus.info(subjects.STATE)).messages == 1
+
+    on_bus(scenario)
+
+
+def test_a_follower_sees_what_was_and_what_comes_without_bodies(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        for number in range(3):
+            await bus.store(record(number))
+        seen: list[Stored] = []
+        caught_up, more = asyncio.Event(), asyncio.Event()
+
+        def take(stored: Stored) -> None:
+            seen.append(stored)
+            if len(seen) == 4:
+                more.set()
+
+        follower = await bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, take, caught_up.set)
+        await caught_up.wait()
+        assert [s.subject for s in seen] == ["in.0", "in.1", "in.2"]
+        await bus.store(record(3))
+        await more.wait()
+        assert seen[3].subject == "in.3" and seen[3].payload == b""
+        assert seen[3].headers[subjects.ENVELOPE_HEADER] == "e30="
+        await follower.stop()
+
+    on_bus(scenario)
+
+
+def test_a_follower_of_an_empty_stream_is_caught_up_at_once(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        caught_up = asyncio.Event()
+        follower = await bus.follow(subjects.STATE, subjects.QUEUE_CONSUMER, lambda _: None, caught_up.set)
+        await caught_up.wait()
+        await follower.stop()
+
+    on_bus(scenario)
+
+
+def test_a_purge_takes_what_lies_below_and_what_fits(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        sequences = [await bus.store(record(number)) for number in range(5)]
+        await bus.purge(subjects.IN, below_sequence=sequences[3])
+        assert await bus.last(subjects.IN, subjects.accepted(2)) is None
+        assert await bus.last(subjects.IN, subjects.accepted(3)) is not None
+        await bus.store(Record(subjects.body(7, 0), b"a"))
+        await bus.store(Record(subjects.body(7, 1), b"b"))
+        await bus.store(Record(subjects.body(8, 0), b"c"))
+        assert sorted(await bus.subjects(subjects.BODY, "body.*.0")) == ["body.7.0", "body.8.0"]
+        await bus.purge(subjects.BODY, "body.7.*")
+        assert await bus.subjects(subjects.BODY, "body.*.*") == ["body.8.0"]
+
+    on_bus(scenario)
+
+
+def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        asked: list[bytes] = []
+
+        def answer(message: Message) -> None:
+            asked.append(message.payload)
+            bus.publish(message.reply, b"yes " + message.payload)
+
+        await bus.subscribe(subjects.ASK_RCPT, answer, subjects.WORKERS)
+        await bus.subscribe(subjects.ASK_RCPT, answer, subjects.WORKERS)
+        assert await bus.request(subjects.ASK_RCPT, b"1", 5) == b"yes 1"
+        assert asked == [b"1"]
+        with pytest.raises(BusDown):
+            await bus.request("ask.nobody", b"", 5)
+
+    on_bus(scenario)
+
+
+def test_a_full_stream_says_so_and_takes_nothing(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        with pytest.raises(QueueFull):
+            for number in range(100):
+                await bus.store(record(number, bytes(900_000)))
+        before = (await bus.info(subjects.IN)).messages
+        with pytest.raises(QueueFull):
+            await bus.store_batch([record(1000 + number, bytes(900_000)) for number in range(3)])
+        assert (await bus.info(subjects.IN)).messages == before
+
+    on_bus(scenario)
+
+
+def test_messages_put_together_all_arrive_once(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        ids = IdSource()
+        lease = NodeLease(bus, ids)
+        await lease.claim()
+        submitter = Submitter(bus, ids)
+        await submitter.ready()
+
+        async def put(number: int) -> int:
+            submission = submitter.begin()
+            await submission.write(b"message %d\n" % number)
+            return (await submission.commit(DRAFT)).id
+
+        numbers = await asyncio.gather(*(put(number) for number in range(100)))
+        assert len(set(numbers)) == 100
+        for number, message_id in enumerate(numbers):
+            fetched = await fetch(bus, message_id, held=False)
+            assert fetched.body == b"message %d\n" % number
+            assert fetched.envelope.prefix.startswith(b"Received: (qmail %d invoked from network); " % message_id)
+        await lease.release()
+
+    on_bus(scenario)
+
+
+def test_a_large_message_goes_in_chunks_and_comes_back_whole(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        ids = IdSource()
+        ids.grant(1, 0, 1 << 62)
+        submission = Submitter(bus, ids).begin()
+        piece = bytes(range(256)) * 1000
+        for _ in range(5):
+            await submission.write(piece)
+        envelope = await submission.commit(DRAFT)
+        assert envelope.size_bytes == 5 * len(piece) and envelope.chunk_count == 3
+        fetched = await fetch(bus, envelope.id, held=False)
+        assert fetched.body is None
+        read = [chunk async for chunk in chunks(bus, fetched.envelope)]
+        assert b"".join(read) == piece * 5 and max(map(len, read)) <= CHUNK_BYTES
+
+    on_bus(scenario)
+
+
+def test_an_envelope_too_large_for_a_header_has_a_record_of_its_own(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        ids = IdSource()
+        ids.grant(1, 0, 1 << 62)
+        recipients = tuple(Recipient(b"user%d@xeris.com" % number) for number in range(2000))
+        submission = Submitter(bus, ids).begin()
+        await submission.write(b"hello\n")
+        draft = Draft(sender=b"", recipients=recipients, uid=1, role="smtpd", invoked=b"from network")
+        envelope = await submission.commit(draft)
+        fetched = await fetch(bus, envelope.id, held=False)
+        assert fetched.envelope == envelope and fetched.body == b"hello\n"
+
+    on_bus(scenario)
+
+
+def test_two_processes_never_share_a_node(on_bus: OnBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bus: Bus) -> None:
+        first, second = IdSource(), IdSource()
+        one, two = NodeLease(bus, first), NodeLease(bus, second)
+        drawn = iter([5, 5, 6])
+        monkeypatch.setattr("qmail.bus.nodes.secrets.randbelow", lambda _: next(drawn))
+        await one.claim()
+        await two.claim()
+        given = {source.next() for source in (first, second) for _ in range(2000)}
+        assert len(given) == 4000
+        await one.release()
+        await two.release()
+
+    on_bus(scenario)
+
+
+def test_the_connection_comes_back_after_the_server_was_killed(tmp_path: Path) -> None:
+    """A store begun while the server is down succeeds once it is back; a follower misses nothing."""
+    server = BusServer(tmp_path)
+    server.start()
+    server.make_streams(64 * 1024 * 1024)
+
+    async def main() -> None:
+        lost = asyncio.Event()
+        bus = JetStreamBus("_INBOX_admin", on_lost=lost.set)
+        await bus.connect(server.url, "admin", server.password("admin"), "test")
+        seen: list[str] = []
+        both = asyncio.Event()
+
+        def take(stored: Stored) -> None:
+            seen.append(stored.subject)
+            if len(seen) == 2:
+                both.set()
+
+        await bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, take, lambda: None)
+        await bus.store(record(1))
+        await asyncio.to_thread(server.stop, signal.SIGKILL)
+        await lost.wait()
+        storing = asyncio.create_task(bus.store(record(2)))
+        await asyncio.to_thread(server.start)
+        await storing
+        await both.wait()
+        assert seen == ["in.1", "in.2"]
+        await bus.close()
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 40))
+    finally:
+        server.stop()
