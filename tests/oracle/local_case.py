@@ -121,6 +121,7 @@ class LocalCase:
         fact: dict[str, Any] = {"path": text(name), "mode": f"{stat.S_IMODE(mode):04o}"}
         if stat.S_ISLNK(mode):
             return fact | {"type": "symlink"}
+        path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)  # so that we can look into it, if we are not root
         if stat.S_ISDIR(mode):
             return fact | {"path": f"{fact['path']}/"}
         content = self.shown(path.read_bytes())

@@ -7,12 +7,11 @@ import os
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from qmail.accounts import Account, Accounts, AssignError, Match
 from qmail.address import split
 from qmail.control import Control, ControlError
-from qmail.envelope import Envelope
 from qmail.identity import ActingPool, IdentityError
 from qmail.maildir.names import unique_name
 from qmail.outcome import Outcome, deferral, success
@@ -28,6 +27,7 @@ from services.delivery.local.refusal import Refusal, temporary
 from services.delivery.local.run import Run
 from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import Program
+from services.delivery.worker import Delivery
 
 DEFAULT_DELIVERY: Final = b"./Maildir/"
 #: How long an mbox may stay locked by others, as in qmail-local; and how often it is tried.
@@ -35,23 +35,6 @@ _LOCK_SECONDS: Final = 30.0
 _LOCK_RETRY_SECONDS: Final = 0.1
 #: Less than the grace that delivery has to finish its work when it is told to end (5 minutes).
 PROGRAM_SECONDS: Final = 240.0
-
-
-class Delivery(Protocol):
-    """What the worker hands over: one recipient of one message."""
-
-    @property
-    def envelope(self) -> Envelope: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def sender(self) -> bytes: ...
-    @property
-    def recipient(self) -> bytes: ...
-    @property
-    def body(self) -> bytes | None: ...
-    @property
-    def chunks(self) -> Callable[[], AsyncIterator[bytes]]: ...
 
 
 class LocalDelivery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Mapping
@@ -14,6 +15,12 @@ from services.delivery.local.refusal import Refusal, temporary
 #: Exit codes that mean the message will never be accepted.
 _PERMANENT: Final = frozenset((100, 64, 65, 70, 76, 77, 78, 112))
 _STOP: Final = 99
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+# prctl(2), capset(2)
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+_CAPABILITY_VERSION_3: Final = 0x20080522
 _TEMPORARY: Final = 111
 #: Signals that Python ignores and a program expects at their default.
 _RESTORED: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
@@ -35,12 +42,23 @@ def goes_on(exit_code: int | None) -> bool:
 
 
 def become(uid: int, gid: int) -> None:
-    """Make this process the user's for good. Raises OSError, and Refusal for uid 0."""
+    """Make this process the user's for good, without any capability. Raises OSError, and Refusal for uid 0."""
     if uid <= 0 or gid <= 0:
         raise temporary(replies.NOT_AS_ROOT)
     os.setgroups([gid])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
+    _drop_capabilities()
+
+
+def _drop_capabilities() -> None:
+    """The kernel takes them away only from who was uid 0; a role with a uid of its own would hand SETUID on."""
+    no_more = _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    ambient = _LIBC.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if no_more or ambient or _LIBC.capset(header, none):
+        raise OSError(ctypes.get_errno(), "capabilities were not dropped")
 
 
 def execute(command: bytes, home: bytes, variables: Mapping[bytes, bytes]) -> NoReturn:

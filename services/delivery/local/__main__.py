@@ -1,0 +1,132 @@
+"""`python -m services.delivery.local`: takes deliveries and questions about recipients until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import Final
+
+import uvloop
+
+from qmail.accounts import Accounts
+from qmail.bus import subjects
+from qmail.bus.connect import CredentialsError, connect, wait_for_streams
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.nodes import NodeLease
+from qmail.bus.ports import Message
+from qmail.control import Control
+from qmail.health import check_bus, keep_watch
+from qmail.identity import ActingPool, IdentityError
+from qmail.ids import IdSource
+from qmail.paths import Paths, read_paths
+from qmail.put import Submitter
+from qmail.routing import LOCAL, read_routes
+from services.delivery.local.announce import Announcer
+from services.delivery.local.answer import Answerer
+from services.delivery.local.deliver import LocalDelivery
+from services.delivery.local.forward import Forwarder
+from services.delivery.local.settings import Settings, SettingsError, read_settings
+from services.delivery.local.spawn import Spawner
+from services.delivery.worker import Worker
+
+_ROLE: Final = "delivery-local"
+#: Within compose's stop_grace_period of 5 minutes.
+_GRACE_SECONDS: Final = 280.0
+_STREAMS: Final = (subjects.IN, subjects.BODY)
+
+
+class _Questions:
+    """Answers `ask.rcpt`, each question in a task of its own."""
+
+    def __init__(self, bus: JetStreamBus, answerer: Answerer) -> None:
+        self._bus = bus
+        self._answerer = answerer
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ask(self, message: Message) -> None:
+        """Called by the bus."""
+        if not message.reply:
+            return
+        task = asyncio.create_task(self._answer(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, message: Message) -> None:
+        self._bus.publish(message.reply, await self._answerer.answer(message.payload))
+
+
+def _local_address(control: Control, recipient: bytes) -> bytes | None:
+    route = read_routes(control).route(recipient)
+    return route.address if route.channel == LOCAL else None
+
+
+async def _serve(
+    paths: Paths, settings: Settings, spawner: Spawner, started: asyncio.Event, stop: asyncio.Event
+) -> None:
+    bus = await connect(_ROLE, paths, os.environ)
+    await wait_for_streams(bus, _STREAMS)
+    ids = IdSource()
+    node = NodeLease(bus, ids)
+    await node.claim()
+    control, accounts = Control(paths.control), Accounts(paths.users / "assign")
+    pool = ActingPool(per_user=settings.per_user)
+    delivery = LocalDelivery(
+        accounts=accounts,
+        control=control,
+        pool=pool,
+        spawner=spawner,
+        forwarder=Forwarder(Submitter(bus, ids)),
+        announcer=Announcer(bus.publish),
+        per_user=settings.per_user,
+        base_environment=settings.program_environment,
+    )
+    questions = _Questions(bus, Answerer(accounts, pool, lambda recipient: _local_address(control, recipient)))
+    await bus.subscribe(subjects.ASK_RCPT, questions.ask, subjects.WORKERS)
+    worker = Worker(bus, LOCAL, delivery)
+    started.set()
+    await worker.start()
+    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus)))
+    await stop.wait()
+    await worker.stop(_GRACE_SECONDS)
+    watch.cancel()
+    await node.release()
+    await bus.close()
+    pool.close()
+
+
+async def _main(spawner: Spawner) -> None:
+    paths, settings = read_paths(os.environ), read_settings(os.environ)
+    started, stop = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(_serve(paths, settings, spawner, started, stop))
+
+    def end() -> None:
+        stop.set()
+        if not started.is_set():
+            serving.cancel()  # still waiting for the bus: nothing was begun
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def main() -> int:
+    """Run the role; the exit code."""
+    os.umask(0o077)
+    # Before any thread is started.
+    spawner = Spawner()
+    try:
+        uvloop.run(_main(spawner))
+    except (SettingsError, IdentityError, CredentialsError) as error:
+        print(f"{_ROLE}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        spawner.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
