@@ -1,0 +1,96 @@
+"""compose.yaml gives each container what RIGHTS.toml says: networks, volumes, capabilities, nothing writable else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from services.admin.rights import Role
+from tests.support.source import RIGHTS, ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+CONTAINERS = {name: role for name, role in RIGHTS.roles.items() if role.part_of is None}
+each_container = pytest.mark.parametrize("role", CONTAINERS.values(), ids=list(CONTAINERS))
+
+
+def service(role: Role) -> dict[str, Any]:
+    found: dict[str, Any] = COMPOSE["services"][role.name]
+    return found
+
+
+def mounts(role: Role) -> dict[str, tuple[str, str]]:
+    """Volume -> (place, mode)."""
+    found = {}
+    for entry in service(role).get("volumes", []):
+        volume, place, *mode = entry.split(":")
+        found[volume] = (place, mode[0] if mode else "rw")
+    return found
+
+
+def test_the_containers_are_the_roles() -> None:
+    assert set(COMPOSE["services"]) == set(CONTAINERS)
+
+
+@each_container
+def test_networks(role: Role) -> None:
+    assert set(service(role)["networks"]) == set(role.networks)
+
+
+@each_container
+def test_volumes(role: Role) -> None:
+    expected = {name: (RIGHTS.volumes[name], mode) for name, mode in role.volumes.items()}
+    for part in RIGHTS.roles.values():
+        if part.part_of == role.name:
+            expected |= {name: (RIGHTS.volumes[name], mode) for name, mode in part.volumes.items()}
+    assert mounts(role) == expected
+
+
+@each_container
+def test_capabilities(role: Role) -> None:
+    assert service(role)["cap_drop"] == ["ALL"]
+    assert set(service(role).get("cap_add", [])) == set(role.capabilities)
+
+
+@each_container
+def test_nothing_else_can_be_written_or_gained(role: Role) -> None:
+    settings = service(role)
+    assert settings["read_only"] is True
+    assert settings["security_opt"] == ["no-new-privileges:true"]
+    assert settings["init"] is True
+    assert settings["restart"] == "unless-stopped"
+    assert settings["mem_limit"] and settings["pids_limit"] and settings["healthcheck"]["test"]
+    assert {entry.split(":")[0] for entry in settings["tmpfs"]} <= {"/tmp", "/run/qmail"}
+    for forbidden in ("privileged", "network_mode", "pid", "ipc", "devices", "container_name", "user"):
+        assert forbidden not in settings
+
+
+@each_container
+def test_ports_are_published_at_the_edge_and_on_one_address_only(role: Role) -> None:
+    ports = service(role).get("ports", [])
+    assert all(port.startswith("${ADDRESS:-127.0.0.1}:") for port in ports)
+    assert not ports or "edge" in role.networks or role.name == "dns"
+
+
+@each_container
+def test_no_secret_is_in_the_environment(role: Role) -> None:
+    names = set(service(role).get("environment") or {})
+    assert names <= {"ADDRESS", "SUBNET", "DNS_SERVER", "IDENTITY", "ME", "ADMIN_USER", "PROCESSES", "QUEUE_BYTES"}
+
+
+@each_container
+def test_doors_have_a_minute_and_deliveries_five(role: Role) -> None:
+    expected = "5m" if role.name.startswith("delivery-") else "1m"
+    assert service(role)["stop_grace_period"] == expected
+
+
+def test_the_networks_between_the_roles_have_no_way_out() -> None:
+    networks = COMPOSE["networks"]
+    assert set(networks) == {"edge", "bus", "out"}
+    assert networks["bus"]["internal"] is True
+    assert networks["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+def test_every_volume_is_somebody_s() -> None:
+    assert set(COMPOSE["volumes"]) == set(RIGHTS.volumes)

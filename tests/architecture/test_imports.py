@@ -1,0 +1,99 @@
+"""Every role imports what RIGHTS.toml says, no more and no less."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from tests.support.source import OURS, ROOT, file_of, files_of, imports_of, library_of, packages_of, room, shared_rooms
+
+# Import name -> name in the index, where they differ.
+DISTRIBUTIONS = {"nats": "nats-py", "argon2": "argon2-cffi", "pam": "python-pam", "dns": "dnspython"}
+
+
+@pytest.mark.parametrize("role", OURS)
+def test_a_role_has_code(role: str) -> None:
+    assert files_of(role), f"{room(role)} is empty"
+
+
+@pytest.mark.parametrize("role", OURS)
+def test_a_role_imports_no_other(role: str) -> None:
+    allowed = shared_rooms(role)
+    for path in files_of(role):
+        for name in imports_of(path):
+            if name.split(".")[0] == "services":
+                inside = any(name == one or name.startswith(f"{one}.") for one in allowed)
+                assert inside, f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("delivery-local", "delivery-remote"), ("delivery-remote", "delivery-local")]
+)
+def test_the_two_deliveries_do_not_know_each_other(one: str, other: str) -> None:
+    for path in files_of(one):
+        assert not any(name.startswith(room(other)) for name in imports_of(path)), path
+
+
+@pytest.mark.parametrize("role", OURS)
+def test_the_library_that_a_role_uses_is_what_rights_say(role: str) -> None:
+    assert sorted(library_of(role)) == sorted(OURS[role].library), f"[role.{role}] library in RIGHTS.toml"
+
+
+@pytest.mark.parametrize("role", OURS)
+def test_the_packages_that_a_role_needs_are_what_rights_say(role: str) -> None:
+    assert sorted(packages_of(role)) == sorted(OURS[role].packages), f"[role.{role}] packages in RIGHTS.toml"
+
+
+@pytest.mark.parametrize("role", [name for name in OURS if OURS[name].part_of is None])
+def test_the_locked_packages_of_a_role_hold_what_it_needs(role: str) -> None:
+    needed = set(OURS[role].packages)
+    for part in OURS.values():
+        if part.part_of == role:
+            needed |= set(part.packages)
+    text = (ROOT / "lock" / f"{role}.txt").read_text(encoding="utf-8")
+    locked = {
+        line.split("==")[0].split("[")[0].lower() for line in text.splitlines() if "==" in line and line[0].isalnum()
+    }
+    assert {DISTRIBUTIONS.get(name, name) for name in needed} <= locked
+
+
+def test_only_one_module_knows_the_bus_server_s_client() -> None:
+    knowing = [p for p in (ROOT / "qmail").rglob("*.py") if any(n.split(".")[0] == "nats" for n in imports_of(p))]
+    assert knowing == [ROOT / "qmail" / "bus" / "jetstream.py"]
+    for role in OURS:
+        assert not [p for p in files_of(role) if any(n.split(".")[0] == "nats" for n in imports_of(p))]
+
+
+def test_the_library_knows_no_role() -> None:
+    for path in (ROOT / "qmail").rglob("*.py"):
+        assert not any(name.split(".")[0] == "services" for name in imports_of(path)), path
+
+
+def test_every_module_of_the_library_is_used_by_two_roles_or_by_the_library() -> None:
+    used: dict[str, set[str]] = {}
+    for role in OURS:
+        for name in library_of(role):
+            used.setdefault(name, set()).add(OURS[role].part_of or role)
+    within = {name for path in (ROOT / "qmail").rglob("*.py") for name in imports_of(path)}
+    for path in (ROOT / "qmail").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.name != "__init__.py":
+            shared = len(used.get(name.removeprefix("qmail."), ())) >= 2 or name in within
+            assert shared, f"{name} is used by {used.get(name.removeprefix('qmail.'), 'nobody')}: it belongs there"
+
+
+def test_every_program_is_there() -> None:
+    for role in OURS.values():
+        if role.program is not None:
+            assert file_of(role.program).with_name("__main__.py").exists(), role.program
+
+
+def test_there_is_no_python_package_that_hides_a_library() -> None:
+    assert not (ROOT / "services" / "__init__.py").exists()
+    assert not list((ROOT / "services" / "dns").glob("*.py"))
+
+
+def test_the_project_names_every_role_s_packages() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {name for name, role in OURS.items() if role.part_of is None} <= set(groups)
