@@ -93,7 +93,8 @@ CMD ["python", "-m", "services.queue"]
 FROM accounts AS delivery-local
 COPY --from=delivery-local-packages /opt/venv /opt/venv
 COPY --from=library /opt/qmail/qmail qmail
-COPY services/delivery services/delivery
+COPY services/delivery/*.py services/delivery/
+COPY services/delivery/local services/delivery/local
 RUN python3.13 -m compileall -q services
 USER 0:0
 ENTRYPOINT ["setpriv", "--reuid=903", "--regid=903", "--clear-groups", "--inh-caps=-all,+setuid,+setgid,+kill", "--ambient-caps=+setuid,+setgid,+kill", "--"]
@@ -102,7 +103,8 @@ CMD ["python", "-m", "services.delivery.local"]
 FROM python AS delivery-remote
 COPY --from=delivery-remote-packages /opt/venv /opt/venv
 COPY --from=library /opt/qmail/qmail qmail
-COPY services/delivery services/delivery
+COPY services/delivery/*.py services/delivery/
+COPY services/delivery/remote services/delivery/remote
 RUN python3.13 -m compileall -q services
 USER 904:904
 CMD ["python", "-m", "services.delivery.remote"]
