@@ -96,8 +96,7 @@ class ImapSession:
     def failed(self, error: BaseException) -> Sequence[Effect]:
         """What nobody foresaw. A connection in the middle of APPEND or IDLE cannot be followed any more."""
         self._then = None
-        if self._phase in (Phase.COMMAND, Phase.SASL):
-            self._phase = Phase.COMMAND
+        if self._phase is Phase.COMMAND and not self._reader.undecided:
             no = replies.tagged(self._tag, b"NO", replies.INTERNAL, replies.CODE_SERVER_BUG)
             return self._go_on([Send(no)])
         return self._close(replies.bye(replies.INTERNAL, replies.CODE_SERVER_BUG))
@@ -215,7 +214,7 @@ class ImapSession:
         return self._close(replies.bye(replies.GOODBYE) + done)
 
     def _id(self, command: c.Command) -> Effects:
-        line = replies.untagged(b'ID ("name" ' + replies.quote(replies.SERVER_NAME) + b")")
+        line = replies.untagged(b'ID ("name" ' + b'"' + replies.SERVER_NAME + b'"' + b")")
         return [Send(line), *self._reply(b"OK", replies.completed(command.verb))]
 
     def _enable(self, command: c.Command) -> Effects:

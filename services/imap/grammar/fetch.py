@@ -87,7 +87,8 @@ def _parse_body(cursor: Cursor, *, peek: bool) -> Body:
             raise BadSyntax("part number too long")
         if cursor.skip(b"."):
             label += b"."
-    kind, fields = None, ()
+    kind: str | None = None
+    fields: tuple[bytes, ...] = ()
     if cursor.peek() != b"]":
         kind, fields, text = _parse_kind(cursor, nested=bool(part))
         label += text

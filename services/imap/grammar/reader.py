@@ -94,6 +94,11 @@ class CommandReader:
             return None
         return self._cut_line()
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a literal awaits its decision."""
+        return self._announced is not None
+
     def accept_literal(self) -> None:
         """Take the announced literal into memory."""
         assert self._announced is not None

@@ -12,7 +12,7 @@ from services.imap.answer import Answer
 from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
 from services.imap.store import files
-from services.imap.store.keywords import write_keywords
+from services.imap.store.keywords import read_keywords, write_keywords
 from services.imap.store.mailbox import Mailbox
 
 
@@ -34,6 +34,11 @@ class Incoming:
         self._mailbox = mailbox
         self._messages: list[_Message] = []
         self._pending_cr = False
+        self._failed: OSError | None = None
+
+    def known_keywords(self) -> list[bytes]:
+        """The folder's keywords. Raises OSError."""
+        return read_keywords(self._mailbox.fd).names
 
     def begin(self, flags: FlagSet, date: int | None) -> None:
         """Open a file for the next message; `date` in seconds since the epoch. Raises OSError."""
@@ -45,13 +50,23 @@ class Incoming:
         self._pending_cr = False
 
     def write(self, data: bytes) -> None:
-        """Take octets of the message; CR LF becomes LF, as everything lies in a Maildir. Raises OSError."""
+        """Take octets of the message; CR LF becomes LF, as everything lies in a Maildir.
+
+        Trouble with the disk is raised by `commit`: until then the client cannot be interrupted."""
         if self._pending_cr:
             data = b"\r" + data
         self._pending_cr = data.endswith(b"\r")
         self._write(data[:-1] if self._pending_cr else data)
 
     def _write(self, data: bytes) -> None:
+        try:
+            self._write_out(data)
+        except OSError as error:
+            self._failed = error
+
+    def _write_out(self, data: bytes) -> None:
+        if self._failed is not None:
+            return
         message = self._messages[-1]
         view = memoryview(data.replace(b"\r\n", b"\n"))
         message.size += len(view)
@@ -77,6 +92,8 @@ class Incoming:
         linked: list[tuple[bytes, bytes]] = []
         try:
             self._end_message()
+            if self._failed is not None:
+                raise self._failed
             for message in self._messages:
                 linked.append(self._link(message))
             files.sync_directory(self._mailbox.fd, b"cur")

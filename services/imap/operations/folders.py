@@ -139,7 +139,7 @@ def lsub(maildir: Maildir, command: c.Lsub) -> Answer:
     subscribed = read_subscriptions(maildir.fd)
     lines = []
     if pattern is not None:
-        found = {name: () for name in subscribed if pattern.match(name)}
+        found: dict[bytes, tuple[bytes, ...]] = {name: () for name in subscribed if pattern.match(name)}
         # With % a name above a subscribed one stands for it (RFC 3501 section 6.3.9).
         above = {parent for name in subscribed for parent in parents(name) if pattern.match(parent)}
         if b"%" in command.pattern:

@@ -13,12 +13,15 @@ from services.imap.store.errors import AlreadyExists, InvalidName, MaildirUnusab
 
 FOLDER_MARK = b"maildirfolder"
 _DOOMED = b"..deleted."
+_FOREIGN = "This account's Maildir belongs to somebody else."
 
 
 class Maildir:
-    """Held open by its directory. Raises MaildirUnusable when it is missing or not the account's."""
+    """Held open by its directory. `owner`: the uid that it must belong to; None: whoever may open it.
 
-    def __init__(self, path: Path) -> None:
+    Raises MaildirUnusable when it is missing or not the account's."""
+
+    def __init__(self, path: Path, owner: int | None = None) -> None:
         self.path = path
         try:
             # A Maildir may be a symbolic link: it is followed with the account's own rights.
@@ -27,9 +30,14 @@ class Maildir:
             raise MaildirUnusable("This account has no Maildir. Ask the administrator to make one.") from error
         except OSError as error:
             raise MaildirUnusable("This account's Maildir cannot be opened.") from error
-        if not self._has_folder(b""):
+        try:
+            if owner is not None and os.fstat(self.fd).st_uid != owner:
+                raise MaildirUnusable(_FOREIGN)
+            if not self._has_folder(b""):
+                raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).")
+        except BaseException:
             self.close()
-            raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).")
+            raise
 
     def close(self) -> None:
         """Give the directory back."""
@@ -44,7 +52,7 @@ class Maildir:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except PermissionError as error:
-            raise MaildirUnusable("This account's Maildir belongs to somebody else.") from error
+            raise MaildirUnusable(_FOREIGN) from error
         return True
 
     def folders(self) -> dict[bytes, bytes]:

@@ -65,10 +65,10 @@ class OpenMessage:
         return self._data
 
     def _read(self, size: int) -> bytes:
-        pieces = []
-        while piece := os.pread(self.open(), size + 1, sum(map(len, pieces))):
-            pieces.append(piece)
-        return b"".join(pieces)
+        content = b""
+        while piece := os.pread(self.open(), size + 1, len(content)):
+            content += piece
+        return content
 
     def parsed(self) -> mime.Message:
         """The message in it."""

@@ -1,0 +1,38 @@
+"""`python -m services.imap`: the door for reading mail by IMAP."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from qmail.bus.connect import CredentialsError
+from qmail.bus.ports import BusDown
+from qmail.control import ControlError
+from qmail.identity import IdentityError
+from qmail.processes import run_processes
+from qmail.server import run
+from services.imap.door import run_door
+from services.imap.settings import SettingsError, read_settings
+
+
+def main() -> int:
+    """78: the configuration is wrong (EX_CONFIG); 111: something else is, and trying again may help."""
+    try:
+        settings = read_settings(os.environ)
+    except (SettingsError, ControlError) as error:
+        print(f"imap: fatal: {error}", file=sys.stderr)
+        return 78
+
+    def one() -> int:
+        try:
+            run(run_door(settings))
+        except (BusDown, CredentialsError, ControlError, IdentityError, OSError) as error:
+            print(f"imap: fatal: {error}", file=sys.stderr)
+            return 111
+        return 0
+
+    return run_processes(settings.processes, one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

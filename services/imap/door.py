@@ -1,0 +1,89 @@
+"""One process of imap: its bus, its threads, its listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+
+from qmail.bus.connect import connect
+from qmail.bus.ports import Bus
+from qmail.control import Control
+from qmail.health import check_bus, keep_watch
+from qmail.identity import ActingPool, acting_pool
+from qmail.log import Log
+from qmail.plaintext import plaintext_allowed
+from qmail.server import Server, serve
+from qmail.session import Handler, Notify, Peer, Session
+from qmail.tls import ServerTls
+from services.imap.handler import ImapHandler, Shared
+from services.imap.hub import Hub
+from services.imap.session import ImapSession, Terms
+from services.imap.settings import Settings
+from services.imap.store.cache import sweep_cache
+
+CACHE_BOUND_BYTES = 1024 * 1024 * 1024
+# Codecs are modules: threads that act as users may not be able to read them, so they are loaded before.
+_CODECS = (
+    "ascii", "utf-8", "utf-7", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "latin-1", "cp437", "cp850", "cp866",
+    "cp874", "cp932", "cp949", "cp950", "gb18030", "big5", "euc-jp", "euc-kr", "iso2022_jp", "iso2022_jp_2",
+    "iso2022_kr", "hz", "koi8-r", "koi8-u", "shift_jis", "mac-roman", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254",
+    "cp1255", "cp1256", "cp1257", "cp1258", *(f"iso8859-{n}" for n in range(1, 17) if n != 12), "idna",
+)  # fmt: skip
+
+
+class Door:
+    """Makes sessions and handlers for the server loop."""
+
+    def __init__(self, settings: Settings, bus: Bus, pool: ActingPool, log: Log) -> None:
+        self._settings = settings
+        self.tls = ServerTls(settings.paths.tls)
+        self.hub = Hub(bus)
+        self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
+        self._shared = Shared(
+            bus=bus,
+            hub=self.hub,
+            pool=pool,
+            log=log,
+            control=Control(settings.paths.control),
+            cache=settings.paths.imapcache,
+            per_user=settings.identity == "per-user",
+        )
+        for name in _CODECS:
+            codecs.lookup(name)
+
+    def _plain_allowed(self, peer: Peer) -> bool:
+        settings = self._settings
+        return plaintext_allowed(
+            tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways
+        )
+
+    def make_session(self) -> Session:
+        """For one connection."""
+        return ImapSession(self._terms)
+
+    def make_handler(self, peer: Peer, notify: Notify) -> Handler:
+        """For the same connection."""
+        return ImapHandler(self._shared, peer, notify)
+
+    def server(self) -> Server:
+        """For tests; `run_door` is what the role does."""
+        return Server(self._settings.listeners, self.make_session, self.make_handler, self._settings.limits, self.tls)
+
+
+async def run_door(settings: Settings) -> None:
+    """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
+    log = Log("imapd")
+    pool = acting_pool(settings.identity)
+    bus = await connect("imap", settings.paths, os.environ)
+    log.attach(bus.publish)
+    door = Door(settings, bus, pool, log)
+    await door.hub.start()
+    watch = asyncio.create_task(keep_watch(settings.paths.run, lambda: check_bus(bus)))
+    await asyncio.get_running_loop().run_in_executor(None, sweep_cache, settings.paths.imapcache, CACHE_BOUND_BYTES)
+    await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
+    watch.cancel()
+    door.hub.stop()
+    await bus.close()
+    log.flush()
+    pool.close()

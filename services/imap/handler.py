@@ -1,0 +1,220 @@
+"""The side of IMAP that touches the world: passwords by the bus, mailboxes in the acting threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+from qmail.accounts import Account
+from qmail.bus.ports import Bus, BusDown, TemporaryError
+from qmail.bus.subjects import ASK_PASS
+from qmail.control import Control, ControlError
+from qmail.identity import ActingPool, IdentityError
+from qmail.log import Log
+from qmail.session import Notify, Peer, SendBytes
+from services.imap import replies, requests
+from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Updates
+from services.imap.grammar import commands as c
+from services.imap.hub import Hub
+from services.imap.store.cache import open_cache
+from services.imap.work import Work
+
+#: Longer than auth makes anybody wait.
+ASK_SECONDS: Final = 40.0
+MAILDIR: Final = "Maildir"
+DEFAULT_DATABYTES: Final = 25_000_000
+#: After these others may have something to be told.
+_CHANGING = (c.Store, c.Expunge, c.Copy, c.Move, c.Close, c.Delete, c.Rename)
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all connections of the process share."""
+
+    bus: Bus
+    hub: Hub
+    pool: ActingPool
+    log: Log
+    control: Control
+    cache: Path
+    per_user: bool
+
+
+class ImapHandler:
+    """One connection's I/O (a `qmail.session.Handler`)."""
+
+    def __init__(self, shared: Shared, peer: Peer, notify: Notify) -> None:
+        self._shared = shared
+        self._peer = peer
+        self._notify = notify
+        self._account: Account | None = None
+        self._work: Work | None = None
+        self._sent_bytes = 0
+        shared.log.line(f"Connection, ip=[{peer.ip}]")
+
+    def announce(self) -> None:
+        """Told by the hub: something may have changed."""
+        self._notify(Changed())
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        shared, account, work = self._shared, self._account, self._work
+        if account is None or work is None:
+            shared.log.line(f"DISCONNECTED, ip=[{self._peer.ip}]")
+            return
+        shared.hub.leave(account.uid, self)
+        shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._peer.ip}], sent={self._sent_bytes}")
+        # Files are removed and directories given back with the account's identity.
+        task = asyncio.get_running_loop().create_task(shared.pool.run(account, work.locked, work.close))
+        _CLOSING.add(task)
+        task.add_done_callback(_CLOSING.discard)
+
+    async def answer(self, request: object, send: SendBytes) -> object:
+        """One of `requests`. Raises ConnectionResetError from `send`."""
+        if isinstance(request, requests.CheckPassword):
+            return await self._log_in(request)
+        try:
+            return await self._answer(request, send)
+        except IdentityError as error:
+            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], {error}")
+            return Answer(b"NO", replies.FAILED_FOR_NOW, code=replies.CODE_UNAVAILABLE)
+
+    async def _answer(self, request: object, send: SendBytes) -> object:
+        work = self._work
+        assert work is not None
+        match request:
+            case requests.Execute(tag, command):
+                return await self._execute(tag, command, send)
+            case requests.AppendBegin():
+                refused = self._too_big(request)
+                if refused is None:
+                    return await self._run(work.append_begin, request)
+                await self._run(work.append_abort)
+                return refused
+            case requests.AppendData(data):
+                return await self._run(work.append_data, data)
+            case requests.AppendCommit():
+                answer = await self._run(work.append_commit)
+                self._changed()
+                return answer
+            case requests.AppendAbort():
+                return await self._run(work.append_abort)
+        return await self._idle(request)
+
+    async def _run(self, do: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Have the blocking side do something, as the account."""
+        assert self._work is not None and self._account is not None
+        return await self._shared.pool.run(self._account, partial(self._work.locked, do, *arguments))
+
+    async def _idle(self, request: object) -> Updates:
+        assert self._work is not None
+        match request:
+            case requests.IdleBegin():
+                self._shared.hub.idle_begins(self)
+            case requests.IdleEnd():
+                self._shared.hub.idle_ends(self)
+            case requests.Refresh():
+                pass
+            case _:
+                raise TypeError(f"no such request: {request!r}")
+        return await self._run(self._work.news)
+
+    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer:
+        assert self._work is not None
+        if isinstance(command, c.Fetch):
+            return await self._fetch(command, send)
+        answer = await self._run(self._work.perform, tag, command)
+        if isinstance(command, c.Select | c.Examine):
+            await self._use_cache(command.mailbox)
+        if isinstance(command, _CHANGING):
+            self._changed()
+        return answer
+
+    async def _use_cache(self, mailbox: bytes) -> None:
+        """The cache's file is opened with the role's own identity, in a thread that acts as nobody else."""
+        assert self._work is not None and self._account is not None
+        selected = self._work.selected
+        if selected is not None:
+            loop = asyncio.get_running_loop()
+            selected.cache = await loop.run_in_executor(
+                None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity
+            )
+
+    async def _fetch(self, command: c.Fetch, send: SendBytes) -> Answer:
+        assert self._work is not None
+        data, answer = await self._run(partial(self._work.fetch, command, first=True))
+        while answer is None:
+            await send(data)
+            self._sent_bytes += len(data)
+            data, answer = await self._run(partial(self._work.fetch, command, first=False))
+        await send(data)
+        self._sent_bytes += len(data)
+        return answer
+
+    def _too_big(self, request: requests.AppendBegin) -> Answer | None:
+        try:
+            bound = self._shared.control.number("databytes", DEFAULT_DATABYTES)
+        except ControlError:
+            bound = DEFAULT_DATABYTES
+        if request.size == 0:
+            return Answer(b"NO", b"An empty message is none.")
+        if bound and request.size > bound:
+            return Answer(b"NO", replies.TOO_BIG, code=replies.CODE_TOO_BIG)
+        return None
+
+    def _changed(self) -> None:
+        assert self._account is not None
+        try:
+            self._shared.hub.changed(self._account.uid, MAILDIR.encode())
+        except BusDown:
+            return  # the others look for themselves within half a minute
+
+    async def _log_in(self, request: requests.CheckPassword) -> LoggedIn | LoginRefused:
+        answer = await self._ask(request)
+        if answer.get("ok") is not True:
+            temporary = bool(answer.get("temporary"))
+            outcome = "LOGIN UNAVAILABLE" if temporary else "LOGIN FAILED"
+            self._shared.log.line(f"{outcome}, user={_shown(request.user)}, ip=[{self._peer.ip}]")
+            return LoginRefused(temporary=temporary)
+        account = Account(
+            answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
+        )
+        owner = account.uid if self._shared.per_user else None
+        self._account, self._work = account, Work(account.home / MAILDIR, owner)
+        self._shared.hub.join(account.uid, self)
+        self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._peer.ip}], protocol=IMAP")
+        return LoggedIn(account)
+
+    async def _ask(self, request: requests.CheckPassword) -> Mapping[str, Any]:
+        question = {
+            "user": request.user.decode("latin-1"),
+            "password": request.password.decode("latin-1"),
+            "service": "imap",
+            "ip": self._peer.ip,
+            "tls": request.tls,
+        }
+        try:
+            payload = await self._shared.bus.request(ASK_PASS, json.dumps(question).encode(), ASK_SECONDS)
+            answer = json.loads(payload)
+        except (TemporaryError, ValueError) as error:
+            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], no answer about a password: {error}")
+            return {"temporary": True}
+        return answer if isinstance(answer, dict) else {"temporary": True}
+
+
+#: Closing runs on after the connection is counted out; the loop itself keeps no hold on tasks.
+_CLOSING: set[asyncio.Task[None]] = set()
+
+
+def _shown(user: bytes) -> str:
+    return user[:100].decode("latin-1")
+
+

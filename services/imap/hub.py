@@ -1,0 +1,82 @@
+"""Who waits for news of which account: announcements on the bus, and a look every 30 seconds for those who idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Protocol
+
+from qmail.bus.ports import Bus, Message
+from qmail.bus.subjects import new_mail
+
+LOOK_SECONDS = 30
+
+
+class Listener(Protocol):
+    """One connection."""
+
+    def announce(self) -> None:
+        """The account's mail has changed."""
+
+
+class Hub:
+    """One a process. The bus tells of mail delivered and of what other sessions do, in this process or another."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._listeners: dict[int, set[Listener]] = defaultdict(set)
+        self._idle: list[set[Listener]] = [set() for _ in range(LOOK_SECONDS)]
+        self._place: dict[Listener, int] = {}
+        self._turn = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises BusDown."""
+        await self._bus.subscribe("new.*", self._on_new)
+        self._plan()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def join(self, uid: int, listener: Listener) -> None:
+        """Tell this connection of an account's news."""
+        self._listeners[uid].add(listener)
+
+    def leave(self, uid: int, listener: Listener) -> None:
+        """The connection is gone."""
+        self.idle_ends(listener)
+        self._listeners[uid].discard(listener)
+        if not self._listeners[uid]:
+            del self._listeners[uid]
+
+    def idle_begins(self, listener: Listener) -> None:
+        """Announcements may be lost: look at intervals as well. Spread, so that not all look at once."""
+        place = min(range(LOOK_SECONDS), key=lambda number: len(self._idle[number]))
+        self._idle[place].add(listener)
+        self._place[listener] = place
+
+    def idle_ends(self, listener: Listener) -> None:
+        """No looking needed any more."""
+        place = self._place.pop(listener, None)
+        if place is not None:
+            self._idle[place].discard(listener)
+
+    def changed(self, uid: int, folder: bytes) -> None:
+        """This process has changed a folder (its path below the home): tell everybody's idling clients."""
+        self._bus.publish(new_mail(uid), folder)
+
+    def _on_new(self, message: Message) -> None:
+        uid = message.subject.rpartition(".")[2]
+        for listener in tuple(self._listeners.get(int(uid), ())) if uid.isdigit() else ():
+            listener.announce()
+
+    def _plan(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(1.0, self._look)
+
+    def _look(self) -> None:
+        self._turn = (self._turn + 1) % LOOK_SECONDS
+        for listener in tuple(self._idle[self._turn]):
+            listener.announce()
+        self._plan()
