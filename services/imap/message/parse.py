@@ -181,6 +181,8 @@ class _Parser:
         at = max(at - 1, 0)
         nearest: int | None = None
         for open_ in self.stack:
+            if open_.next >= self.length:
+                continue
             if open_.next < at or not open_.found:
                 self._search(open_, max(at, open_.next), nearest)
             if open_.found and (nearest is None or open_.next < nearest):
@@ -191,7 +193,10 @@ class _Parser:
         limit = self.length if nearest is None else min(self.length, nearest + 3 + len(open_.boundary))
         found = self.data.find(b"\n--" + open_.boundary, at, limit)
         open_.found = found >= 0
-        open_.next = found if found >= 0 else max(at, limit - 2 - len(open_.boundary))
+        if found >= 0:
+            open_.next = found
+        else:
+            open_.next = self.length if limit == self.length else max(at, limit - 2 - len(open_.boundary))
 
     def _owner(self, line: int) -> _Open:
         """Whose boundary the line is: the innermost that it is exactly, else the longest it begins with."""
