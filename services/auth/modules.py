@@ -1,0 +1,134 @@
+"""The ways to check a password, named as Courier names them in authmodulelist. Blocking: called in threads."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final, Protocol
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from services.auth.hashes import Hashes
+
+#: As admin makes them; only the work for unknown names depends on it, a hash carries its own costs.
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+#: Courier's services that have files in /etc/pam.d (chapter 7.2).
+PAM_SERVICES: Final = frozenset({"imap", "pop3", "smtp"})
+#: _pam_types.h: wrong password, unknown user, account expired or denied.
+PAM_AUTH_ERR: Final = 7
+PAM_USER_UNKNOWN: Final = 10
+PAM_REFUSALS: Final = frozenset({6, PAM_AUTH_ERR, 11, 12, 13})
+
+
+class Verdict(Enum):
+    """What a module says."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+    TEMPORARY = "temporary"
+
+
+class Module(Protocol):
+    """One way to check a password."""
+
+    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict: ...
+
+
+class ModuleError(Exception):
+    """authmodulelist names what there is not; the text says what was expected."""
+
+
+class UserDb:
+    """authuserdb: argon2id hashes of our own (RFC 9106)."""
+
+    def __init__(self, hashes: Hashes) -> None:
+        self._hashes = hashes
+
+    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
+        """TEMPORARY when the file cannot be read."""
+        try:
+            found = self._hashes.find(name)
+        except OSError:
+            return Verdict.TEMPORARY
+        if found is None:
+            return Verdict.UNKNOWN
+        return Verdict.YES if _matches(found, password) else Verdict.NO
+
+
+class Pam:
+    """authpam: the machine's own rules, /etc/pam.d/imap, pop3 and smtp."""
+
+    def __init__(self) -> None:
+        """Raises ModuleError where PAM is not installed."""
+        try:
+            import pam
+        except (ImportError, OSError) as error:
+            raise ModuleError(f"authpam: PAM is not installed ({error})") from error
+        self._new: Callable[[], pam.PamAuthenticator] = pam.PamAuthenticator
+
+    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
+        if service not in PAM_SERVICES:
+            return Verdict.UNKNOWN
+        conversation = self._new()
+        # python-pam encodes to UTF-8 again: surrogates carry bytes that are not.
+        secret = password.decode("utf-8", "surrogateescape")
+        try:
+            right = conversation.authenticate(name.decode("ascii"), secret, service=service, resetcreds=False)
+        except (UnicodeError, OSError):
+            return Verdict.NO
+        return Verdict.YES if right else _pam_verdict(conversation.code)
+
+
+def _pam_verdict(code: int) -> Verdict:
+    if code == PAM_USER_UNKNOWN:
+        return Verdict.UNKNOWN
+    return Verdict.NO if code in PAM_REFUSALS else Verdict.TEMPORARY
+
+
+def _matches(found: str, password: bytes) -> bool:
+    try:
+        return _HASHER.verify(found, password)
+    except VerifyMismatchError:
+        return False
+    except (VerificationError, InvalidHashError):
+        # A locked account, or a line that is no hash: as slow as a wrong password, so that nobody can tell.
+        return spend_the_same(password)
+
+
+_NOBODYS: Final = _HASHER.hash(secrets.token_bytes(16))
+
+
+def spend_the_same(password: bytes) -> bool:
+    """Do the work of a verification for a name without a hash. Always False."""
+    try:
+        _HASHER.verify(_NOBODYS, password)
+    except VerificationError:
+        pass
+    return False
+
+
+def read_modules(line: bytes | None, hashes: Hashes) -> tuple[Module, ...]:
+    """control/authmodulelist: names with blanks between, tried in order. Raises ModuleError."""
+    known: dict[bytes, Callable[[], Module]] = {b"authuserdb": lambda: UserDb(hashes), b"authpam": Pam}
+    names = (line if line is not None else b"authuserdb").split()
+    for name in names:
+        if name not in known:
+            shown = name.decode("ascii", "replace")
+            raise ModuleError(f"authmodulelist: {shown!r}; expected some of authuserdb, authpam")
+    if not names:
+        raise ModuleError("authmodulelist is empty; expected some of authuserdb, authpam")
+    return tuple(known[name]() for name in names)
+
+
+def verify(modules: Sequence[Module], name: bytes | None, password: bytes, service: str) -> Verdict:
+    """The first module that knows the name decides. Unknown names (None: without an account) cost the same."""
+    for module in modules if name is not None else ():
+        assert name is not None
+        verdict = module(name, password, service)
+        if verdict is not Verdict.UNKNOWN:
+            return verdict
+    spend_the_same(password)
+    return Verdict.NO
