@@ -1,7 +1,9 @@
 # `make` alone lists the targets. Everything sets itself up: the only need is Python 3.11 or later, and for
 # `up`, `down` and the container tests a Docker engine with compose.
 
-PYTHON ?= python3
+# The system's own Python first: as root each role runs with a uid of its own, which must be able to read it.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
+  $$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLE ?= tests/oracle/cases

@@ -7,6 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, Record, TemporaryError, WrongSequence
@@ -15,7 +16,8 @@ from qmail.ids import NODES, IdSource
 # How far ahead numbers are claimed, and how often the claim is renewed.
 LEASE_SECONDS = 120
 RENEW_SECONDS = 30
-TRIES = 50
+TRIES = 100
+WAIT_SECONDS = 0.5
 
 
 class NodeLease:
@@ -29,15 +31,21 @@ class NodeLease:
         self._task: asyncio.Task[None] | None = None
 
     async def claim(self) -> None:
-        """Take a free node and keep it. Raises TemporaryError where none of the tries found one."""
+        """Take a free node and keep it, waiting until the bus has its records.
+
+        Raises TemporaryError where none of the tries found one."""
+        await self._find()
+        self._task = asyncio.create_task(self._keep())
+
+    async def _find(self) -> None:
         for _ in range(TRIES):
-            node = secrets.randbelow(NODES)
             try:
-                if await self._take(node):
-                    self._task = asyncio.create_task(self._keep())
+                if await self._take(secrets.randbelow(NODES)):
                     return
             except WrongSequence:
                 continue
+            except BusDown:
+                await asyncio.sleep(WAIT_SECONDS)
         raise TemporaryError("no free node number for message numbers")
 
     async def _take(self, node: int) -> bool:
@@ -67,11 +75,12 @@ class NodeLease:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await self._renew()
-            except BusDown:
+            except TemporaryError:
                 continue
             except WrongSequence:
                 # An unanswered renewal was stored after all, or somebody took the node when it had run out.
-                await self._claim_again()
+                with suppress(TemporaryError):
+                    await self._claim_again()
 
     async def _renew(self) -> None:
         until = max(int(self._clock() * 1000), self._ids.last_ms) + LEASE_SECONDS * 1000
@@ -83,12 +92,7 @@ class NodeLease:
         if stored is not None and json.loads(stored.payload)["owner"] == self._owner:
             self._sequence = stored.sequence
             return
-        for _ in range(TRIES):
-            try:
-                if await self._take(secrets.randbelow(NODES)):
-                    return
-            except WrongSequence:
-                continue
+        await self._find()
 
     async def release(self) -> None:
         """Give the node back: the next owner starts after the last number given out."""

@@ -1,0 +1,91 @@
+"""This project by `make run`'s own supervisor, in a directory of its own, per-user: what benchmarks measure."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+START_SECONDS = 60
+ROLES = ("smtpd", "queue", "delivery.local", "delivery.remote", "auth", "pop3", "imap", "admin", "nats-server")
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Deployment:
+    """One running deployment; uid 0 is needed, as for the product."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        names = ("SMTP_PORT", "SUBMISSION_PORT", "POP3_PORT", "IMAP_PORT", "HTTP_PORT")
+        self.ports = {name: free_port() for name in names}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `make run` takes from the environment."""
+        ports = {name: str(port) for name, port in self.ports.items()}
+        return {**os.environ, **ports, "QMAIL_DIR": str(self.directory), "IDENTITY": "per-user"}
+
+    def start(self) -> None:
+        """Start and wait for the line `ready`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.directory, 0o755)
+        log = open(self.directory / "run.log", "ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "services.admin.run"], stdout=subprocess.PIPE, stderr=log, env=self.environment
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            log.write(line)
+            if line.strip() == b"ready":
+                break
+        else:
+            raise RuntimeError(f"the deployment ended before it was ready; see {self.directory / 'run.log'}")
+        # The roles' lines go on to the file: a full pipe would stop them.
+        self._pump = subprocess.Popen(["cat"], stdin=self._process.stdout, stdout=log)
+        log.close()
+
+    def control(self, name: str, text: str) -> None:
+        """Write a control file."""
+        (self.directory / "control").mkdir(parents=True, exist_ok=True)
+        (self.directory / "control" / name).write_text(text)
+
+    def useradd(self, name: str, password: str) -> None:
+        """`qmailctl useradd` with the password on standard input."""
+        subprocess.run(
+            [sys.executable, "-m", "services.admin.qmailctl", "useradd", name],
+            input=f"{password}\n".encode(),
+            env=self.environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End everything in order."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(120)
+            self._pump.wait(10)
+            self._process = None
+
+
+def role_of(command: str) -> str:
+    """The role that a process of the deployment belongs to."""
+    for role in ROLES:
+        if f"services.{role}" in command or command.split(" ")[0].endswith(role):
+            return role
+    return "other"
