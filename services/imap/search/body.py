@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from services.imap.message.header import first
 from services.imap.message.lexer import Lexer
 from services.imap.message.parse import Message, Part
-from services.imap.message.text import Text
+from services.imap.message.text import PIECE_BYTES, Text
 from services.imap.search.charset import codec
 from services.imap.search.words import unbase64
+
+#: A piece of decoded text is at most so long, in characters.
+PIECE_CHARS = 2 * PIECE_BYTES
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
