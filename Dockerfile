@@ -148,7 +148,9 @@ COPY --from=library /opt/qmail/qmail qmail
 COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
-RUN python3.13 -m compileall -q services
+RUN python3.13 -m compileall -q services \
+    && printf '#!/bin/sh\nexec python -m services.admin.qmailctl "$@"\n' >/usr/local/bin/qmailctl \
+    && chmod 0755 /usr/local/bin/qmailctl
 USER 0:0
 CMD ["python", "-m", "services.admin"]
 

@@ -10,6 +10,9 @@ import sys
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.nodes import NodeLease
+from qmail.control import Control
+from qmail.health import keep_watch
+from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.processes import run_processes
@@ -37,7 +40,14 @@ async def serve(settings: Settings, admission: Admission) -> None:
     await lease.claim()
     door = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission)
     await door.start(SmtpdConnection)
+
+    async def check() -> None:
+        await bus.info(subjects.IN)
+
+    domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
+    watch = asyncio.create_task(keep_watch(settings.paths.run, check, also=names_check(domain)))
     await told.wait()
+    watch.cancel()
     await door.stop()
     log.flush()
     await lease.release()
