@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.transfer import Chunks, NotEstablishedError, TlsFailedError, Transfer, transfer
 from services.delivery.remote.wire import Wire, open_wire
+
+# In a command these end it: the rest of the address would be commands of its own.
+_UNSPEAKABLE = re.compile(rb"[\r\n\0]")
 
 OpenWire = Callable[[str, int], Awaitable[Wire]]
 
@@ -70,6 +74,8 @@ async def attempt(
     Raises nothing that can be foreseen: every known trouble is a text of the report."""
     try:
         settings = _read_settings(world.control)
+        if not settings.exact and any(map(_UNSPEAKABLE.search, (sender, *recipients))):
+            return [replies.UNSPEAKABLE]
         route = find_route(settings.routes, host)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, settings.exact)

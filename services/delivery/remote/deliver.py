@@ -5,35 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
 
 from qmail.address import split
 from qmail.control import Control
-from qmail.envelope import Envelope
 from qmail.outcome import Kind, Outcome
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.report import decide_outcome
 from services.delivery.remote.resolve import make_resolver
 from services.delivery.remote.tcpto import TcpTo
+from services.delivery.worker import Delivery
 
 _log = logging.getLogger(__name__)
-
-
-class Job(Protocol):
-    """What the worker hands over (its Delivery): the message is `envelope.prefix` and then the body."""
-
-    @property
-    def envelope(self) -> Envelope: ...
-    @property
-    def sender(self) -> bytes: ...
-    @property
-    def recipient(self) -> bytes: ...
-    @property
-    def body(self) -> bytes | None: ...
-    @property
-    def chunks(self) -> Callable[[], AsyncIterator[bytes]]: ...
 
 
 def make_world(control: Control, environ: Mapping[str, str] = os.environ) -> World:
@@ -47,15 +31,15 @@ class RemoteDelivery:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def deliver(self, job: Job) -> Outcome:
+    async def deliver(self, delivery: Delivery) -> Outcome:
         """Try once. Anything unforeseen is a deferral: the message stays in the queue."""
-        _, host = split(job.recipient)
+        _, host = split(delivery.recipient)
         if host is None:
             return Outcome(Kind.FAILURE, replies.NO_HOST_NAME[1:])
         try:
-            report = await attempt(self._world, host, job.sender, [job.recipient], _message(job))
+            report = await attempt(self._world, host, delivery.sender, [delivery.recipient], _message(delivery))
         except Exception:
-            _log.exception("remote delivery crashed: msg %d", job.envelope.id)
+            _log.exception("remote delivery crashed: msg %d", delivery.envelope.id)
             return Outcome(Kind.DEFERRAL, replies.CRASHED[1:])
         return decide_outcome(report)
 
@@ -64,15 +48,15 @@ class RemoteDelivery:
         self._world.tcpto.clear()
 
 
-def _message(job: Job) -> Message:
-    envelope = job.envelope
+def _message(delivery: Delivery) -> Message:
+    envelope = delivery.envelope
 
     async def chunks() -> AsyncIterator[bytes]:
         yield envelope.prefix
-        if job.body is not None:
-            yield job.body
+        if delivery.body is not None:
+            yield delivery.body
             return
-        async for piece in job.chunks():
+        async for piece in delivery.chunks():
             yield piece
 
     return Message(

@@ -26,7 +26,7 @@ from services.delivery.remote.mx import (
 from services.delivery.remote.routes import parse_literal
 
 # A query is repeated within this; then the answer is "temporarily not known".
-LIFETIME_SECONDS = 20.0
+LIFETIME_SECONDS = 12.0
 _TRY_SECONDS = 4.0
 _MAX_ALIASES = 10
 
@@ -156,8 +156,15 @@ class Resolver:
         return found
 
 
-def make_resolver(environ: Mapping[str, str] = os.environ, *, ipv6: bool = True) -> Resolver:
-    """The resolver for this process: DNS_SERVER (`address` or `address:port`), else /etc/resolv.conf."""
+def make_resolver(
+    environ: Mapping[str, str] = os.environ,
+    *,
+    ipv6: bool = True,
+    lifetime_seconds: float = LIFETIME_SECONDS,
+) -> Resolver:
+    """The resolver for this process: DNS_SERVER (`address` or `address:port`), else /etc/resolv.conf.
+
+    Raises ValueError where DNS_SERVER is no literal address."""
     server = environ.get("DNS_SERVER", "")
     resolver = dns.asyncresolver.Resolver(configure=not server)
     if server:
@@ -165,7 +172,7 @@ def make_resolver(environ: Mapping[str, str] = os.environ, *, ipv6: bool = True)
         resolver.nameservers = [address]
         resolver.port = port
     resolver.timeout = _TRY_SECONDS
-    resolver.lifetime = LIFETIME_SECONDS
+    resolver.lifetime = lifetime_seconds
     resolver.retry_servfail = False
     return Resolver(resolver, ipv6=ipv6)
 

@@ -50,7 +50,7 @@ async def _run(given: dict[str, Any]) -> dict[str, Any]:
             tcpto = TcpTo(time.time)
             world = World(
                 control=Control(Path(directory)),
-                resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns_port}"}, ipv6=False),
+                resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns_port}"}, ipv6=False, lifetime_seconds=3.0),
                 tcpto=tcpto,
                 open_wire=_Network({key: server.port for key, server in servers.items()}).open,
             )

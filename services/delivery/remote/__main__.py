@@ -1,0 +1,78 @@
+"""`python -m services.delivery.remote`: sends mail to other hosts until SIGTERM.
+
+SIGALRM forgets which hosts did not answer, as qmail-tcpto's table is forgotten by `qmailctl flush`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import uvloop
+
+from qmail.bus.connect import CredentialsError, connect
+from qmail.control import Control
+from qmail.health import check_bus, keep_watch
+from qmail.health_names import names_check
+from qmail.paths import Paths, read_paths
+from qmail.routing import REMOTE
+from services.delivery.remote.attempt import World
+from services.delivery.remote.deliver import RemoteDelivery, make_world
+from services.delivery.worker import Worker
+
+_ROLE = "delivery-remote"
+# Within compose's stop_grace_period of 5 minutes.
+_GRACE_SECONDS = 280.0
+
+
+async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: asyncio.Event) -> None:
+    bus = await connect(_ROLE, paths, os.environ)
+    delivery = RemoteDelivery(world)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, delivery.flush)
+    worker = Worker(bus, REMOTE, delivery)
+    started.set()
+    await worker.start()
+    domain = (world.control.line("defaultdomain") or b"localhost").decode("latin-1")
+    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus), also=names_check(domain)))
+    await stop.wait()
+    await worker.stop(_GRACE_SECONDS)
+    watch.cancel()
+    await bus.close()
+
+
+async def _main(paths: Paths, world: World) -> None:
+    started, stop = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(_serve(paths, world, started, stop))
+
+    def end() -> None:
+        stop.set()
+        if not started.is_set():
+            serving.cancel()  # still waiting for the bus: nothing was begun
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def main() -> int:
+    """Run the role; the exit code: 78 for a wrong setting, 111 where trying again may help."""
+    paths = read_paths(os.environ)
+    try:
+        world = make_world(Control(paths.control), os.environ)
+    except ValueError as error:
+        print(f"{_ROLE}: fatal: DNS_SERVER: {error}; expected address or address:port", file=sys.stderr)
+        return 78
+    try:
+        uvloop.run(_main(paths, world))
+    except (CredentialsError, OSError) as error:
+        print(f"{_ROLE}: fatal: {error}", file=sys.stderr)
+        return 111
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

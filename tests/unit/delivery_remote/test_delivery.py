@@ -1,0 +1,418 @@
+"""Deliveries over real sockets: a real aiosmtpd as the far end, and scripted ones that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from qmail.control import Control
+from qmail.envelope import Envelope as StoredEnvelope
+from qmail.envelope import Recipient
+from qmail.outcome import Kind, Outcome
+from services.delivery.remote.attempt import Message, World, attempt
+from services.delivery.remote.deliver import RemoteDelivery
+from services.delivery.remote.resolve import make_resolver
+from services.delivery.remote.tcpto import TcpTo
+from services.delivery.remote.wire import Wire, open_wire
+from services.delivery.worker import Delivery
+from tests.support.certificate import make_certificate
+from tests.support.dnsserver import DnsServer, Zone
+from tests.support.scripted import ScriptedServer, Step
+
+TEXT = b"From: ari@xeris.com\nSubject: tes\n\n.dot\nNgetes\n"
+ZONE: Zone = {
+    "remote.org": [["MX", 10, "mx1.remote.org"], ["MX", 20, "mx2.remote.org"]],
+    "mx1.remote.org": [["A", "192.0.2.1"]],
+    "mx2.remote.org": [["A", "192.0.2.2"]],
+    "self.org": [["MX", 10, "me.self.org"], ["MX", 20, "mx1.remote.org"]],
+    "me.self.org": [["A", "192.0.2.99"]],
+    "null.org": [["MX", 0, "."]],
+    "broken.org": "servfail",
+}
+GREETED: list[Step] = [{"send": b"220 hi\r\n"}, {"do": "line"}, {"send": b"250 hi\r\n"}]
+ACCEPTS: list[Step] = [
+    *GREETED,
+    {"do": "line"},
+    {"send": b"250 ok\r\n"},
+    {"do": "line"},
+    {"send": b"250 ok\r\n"},
+    {"do": "line"},
+    {"send": b"354 go\r\n"},
+    {"do": "data"},
+]
+
+
+@dataclass
+class Far:
+    """The world as one delivery sees it: addresses 192.0.2.x lead to servers on loopback."""
+
+    control: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    tcpto: TcpTo = field(default_factory=lambda: TcpTo(lambda: 0.0))
+    world: World = field(init=False)
+
+    async def open(self, address: str, port: int) -> Wire:
+        self.opened.append(address)
+        if address in self.silent:
+            await asyncio.Event().wait()
+        if address not in self.ports:
+            raise ConnectionRefusedError
+        return await open_wire("127.0.0.1", self.ports[address])
+
+
+def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Delivery:
+    prefix, rest = text[:10], text[10:]
+    envelope = StoredEnvelope(
+        id=1,
+        time_ms=0,
+        uid=0,
+        role="smtpd",
+        remote_ip="",
+        remote_host="",
+        helo=b"",
+        account=b"",
+        size_bytes=len(rest),
+        body_type="8BITMIME",
+        smtputf8=False,
+        sender=b"ari@xeris.com",
+        ret="",
+        envid=b"",
+        hold_until_ms=0,
+        prefix=prefix,
+        chunk_count=0,
+        recipients=(Recipient(recipient),),
+    )
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(rest), 70_000):
+            yield rest[start : start + 70_000]
+
+    return Delivery(
+        envelope=envelope,
+        number=0,
+        sender=envelope.sender,
+        recipient=recipient,
+        attempt=1,
+        body=rest if body else None,
+        chunks=chunks,
+    )
+
+
+def run(tmp_path: Path, test: Callable[[Far], Awaitable[Any]], **control: str) -> Any:
+    """Run `test` with a name server for ZONE and these control files, on the loop of production."""
+    files = {"me": "mail.xeris.com\n", "localips": "192.0.2.99\n", "timeoutremote": "2\n", **control}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+
+    async def main() -> Any:
+        dns = DnsServer(ZONE)
+        await dns.start()
+        far = Far(tmp_path)
+        far.world = World(
+            control=Control(tmp_path),
+            resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns.port}"}),
+            tcpto=far.tcpto,
+            open_wire=far.open,
+        )
+        try:
+            async with asyncio.timeout(20):
+                return await test(far)
+        finally:
+            dns.stop()
+
+    return uvloop.run(main())
+
+
+def deliver_to_script(tmp_path: Path, script: list[Step], **control: str) -> tuple[Outcome, bytes]:
+    """One delivery to a scripted server at 192.0.2.1: the outcome, and what the server received."""
+
+    async def test(far: Far) -> tuple[Outcome, bytes]:
+        server = ScriptedServer([script, script])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        await server.stop()
+        return outcome, bytes(server.received[0])
+
+    result: tuple[Outcome, bytes] = run(tmp_path, test, **control)
+    return result
+
+
+class Keeper:
+    """aiosmtpd's handler: keeps what came, and whether it came by TLS."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.tls: list[bool] = []
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address.startswith("nobody"):
+            return "550 no such user"
+        if address.startswith("full"):
+            return "452 mailbox full"
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.envelopes.append(envelope)
+        self.tls.append(session.ssl is not None)
+        return "250 2.0.0 kept"
+
+
+async def start_aiosmtpd(far: Far, keeper: Keeper, **settings: Any) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(keeper, hostname="remote.org", loop=loop, **settings), "127.0.0.1", 0
+    )
+    far.ports["192.0.2.1"] = server.sockets[0].getsockname()[1]
+    return server
+
+
+def deliver_to_aiosmtpd(
+    tmp_path: Path, job: Delivery, keeper: Keeper, settings: dict[str, Any] | None = None, **control: str
+) -> Outcome:
+    async def test(far: Far) -> Outcome:
+        server = await start_aiosmtpd(far, keeper, **(settings or {}))
+        outcome = await RemoteDelivery(far.world).deliver(job)
+        server.close()
+        return outcome
+
+    outcome: Outcome = run(tmp_path, test, **control)
+    return outcome
+
+
+def test_a_real_server_takes_the_message_byte_for_byte(tmp_path: Path) -> None:
+    keeper = Keeper()
+    outcome = deliver_to_aiosmtpd(tmp_path, delivery(b"joe@remote.org"), keeper)
+    assert outcome == Outcome(Kind.SUCCESS, b"192.0.2.1 accepted message.\nRemote host said: 250 2.0.0 kept\n")
+    (envelope,) = keeper.envelopes
+    assert envelope.content == TEXT.replace(b"\n", b"\r\n")
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("ari@xeris.com", ["joe@remote.org"])
+    assert "BODY=8BITMIME" in envelope.mail_options
+
+
+def test_a_large_message_is_streamed_and_arrives_whole(tmp_path: Path) -> None:
+    text = b"Subject: big\n\n" + b".0123456789abcdef\r0123456789\n" * 40_000
+    keeper = Keeper()
+    settings = {"data_size_limit": None}
+    outcome = deliver_to_aiosmtpd(tmp_path, delivery(b"joe@remote.org", text, body=False), keeper, settings)
+    assert outcome.kind is Kind.SUCCESS
+    assert keeper.envelopes[0].content == text.replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def tls_settings(tmp_path: Path) -> dict[str, Any]:
+    certificate, key = make_certificate(tmp_path, "mx1.remote.org")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return {"tls_context": context, "require_starttls": False}
+
+
+@pytest.mark.parametrize(("notlshosts", "tls"), [("", True), ("mx1.remote.org\n", False), ("REMOTE.org\n", False)])
+def test_tls_is_used_where_it_is_offered_and_not_forbidden(tmp_path: Path, notlshosts: str, tls: bool) -> None:
+    keeper = Keeper()
+    job = delivery(b"joe@remote.org")
+    outcome = deliver_to_aiosmtpd(tmp_path, job, keeper, tls_settings(tmp_path), notlshosts=notlshosts)
+    assert outcome.kind is Kind.SUCCESS
+    assert keeper.tls == [tls]
+
+
+def test_tls_that_fails_is_followed_by_a_connection_in_the_clear(tmp_path: Path) -> None:
+    offers: list[Step] = [
+        {"send": b"220 hi\r\n"},
+        {"do": "line"},
+        {"send": b"250-hi\r\n250 STARTTLS\r\n"},
+        {"do": "line"},
+        {"send": b"220 go\r\nthis is no TLS\r\n"},
+        {"do": "close"},
+    ]
+
+    async def test(far: Far) -> tuple[Outcome, list[bytes]]:
+        server = ScriptedServer([offers, [*ACCEPTS, {"send": b"250 ok\r\n"}]])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        await server.stop()
+        return outcome, [bytes(part) for part in server.received]
+
+    outcome, received = run(tmp_path, test)
+    assert outcome.kind is Kind.SUCCESS
+    assert received[1].startswith(b"EHLO mail.xeris.com\r\nMAIL FROM:<ari@xeris.com>\r\n")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "kind", "text"),
+    [
+        (b"nobody@remote.org", Kind.FAILURE, b"550 no such user"),
+        (b"full@remote.org", Kind.DEFERRAL, b"452 mailbox full"),
+    ],
+)
+def test_a_refused_recipient_keeps_the_servers_words(tmp_path: Path, recipient: bytes, kind: Kind, text: bytes) -> None:
+    outcome = deliver_to_aiosmtpd(tmp_path, delivery(recipient), Keeper())
+    assert outcome == Outcome(
+        kind,
+        b"192.0.2.1 does not like recipient.\nRemote host said: " + text + b"\nGiving up on 192.0.2.1.\n",
+    )
+
+
+def test_the_next_exchanger_is_tried_only_after_a_failed_connection(tmp_path: Path) -> None:
+    async def test(far: Far) -> tuple[Outcome, list[str]]:
+        server = ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
+        await server.start()
+        far.ports["192.0.2.2"] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        await server.stop()
+        return outcome, far.opened
+
+    outcome, opened = run(tmp_path, test)
+    assert opened == ["192.0.2.1", "192.0.2.2"]
+    assert outcome == Outcome(Kind.SUCCESS, b"192.0.2.2 accepted message.\nRemote host said: 250 ok\n")
+
+
+def test_no_exchanger_answers(tmp_path: Path) -> None:
+    async def test(far: Far) -> Outcome:
+        return await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+
+    assert run(tmp_path, test) == Outcome(
+        Kind.DEFERRAL, b"Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
+    )
+
+
+def test_a_host_that_times_out_is_left_alone_after_the_second_time(tmp_path: Path) -> None:
+    async def test(far: Far) -> list[list[str]]:
+        times = [0.0]
+        far.world = World(
+            control=far.world.control,
+            resolver=far.world.resolver,
+            tcpto=TcpTo(lambda: times[-1]),
+            open_wire=far.open,
+        )
+        far.silent = {"192.0.2.1"}
+        worker = RemoteDelivery(far.world)
+        rounds = []
+        for now in (0.0, 200.0, 400.0):
+            times.append(now)
+            far.opened = []
+            await worker.deliver(delivery(b"joe@remote.org"))
+            rounds.append(far.opened)
+        worker.flush()
+        far.opened = []
+        await worker.deliver(delivery(b"joe@remote.org"))
+        return [*rounds, far.opened]
+
+    both = ["192.0.2.1", "192.0.2.2"]
+    assert run(tmp_path, test, timeoutconnect="1\n") == [both, both, ["192.0.2.2"], both]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "kind", "text"),
+    [
+        (b"a@self.org", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
+        (b"a@[192.0.2.99]", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
+        (b"a@null.org", Kind.FAILURE, b"Sorry, that domain says by its null MX"),
+        (b"a@nowhere.org", Kind.FAILURE, b"Sorry, I couldn't find any host named nowhere.org. (#5.1.2)\n"),
+        (b"a@broken.org", Kind.DEFERRAL, b"CNAME lookup failed temporarily. (#4.4.3)\n"),
+        (b"nohost", Kind.FAILURE, b"Sorry, address must include host name. (#5.1.3)\n"),
+        (b"a\nRCPT TO:<b>@remote.org", Kind.FAILURE, b"Sorry, SMTP cannot carry an address"),
+    ],
+)
+def test_addresses_that_lead_nowhere(tmp_path: Path, recipient: bytes, kind: Kind, text: bytes) -> None:
+    async def test(far: Far) -> tuple[Outcome, list[str]]:
+        return await RemoteDelivery(far.world).deliver(delivery(recipient)), far.opened
+
+    outcome, opened = run(tmp_path, test)
+    assert outcome.kind is kind
+    assert outcome.text.startswith(text)
+    assert opened == []
+
+
+def test_a_route_skips_the_dns_and_our_own_address(tmp_path: Path) -> None:
+    async def test(far: Far) -> list[str]:
+        await RemoteDelivery(far.world).deliver(delivery(b"joe@anything.invalid"))
+        return far.opened
+
+    assert run(tmp_path, test, smtproutes=":192.0.2.99\n") == ["192.0.2.99"]
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ([{"do": "close"}], b"Connected to 192.0.2.1 but connection died. (#4.4.2)\n"),
+        ([{"send": b"220-hi\r\n"}], b"Connected to 192.0.2.1 but connection died. (#4.4.2)\n"),
+        ([*ACCEPTS, {"do": "close"}], b"192.0.2.1 but connection died. Possible duplicate! (#4.4.2)\n"),
+        ([*ACCEPTS], b"192.0.2.1 but connection died. Possible duplicate! (#4.4.2)\n"),
+        ([{"send": b"554 go\r\n"}], b"192.0.2.1 but greeting failed.\nRemote host said: 554 go\n"),
+        ([{"send": b"220-x\r\n" * 3000}], b"192.0.2.1 but its reply was too long. (#4.5.0)\n"),
+        ([{"send": b"220 " + b"x" * 400_000}], b"192.0.2.1 but its reply was too long. (#4.5.0)\n"),
+    ],
+)
+def test_servers_that_misbehave_cause_deferrals(tmp_path: Path, script: list[Step], text: bytes) -> None:
+    outcome, _ = deliver_to_script(tmp_path, script, timeoutremote="1\n")
+    assert outcome.kind is Kind.DEFERRAL
+    assert outcome.text.endswith(text)
+
+
+def test_extensions_none_speaks_as_qmail_1_03(tmp_path: Path) -> None:
+    script = [*ACCEPTS, {"send": b"250 ok\r\n"}]
+    outcome, received = deliver_to_script(tmp_path, script, extensions="none\n")
+    assert outcome == Outcome(Kind.SUCCESS, b"192.0.2.1 accepted message.\nRemote host said: 250 ok\n")
+    assert received == (
+        b"HELO mail.xeris.com\r\nMAIL FROM:<ari@xeris.com>\r\nRCPT TO:<joe@remote.org>\r\nDATA\r\n"
+        + TEXT.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+        + b".\r\nQUIT\r\n"
+    )
+
+
+def test_a_message_that_cannot_be_read_to_its_end_never_gets_its_dot(tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield TEXT
+        raise ConnectionResetError("the bus went away")
+
+    async def test(far: Far) -> tuple[list[bytes], bytes]:
+        server = ScriptedServer([ACCEPTS])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        message = Message(chunks=broken, size_bytes=len(TEXT))
+        report = await attempt(far.world, b"remote.org", b"a@b", [b"joe@remote.org"], message)
+        await server.stop()
+        return report, bytes(server.received[0])
+
+    report, received = run(tmp_path, test)
+    assert report == [b"r", b"ZUnable to read message. (#4.3.0)\n"]
+    assert b"\r\n.\r\n" not in received
+
+
+def test_an_unreadable_control_file_is_a_deferral(tmp_path: Path) -> None:
+    (tmp_path / "smtproutes").mkdir()
+
+    async def test(far: Far) -> Outcome:
+        return await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+
+    assert run(tmp_path, test) == Outcome(Kind.DEFERRAL, b"Unable to read control files. (#4.3.0)\n")
+
+
+def test_whatever_is_unforeseen_is_a_deferral(tmp_path: Path) -> None:
+    async def test(far: Far) -> Outcome:
+        async def explode(address: str, port: int) -> Wire:
+            raise RuntimeError("a fault of ours")
+
+        world = World(
+            control=far.world.control,
+            resolver=far.world.resolver,
+            tcpto=far.tcpto,
+            open_wire=explode,
+        )
+        return await RemoteDelivery(world).deliver(delivery(b"joe@remote.org"))
+
+    assert run(tmp_path, test) == Outcome(Kind.DEFERRAL, b"qmail-remote crashed.\n")
