@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.admin.child import Program, with_identity
-from services.admin.places import REPOSITORY, Places
+from services.admin.interpreter import python_path
+from services.admin.places import Places
 from services.admin.rights import Rights, Role
 from services.admin.run_settings import HOST, RunSettings
 
@@ -44,18 +45,18 @@ def run_directory(settings: RunSettings, role: Role) -> Path:
     return settings.directory / "run" / role.name
 
 
-def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int) -> Program:
+def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str) -> Program:
     """One of our roles: `python -m` in the repository."""
     environ = {
         **base,
         **deployment(settings, bus_port),
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": python_path(),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     if role.name != "admin":
         environ["RUN_DIR"] = str(run_directory(settings, role))
-    argv: tuple[str, ...] = (sys.executable, "-m", str(role.program))
+    argv: tuple[str, ...] = (python, "-m", str(role.program))
     # admin keeps root's rights: it gives files to their owners.
     if settings.per_user and role.name != "admin":
         argv = with_identity(role, argv)
@@ -63,10 +64,12 @@ def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus
     return Program(name=role.name, argv=argv, environ=environ, grace_seconds=grace)
 
 
-def role_programs(rights: Rights, settings: RunSettings, base: Mapping[str, str], bus_port: int) -> list[Program]:
+def role_programs(
+    rights: Rights, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str
+) -> list[Program]:
     """Every role of ours that is started by itself."""
     roles = (role for role in rights.roles.values() if role.program is not None)
-    return [role_program(role, settings, base, bus_port) for role in roles]
+    return [role_program(role, settings, base, bus_port, python) for role in roles]
 
 
 def bus_program(rights: Rights, places: Places, settings: RunSettings, base: Mapping[str, str]) -> Program:

@@ -8,16 +8,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.admin.child import with_identity
 from services.admin.files import Keeper
 from services.admin.first_start import first_start
-from services.admin.places import REPOSITORY, Places, read_places
+from services.admin.interpreter import NoInterpreter, find_interpreter
+from services.admin.places import Places, read_places
 from services.admin.programs import run_directory
 from services.admin.rights import Rights, read_rights
 from services.admin.run_settings import HOST, RunSettings, read_settings
@@ -38,7 +37,7 @@ def main() -> int:
         with _locked(settings.directory):
             supervisor = _prepare(settings)
             return asyncio.run(_run(supervisor))
-    except (RunError, ValueError, OSError) as error:
+    except (RunError, NoInterpreter, ValueError, OSError) as error:
         print(f"run: {error}", file=sys.stderr)
         return EX_CONFIG
 
@@ -47,13 +46,14 @@ def _prepare(settings: RunSettings) -> Supervisor:
     environ = {**os.environ, "QMAIL_DIR": str(settings.directory), "IDENTITY": settings.identity}
     rights, places = read_rights(), read_places(environ)
     _check_ports(settings)
+    python = sys.executable
     if settings.per_user:
-        _check_reachable(settings, rights)
+        python = find_interpreter(rights.roles["smtpd"], settings.directory, environ)
     else:
         print(f"run: IDENTITY=single, everything runs as uid {os.geteuid()}", file=sys.stderr, flush=True)
     first_start(environ)
     _make_run(settings, places, rights)
-    return Supervisor(settings, places, rights, environ)
+    return Supervisor(settings, places, rights, environ, python)
 
 
 def _make_run(settings: RunSettings, places: Places, rights: Rights) -> None:
@@ -99,21 +99,6 @@ def _check_ports(settings: RunSettings) -> None:
                 probe.bind((HOST, port))
             except OSError as error:
                 raise RunError(f"{name} is {port}: {error.strerror}; expected a free port") from None
-
-
-def _check_reachable(settings: RunSettings, rights: Rights) -> None:
-    """The roles' uids must be able to read the program and to reach the directory."""
-    role = rights.roles["smtpd"]
-    probe = f"import os, qmail; os.chdir({str(settings.directory)!r})"
-    command = with_identity(role, (sys.executable, "-c", probe))
-    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    found = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        why = found.stderr.strip().rpartition("\n")[2]
-        raise RunError(
-            f"uid {role.uid} cannot use {REPOSITORY}, {sys.executable} or {settings.directory} ({why}); "
-            "expected directories that others may enter"
-        )
 
 
 if __name__ == "__main__":

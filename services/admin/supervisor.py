@@ -27,7 +27,15 @@ ANY_PORT = -1
 class Supervisor:
     """One run of a deployment; `run` returns when `stop` was called and all has ended."""
 
-    def __init__(self, settings: RunSettings, places: Places, rights: Rights, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        places: Places,
+        rights: Rights,
+        environ: Mapping[str, str],
+        python: str,
+    ) -> None:
+        self._python = python
         self._settings, self._places, self._rights, self._environ = settings, places, rights, environ
         self._children: dict[str, Child] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -58,7 +66,7 @@ class Supervisor:
     async def _work(self) -> None:
         bus_port, monitor_port = await self._start_bus()
         self._write_deployment(bus_port)
-        for program in role_programs(self._rights, self._settings, self._environ, bus_port):
+        for program in role_programs(self._rights, self._settings, self._environ, bus_port, self._python):
             self._keep(Child(program))
         await self._until_ready(monitor_port)
         print("ready", flush=True)
