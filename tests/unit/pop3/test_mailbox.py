@@ -1,0 +1,119 @@
+"""The maildrop on a real directory."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from services.pop3.mailbox import MailboxError, open_mailbox, open_message, update
+from services.pop3.requests import Refusal
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Path:
+    for folder in ("tmp", "new", "cur"):
+        (tmp_path / "Maildir" / folder).mkdir(parents=True)
+    return tmp_path / "Maildir"
+
+
+def put(maildir: Path, name: str, age_seconds: float, content: bytes = b"a: b\n") -> Path:
+    path = maildir / name
+    path.write_bytes(content)
+    os.utime(path, (time.time() - age_seconds,) * 2)
+    return path
+
+
+def names(maildir: Path) -> set[str]:
+    return {str(path.relative_to(maildir)) for path in maildir.rglob("*") if path.is_file()}
+
+
+def test_messages_of_new_and_cur_are_numbered_by_age(maildir: Path) -> None:
+    put(maildir, "new/2.b", 10)
+    put(maildir, "cur/1.a:2,S", 20)
+    put(maildir, "new/0.c", 5)
+    messages = open_mailbox(maildir, os.geteuid(), classic=False)
+    assert [(message.base, message.is_new) for message in messages] == [(b"1.a", False), (b"2.b", True), (b"0.c", True)]
+
+
+def test_what_came_this_second_waits_in_classic_only(maildir: Path) -> None:
+    put(maildir, "new/1.a", -1)
+    assert open_mailbox(maildir, None, classic=True) == ()
+    assert len(open_mailbox(maildir, None, classic=False)) == 1
+
+
+def test_links_directories_and_hidden_files_are_no_messages(maildir: Path) -> None:
+    put(maildir, "new/.hidden", 5)
+    (maildir / "new/dir").mkdir()
+    (maildir / "new/link").symlink_to("/etc/passwd")
+    assert open_mailbox(maildir, None, classic=False) == ()
+
+
+def test_a_mailbox_that_is_missing_a_file_or_somebody_elses_is_refused(tmp_path: Path, maildir: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path, owner, refusal in (
+        (tmp_path / "none", None, Refusal.NO_MAILDIR),
+        (tmp_path / "file", None, Refusal.NO_MAILDIR),
+        (tmp_path / "file" / "Maildir", None, Refusal.NO_MAILDIR),
+        (maildir, os.geteuid() + 1, Refusal.FOREIGN_MAILDIR),
+    ):
+        with pytest.raises(MailboxError) as caught:
+            open_mailbox(path, owner, classic=False)
+        assert caught.value.refusal is refusal
+
+
+def test_a_message_moved_or_flagged_meanwhile_is_still_read_and_deleted(maildir: Path) -> None:
+    path = put(maildir, "new/1.a", 10, b"hello\n")
+    (message,) = open_mailbox(maildir, None, classic=False)
+    path.rename(maildir / "cur/1.a:2,RS")
+    descriptor, piece = open_message(maildir, message)
+    os.close(descriptor)
+    assert piece == b"hello\n"
+    assert update(maildir, [message], [])
+    assert names(maildir) == set()
+
+
+def test_a_message_deleted_meanwhile_cannot_be_opened_and_is_no_failure_at_quit(maildir: Path) -> None:
+    put(maildir, "new/1.a", 10)
+    (message,) = open_mailbox(maildir, None, classic=False)
+    (maildir / "new/1.a").unlink()
+    with pytest.raises(FileNotFoundError):
+        open_message(maildir, message)
+    assert update(maildir, [message], [])
+    assert update(maildir, [], [message])
+
+
+def test_a_fifo_put_in_the_place_of_a_message_holds_no_thread(maildir: Path) -> None:
+    path = put(maildir, "new/1.a", 10)
+    (message,) = open_mailbox(maildir, None, classic=False)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="not a file"):
+        open_message(maildir, message)
+
+
+def test_update_removes_the_deleted_and_moves_the_new(maildir: Path) -> None:
+    for name in ("new/1.a", "new/2.b", "cur/3.c:2,S"):
+        put(maildir, name, 10)
+    messages = {message.base: message for message in open_mailbox(maildir, None, classic=False)}
+    assert update(maildir, [messages[b"1.a"]], [messages[b"2.b"]])
+    assert names(maildir) == {"cur/2.b:2,", "cur/3.c:2,S"}
+
+
+def test_what_cannot_be_removed_is_told_and_the_rest_is_done(maildir: Path) -> None:
+    put(maildir, "new/1.a", 10)
+    put(maildir, "new/2.b", 5)
+    first, second = open_mailbox(maildir, None, classic=False)
+    (maildir / "new/1.a").unlink()
+    (maildir / "new/1.a").mkdir()
+    assert not update(maildir, [first, second], [])
+    assert names(maildir) == set()
+
+
+def test_old_files_in_tmp_are_swept_at_login(maildir: Path) -> None:
+    put(maildir, "tmp/old", 37 * 3600)
+    put(maildir, "tmp/young", 35 * 3600)
+    open_mailbox(maildir, None, classic=False)
+    assert names(maildir) == {"tmp/young"}
