@@ -17,7 +17,7 @@ _ITEM = re.compile(r"BODY\.PEEK\[([\d.]*?)\.?([A-Z.]*)(?: \((.*)\))?\](?:<(\d+)\
 _TOKEN = re.compile(rb'\(|\)| |\{(\d+)\}\r\n|"((?:[^"\\]|\\.)*)"|([^ ()"{]+)', re.DOTALL)
 
 
-def load(directory: Path) -> list[dict[str, Any]]:
+def read_cases(directory: Path) -> list[dict[str, Any]]:
     """The cases in a directory: the project's own copy (imap_oracle.jsonl) or the whole recording (oracle.jsonl)."""
     for path in (directory / "imap_oracle.jsonl", directory / "oracle.jsonl"):
         if path.exists():

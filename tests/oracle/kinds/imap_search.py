@@ -1,7 +1,7 @@
 """Kind imap_search: SEARCH, SORT and THREAD over the mailbox of all recorded messages (recorded from Dovecot).
 
-The messages lie beside the commands. The project's own copy has only the first 172 of the 273 messages, and of the
-commands those whose answer the others do not touch.
+The commands need all 273 messages, of which the project's own copy holds 172, so this kind runs only on a directory
+that has the whole recording (oracle.jsonl and search.jsonl).
 """
 
 from __future__ import annotations
@@ -60,14 +60,13 @@ class Stored:
         return self._message
 
 
-def load(directory: Path) -> list[dict[str, Any]]:
-    """The cases in a directory: the project's own copy or the whole recording."""
-    for messages, commands in (("imap_oracle.jsonl", "imap_search.jsonl"), ("oracle.jsonl", "search.jsonl")):
-        if (directory / messages).exists() and (directory / commands).exists():
-            with (directory / commands).open() as lines:
-                rows = list(map(json.loads, lines))
-            return [{**row, "expect": expected(row), "messages": directory / messages} for row in rows]
-    return []
+def read_cases(directory: Path) -> list[dict[str, Any]]:
+    """The cases in a directory that has the whole recording."""
+    messages, commands = directory / "oracle.jsonl", directory / "search.jsonl"
+    if not (messages.exists() and commands.exists()):
+        return []
+    with commands.open() as lines:
+        return [{**row, "expect": expected(row), "messages": messages} for row in map(json.loads, lines)]
 
 
 @lru_cache(maxsize=2)
