@@ -30,6 +30,9 @@ class Verdict(Enum):
     STRAY_NEWLINE = "stray newline"
 
 
+_MORE, _END_OF_DATA = Verdict.MORE, Verdict.END
+
+
 class DataReader:
     """One message's text. `take` gives back what may be stored; `hops`, `size_bytes` tell what was seen.
 
@@ -58,10 +61,10 @@ class DataReader:
         data = self._carry + chunk
         end = data.find(_END)
         if end >= 0:
-            verdict = Verdict.END
+            verdict = _END_OF_DATA
             raw, self.rest, self._carry = data[: end + 2], data[end + 5 :], b""
         else:
-            verdict = Verdict.MORE
+            verdict = _MORE
             cut = len(data) - _held_back(data)
             raw, self._carry = data[:cut], data[cut:]
         if self._header:
@@ -75,14 +78,14 @@ class DataReader:
             self._first = False
             text = text[1:]
         self.size_bytes += len(text)
-        return verdict, b"" if self.too_big else text
+        return verdict, b"" if 0 < self.limit_bytes < self.size_bytes else text
 
     def _count_hops(self, raw: bytes) -> None:
-        seen = self._hop_tail + raw
+        already = len(self._hop_tail)
+        seen = self._hop_tail + raw if already else raw
         blank = seen.find(b"\r\n\r\n")
         header = seen if blank < 0 else seen[: blank + 2]
-        already = len(self._hop_tail)
-        self.hops += sum(1 for match in _HOPS.finditer(header) if match.end() > already)
+        self.hops += sum([match.end() > already for match in _HOPS.finditer(header)])
         self._header = blank < 0
         self._hop_tail = seen[-_HOP_TAIL_BYTES:]
 

@@ -7,9 +7,11 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from aiosmtpd.smtp import SMTP
@@ -17,7 +19,7 @@ from aiosmtpd.smtp import SMTP
 from qmail.control import Control
 from qmail.log import Log
 from qmail.server import Listener
-from qmail.tls import ServerTls
+from qmail.tls import ServerTls, TlsUnavailable
 from services.smtpd.admission import Admission, Admitted
 from services.smtpd.desk import Desk
 from services.smtpd.facts import Client, read_client
@@ -31,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_CONCURRENCY = 50
 BACKLOG = 511
+HANDSHAKE_SECONDS = 30.0
+MAX_REMEMBERED_CLIENTS = 1000
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 50.0
 
@@ -44,6 +48,28 @@ class Purpose:
 
     submission: bool
     tls: bool
+
+
+class Freshness:
+    """Whether it is time to look at the files again: for each session, but not more often than a busy door can notice.
+
+    Up to CHECKS looks in each WINDOW_SECONDS; the sessions beyond them take what the last look found."""
+
+    CHECKS = 10
+    WINDOW_SECONDS = 0.1
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._window_ends = float("-inf")
+        self._left = 0
+
+    def due(self) -> bool:
+        now = self._clock()
+        if now >= self._window_ends:
+            self._window_ends = now + self.WINDOW_SECONDS
+            self._left = self.CHECKS
+        self._left -= 1
+        return self._left >= 0
 
 
 class RulesReader:
@@ -104,6 +130,10 @@ class Door:
         self._rules = RulesReader(settings, log)
         self._gateways = read_gateways()
         self._plain_from_gateway = settings.contained and settings.address.startswith("127.")
+        self._freshness = Freshness(time.monotonic)
+        self._current_rules = Rules()
+        self._tls_offered = False
+        self._clients: dict[tuple[str, Purpose], Client | None] = {}
         self._limits = (DEFAULT_CONCURRENCY, DEFAULT_CONCURRENCY)
         self._servers: list[asyncio.Server] = []
         #: The bound ports: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN.
@@ -125,9 +155,33 @@ class Door:
             sock = _bind(listener)
             self.ports.append(sock.getsockname()[1])
             purpose = Purpose(submission, listener.tls)
-            server = await loop.create_server(lambda p=purpose: make(self, p), sock=sock, backlog=BACKLOG)  # type: ignore[misc]
-            self._servers.append(server)
+            context = self._implicit_context() if listener.tls else None
+            factory = partial(make, self, purpose)
+            self._servers.append(
+                await loop.create_server(
+                    factory,
+                    sock=sock,
+                    backlog=BACKLOG,
+                    ssl=context,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
+                )
+            )
         self._plan_sweep()
+
+    def _implicit_context(self) -> ssl.SSLContext:
+        """For ports where TLS begins at once: an empty context that takes the current certificate at each handshake."""
+
+        def take_current(handshake: ssl.SSLObject, name: str | None, empty: ssl.SSLContext) -> int | None:
+            try:
+                handshake.context = self.tls.context()
+            except TlsUnavailable as error:
+                self.log.line(f"smtpd: tls: {error}")
+                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+            return None
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sni_callback = take_current
+        return context
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """No new connections; transactions that run are finished; what is left after the grace is cut off."""
@@ -155,13 +209,18 @@ class Door:
     # --- one client ---
 
     def policy(self) -> Policy:
-        """The control files now. Raises ControlError."""
-        policy = self._policies.current()
+        """The control files, the rules and the certificate as of now. Raises ControlError."""
+        if self._policy is not None and not self._freshness.due():
+            return self._policy
+        policy, rules, offered = self._policies.current(), self._rules.current(), self.tls.available
+        if policy is not self._policy or rules is not self._current_rules or offered is not self._tls_offered:
+            self._clients.clear()
+        self._current_rules, self._tls_offered = rules, offered
         if policy is not self._policy:
             self._policy = policy
             self._limits = self._read_limits()
             if policy.rcpthosts_missing:
-                self.log.line("smtpd: warning: control/rcpthosts is missing; every recipient outside our own domains is refused")
+                self.log.line("smtpd: warning: control/rcpthosts is missing; only our own domains are accepted")
         return policy
 
     def _read_limits(self) -> tuple[int, int]:
@@ -193,13 +252,21 @@ class Door:
         if not self.connections:
             self._empty.set()
 
-    def rule(self, ip: str) -> Rule:
-        return self._rules.current().find(ip)
+    def client(self, policy: Policy, ip: str, purpose: Purpose) -> Client | None:
+        """Who this is, from its address and what the rules set; None: a rule denies. Remembered while nothing changes."""
+        key = (ip, purpose)
+        if key not in self._clients:
+            if len(self._clients) >= MAX_REMEMBERED_CLIENTS:
+                self._clients.clear()
+            self._clients[key] = self._make_client(policy, self._current_rules.find(ip), ip, purpose)
+        return self._clients[key]
 
-    def client(self, policy: Policy, rule: Rule, ip: str, purpose: Purpose) -> Client:
-        """Who this is, from its address and what the rules set; our own name stands for TCPLOCALHOST."""
+    def _make_client(self, policy: Policy, rule: Rule, ip: str, purpose: Purpose) -> Client | None:
+        if not rule.allow:
+            return None
         variables: Mapping[str, bytes] = {
             "TCPREMOTEIP": ip.encode(),
+            # Our own name stands for TCPLOCALHOST.
             "TCPLOCALHOST": policy.greeting.split(b" ", 1)[0] or b"0",
             **rule.variables,
         }
@@ -209,7 +276,7 @@ class Door:
         return replace(
             client,
             tls=purpose.tls,
-            tls_offered=not purpose.tls and self.tls.available,
+            tls_offered=not purpose.tls and self._tls_offered,
             auth_offered=purpose.tls or self._allows_plain(ip),
             auth_required=purpose.submission,
         )

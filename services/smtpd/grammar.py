@@ -31,7 +31,7 @@ def parse_command(line: bytes) -> tuple[bytes, bytes]:
     if b"\0" in line:
         line = line[: line.index(b"\0")]
     verb, _, argument = line.partition(b" ")
-    return verb.lower(), argument.lstrip(b" ")
+    return verb.lower(), argument.lstrip(b" ") if argument[:1] == b" " else argument
 
 
 def parse_path(argument: bytes) -> tuple[bytes, bytes]:

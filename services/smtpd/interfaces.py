@@ -56,5 +56,7 @@ def read_gateways() -> frozenset[str]:
         return frozenset()
     rows = [line.split() for line in lines]
     return frozenset(
-        socket.inet_ntoa(struct.pack("<I", int(row[2], 16))) for row in rows if row[1] == "00000000" and row[2] != "00000000"
+        socket.inet_ntoa(struct.pack("<I", int(row[2], 16)))
+        for row in rows
+        if row[1] == "00000000" and row[2] != "00000000"
     )

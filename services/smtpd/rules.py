@@ -91,7 +91,9 @@ def parse_rules(content: bytes) -> Rules:
         for address in _expand(addresses, number):
             by_address.setdefault(address, rule)
             if len(by_address) > MAX_EXPANDED:
-                raise RuleError(f"line {number}: more than {MAX_EXPANDED} addresses; expected a prefix instead of a range")
+                raise RuleError(
+                    f"line {number}: more than {MAX_EXPANDED} addresses; expected a prefix instead of a range"
+                )
     return Rules(by_address)
 
 
@@ -137,9 +139,13 @@ def _expand(addresses: str, number: int) -> Iterable[str]:
 def _checked(address: str, number: int) -> str:
     text = address.lower()
     if "@" in text:
-        raise RuleError(f"line {number}: {address!r}: remote user names are not looked up; expected an IP address or prefix")
+        raise RuleError(
+            f"line {number}: {address!r}: remote user names are not looked up; expected an IP address or prefix"
+        )
     if text and not re.fullmatch(r"(\d{1,3}\.){1,3}|(\d{1,3}\.){3}\d{1,3}|[0-9a-f:.]*:[0-9a-f:.]*", text):
-        raise RuleError(f"line {number}: {address!r}; expected an IP address, a prefix such as 192.168.1., =host, or nothing")
+        raise RuleError(
+            f"line {number}: {address!r}; expected an IP address, a prefix such as 192.168.1., =host, or nothing"
+        )
     return text
 
 

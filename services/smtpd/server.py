@@ -71,6 +71,8 @@ class SmtpdConnection(SMTP):
         self.session = session = Session(self._loop)
         session.peer = cast(Any, peer)
         self._ip = peer[0]
+        if self._purpose.tls:
+            session.ssl = {"cipher": transport.get_extra_info("cipher")}
         self._enter(cast(asyncio.Transport, transport), peer)
 
     def _take_wire(self, wire: asyncio.Transport | None) -> None:
@@ -89,26 +91,20 @@ class SmtpdConnection(SMTP):
             self._turn_away(wire, _REFUSALS.get(admitted, replies.STOPPING))
             return
         self._admitted = True
-        rule = door.rule(self._ip)
+        client = door.client(policy, self._ip, self._purpose)
         local = wire.get_extra_info("sockname") or ("", 0)
-        verdict = "ok" if rule.allow else "deny"
+        verdict = "deny" if client is None else "ok"
         name = policy.greeting.decode("latin-1")
         door.log.line(f"tcpserver: {verdict} {self._number} {name}:{local[0]}:{local[1]} :{self._ip}::{peer[1]}")
-        if not rule.allow:
+        if client is None:
             self._turn_away(wire, replies.DENIED)
             return
-        client = door.client(policy, rule, self._ip, self._purpose)
         self._dialogue = Transaction(policy, client, door.now, door.hooks)
-        if self._purpose.tls:
-            self._secure()
-        else:
-            self._carry_out(self._dialogue.connected())
+        self._carry_out(self._dialogue.connected())
 
     def _turn_away(self, wire: asyncio.Transport, text: bytes) -> None:
-        """In plain text; to a client that begins with TLS nothing can be said."""
         self._ended = True
-        if not self._purpose.tls:
-            wire.write(text)
+        wire.write(text)
         wire.close()
 
     def data_received(self, data: bytes) -> None:
@@ -183,26 +179,28 @@ class SmtpdConnection(SMTP):
         while True:
             known: object = None
             for effect in effects:
-                if isinstance(effect, Send):
-                    out.append(effect.data)
-                elif isinstance(effect, Ask):
-                    known = self._known(effect.request)
+                kind = type(effect)
+                if kind is Send:
+                    out.append(effect.data)  # type: ignore[union-attr]
+                elif kind is Ask:
+                    request = effect.request  # type: ignore[union-attr]
+                    known = self._known(request)
                     if known is None:
                         self._write(out)
-                        self._begin(cast(Request, effect.request))
+                        self._begin(cast(Request, request))
                         return
-                elif isinstance(effect, Close):
-                    self._write(out)
-                    self._finish()
-                    return
                 else:
                     self._write(out)
-                    self._secure()
+                    if kind is Close:
+                        self._finish()
+                    else:
+                        self._secure()
                     return
             if known is None:
                 break
             effects = dialogue.answered(known)
-        self._write(out)
+        if out:
+            self._write(out)
         self.deadline = self._loop.time() + dialogue.policy.timeout_seconds
         if self._door.stopping and (farewell := dialogue.stopping()):
             self._carry_out(farewell)
@@ -334,6 +332,9 @@ class SmtpdConnection(SMTP):
     def _secure(self) -> None:
         self._held.clear()
         self.deadline = math.inf
+        # The client's first handshake bytes must find start_tls in charge, not us; it resumes reading itself.
+        if self._wire is not None:
+            self._wire.pause_reading()
         self._job = self._loop.create_task(self._handshake())
 
     async def _handshake(self) -> None:
@@ -361,11 +362,7 @@ class SmtpdConnection(SMTP):
 
     def _tls_begun(self) -> None:
         assert self._dialogue is not None
-        if self._purpose.tls:
-            self._carry_out(self._dialogue.connected())
-        else:
-            self._dialogue.tls_started()
-            self._carry_out(())
+        self._carry_out(self._dialogue.tls_started())
         self._go_on()
 
     def _give_up(self) -> None:

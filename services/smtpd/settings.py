@@ -83,7 +83,9 @@ def check(settings: Settings, interfaces: Iterable[Interface]) -> None:
         for name, expected in _NUMBERS.items():
             line = control.line(name)
             if line is not None and not line.isdigit():
-                faults.append(f"{settings.paths.control / name}: line 1: {line.decode('latin-1')!r}; expected {expected}")
+                faults.append(
+                    f"{settings.paths.control / name}: line 1: {line.decode('latin-1')!r}; expected {expected}"
+                )
     except ControlError as error:
         faults.append(str(error))
     try:

@@ -46,6 +46,8 @@ from services.smtpd.grammar import (
 from services.smtpd.policy import Policy
 from services.smtpd.received import protocol_name, render_received
 
+# No limit needs looking up for lines up to this.
+SHORT_LINE_BYTES = 512
 # qmail reads commands of any length; its exact answers are kept up to this.
 MAX_QMAIL_COMMAND_BYTES = 65_536
 MAX_BAD_COMMANDS = 20
@@ -76,9 +78,15 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_COMMAND_STATES = (State.START, State.MAIL, State.RCPT)
+# Before Python 3.12 every `State.X` is a call; the hot path has them as plain names.
+_START, _MAIL, _RCPT, _DATA, _CLOSED = State.START, State.MAIL, State.RCPT, State.DATA, State.CLOSED
+_MORE, _END_OF_DATA = Verdict.MORE, Verdict.END
+_EXISTS_NO, _OVER_QUOTA = Exists.NO, Exists.QUOTA
+_COMMAND_STATES = (_START, _MAIL, _RCPT)
 _READY = Ask(Ready())
 _CLOSE = Close()
+# The replies that stand alone most often, made once.
+_ALONE = {text: (Send(text),) for text in (replies.OK, replies.GO_AHEAD, replies.MAIL_FIRST, replies.UNIMPLEMENTED)}
 
 
 class Transaction:
@@ -101,7 +109,7 @@ class Transaction:
         self._now = now
         self._hooks = hooks
         self._table = self.TABLE if policy.extensions else self.QMAIL_TABLE
-        self._state = State.START
+        self._state = _START
         self._buffer = b""
         self._skipping = False
         self._effects: list[Effect] = []
@@ -163,49 +171,61 @@ class Transaction:
 
     def stopping(self) -> Sequence[Effect]:
         """The server ends: good-bye as soon as no transaction is begun; () until then."""
-        if self._state is not State.START or self.waiting or self._buffer:
+        if self._state is not _START or self.waiting or self._buffer:
             return ()
         self._end(replies.STOPPING)
         return self._flush()
 
     def timed_out(self) -> Sequence[Effect]:
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._end(replies.TIMEOUT)
         return self._flush()
 
     # --- reading ---
 
     def _run(self) -> Sequence[Effect]:
-        while self._buffer and self._then is None and self._state is not State.CLOSED:
-            if self._state is State.DATA:
+        """Obey what is buffered, as far as no question is open."""
+        while self._buffer and self._then is None:
+            state = self._state
+            if state is _DATA:
                 self._read_data()
-            elif not self._read_line():
+            elif state is _CLOSED:
+                self._buffer = b""
+            elif not self._read_line(state):
                 break
-        if self._state is State.CLOSED:
-            self._buffer = b""
         return self._flush()
 
     def _flush(self) -> Sequence[Effect]:
+        texts = self._replies
+        if not self._effects:
+            if not texts:
+                return ()
+            self._replies = []
+            return _ALONE.get(texts[0]) or (Send(texts[0]),) if len(texts) == 1 else (Send(b"".join(texts)),)
         effects, self._effects = self._effects, []
-        if self._replies:
-            effects.insert(0, Send(b"".join(self._replies)))
-            self._replies.clear()
+        if texts:
+            self._replies = []
+            effects.insert(0, Send(b"".join(texts)))
         return effects
 
-    def _read_line(self) -> bool:
+    def _read_line(self, state: State) -> bool:
         """Obey one line of the buffer. False: there is none yet."""
-        end = self._buffer.find(b"\n")
-        limit = self._max_line_bytes
-        if end < 0 and len(self._buffer) <= limit:
+        buffer = self._buffer
+        end = buffer.find(b"\n")
+        if (end < 0 and len(buffer) > SHORT_LINE_BYTES) or end > SHORT_LINE_BYTES or self._skipping:
+            limit = self._max_line_bytes
+            if self._skipping or end > limit or (end < 0 and len(buffer) > limit):
+                self._skip_long_line(end)
+                return True
+        if end < 0:
             return False
-        line, self._buffer = (b"", b"") if end < 0 else (self._buffer[:end], self._buffer[end + 1 :])
-        if self._skipping or end < 0 or end > limit:
-            self._skip_long_line(ended=end >= 0)
-        elif self._state in _COMMAND_STATES:
-            verb, argument = parse_command(line)
-            self._table[self._state].get(verb, Transaction._unimplemented)(self, argument)
+        self._buffer = buffer[end + 1 :]
+        steps = self._table.get(state)
+        if steps is None:
+            self._read_auth(buffer[:end])
         else:
-            self._read_auth(line)
+            verb, argument = parse_command(buffer[:end])
+            steps.get(verb, Transaction._unimplemented)(self, argument)
         return True
 
     @property
@@ -216,11 +236,13 @@ class Transaction:
             return MAX_COMMAND_BYTES
         return MAX_AUTH_BYTES
 
-    def _skip_long_line(self, *, ended: bool) -> None:
-        self._skipping = not ended
-        if ended:
+    def _skip_long_line(self, end: int) -> None:
+        """Forget what there is of a line that is too long; answer when its end has come."""
+        self._skipping = end < 0
+        self._buffer = b"" if end < 0 else self._buffer[end + 1 :]
+        if end >= 0:
             if self._state not in _COMMAND_STATES:
-                self._state = State.START
+                self._state = _START
             self._bad(replies.LINE_TOO_LONG)
 
     # --- answering ---
@@ -240,12 +262,12 @@ class Transaction:
         self._reply(text)
         self._flush_into_effects()
         self._effects.append(_CLOSE)
-        self._state = State.CLOSED
+        self._state = _CLOSED
         self.exit_status = exit_status
 
     def _flush_into_effects(self) -> None:
         self._effects.append(Send(b"".join(self._replies)))
-        self._replies.clear()
+        self._replies = []
 
     def _ask(self, request: Ask, then: Then, otherwise: Callable[[BaseException], None]) -> None:
         self._effects.append(request)
@@ -264,8 +286,8 @@ class Transaction:
         self._parts_bytes = 0
         self._streaming = False
         self._late_refusal: bytes | None = None
-        if self._state is not State.CLOSED:
-            self._state = State.START
+        if self._state is not _CLOSED:
+            self._state = _START
 
     # --- the verbs of qmail-smtpd ---
 
@@ -331,7 +353,11 @@ class Transaction:
         parameters: dict[bytes, bytes] = {}
         if self.policy.extensions:
             if self.client.auth_required and not self.account:
-                self._bad(replies.TLS_FIRST if self.client.tls_offered and not self.client.auth_offered else replies.AUTH_FIRST)
+                self._bad(
+                    replies.TLS_FIRST
+                    if self.client.tls_offered and not self.client.auth_offered
+                    else replies.AUTH_FIRST
+                )
                 return
             parameters = parse_parameters(rest) if rest else parameters
             refusal = self._refuse_parameters(parameters)
@@ -344,7 +370,9 @@ class Transaction:
             if _refused(hooked):
                 self._reply(hooked.status or replies.LOCAL_ERROR)
                 return
-            self._begin_mail(hooked.addresses[0] if hooked.addresses else address, parameters, hooked.status or replies.OK)
+            self._begin_mail(
+                hooked.addresses[0] if hooked.addresses else address, parameters, hooked.status or replies.OK
+            )
 
         if self._hooks:
             self._hooked("MAIL", address, tuple(rest.split()), begin)
@@ -365,13 +393,14 @@ class Transaction:
 
     def _begin_mail(self, address: bytes, parameters: Mapping[bytes, bytes], text: bytes) -> None:
         def begin(_: object) -> None:
-            self._forget_mail()
+            if self._state is not _START:
+                self._forget_mail()
             self._sender = address
             self._bad_sender = self.policy.is_bad_sender(address)
             if parameters:
                 self._body_type = parameters.get(b"BODY", b"7BIT").upper().decode()
                 self._smtputf8 = b"SMTPUTF8" in parameters
-            self._state = State.MAIL
+            self._state = _MAIL
             self._reply(text)
 
         if self.policy.extensions:
@@ -421,18 +450,18 @@ class Transaction:
         else:
             # A plug-in that accepted has answered for whether the mailbox exists, as with aiosmtpd.
             self._recipients.extend(hooked.addresses or (address,))
-            self._state = State.RCPT
+            self._state = _RCPT
             self._reply(hooked.status)
 
     def _look_up(self, address: bytes, text: bytes) -> None:
         def known(answer: object) -> None:
-            if answer is Exists.NO:
+            if answer is _EXISTS_NO:
                 self._reply(replies.NO_MAILBOX)
-            elif answer is Exists.QUOTA:
+            elif answer is _OVER_QUOTA:
                 self._reply(replies.OVER_QUOTA)
             else:
                 self._recipients.append(address)
-                self._state = State.RCPT
+                self._state = _RCPT
                 self._reply(text)
 
         if self.policy.extensions and self.policy.is_local(address):
@@ -446,7 +475,7 @@ class Transaction:
     def _data(self, argument: bytes) -> None:
         self._reader = DataReader(self._limit)
         self._bad_commands = 0
-        self._state = State.DATA
+        self._state = _DATA
         self._reply(replies.GO_AHEAD)
 
     def _read_data(self) -> None:
@@ -457,9 +486,9 @@ class Transaction:
         if text:
             self._parts.append(text)
             self._parts_bytes += len(text)
-        if verdict is Verdict.MORE:
+        if verdict is _MORE:
             self._hand_on(reader)
-        elif verdict is Verdict.END:
+        elif verdict is _END_OF_DATA:
             self._buffer = reader.rest
             self._complete(reader)
         else:
@@ -615,7 +644,7 @@ class Transaction:
         self._bad(replies.AUTH_DURING_MAIL)
 
     def _read_auth(self, line: bytes) -> None:
-        state, self._state = self._state, State.START
+        state, self._state = self._state, _START
         text = line.rstrip(b"\r ")
         if text == b"*":
             self._bad(replies.AUTH_CANCELLED)

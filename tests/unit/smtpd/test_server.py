@@ -311,9 +311,7 @@ def certificate(directory: Path) -> ssl.SSLContext:
     made = signed.sign(key, hashes.SHA256())
     (directory / "tls").mkdir()
     (directory / "tls" / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (directory / "tls" / "key.pem").write_bytes(pem)
     context = ssl.create_default_context(cadata=made.public_bytes(serialization.Encoding.PEM).decode())
     context.check_hostname = False
@@ -393,7 +391,9 @@ def test_auth_down_is_temporary_and_so_is_auth_that_cannot_say(door: Any, connec
 
 
 class Plugin:
-    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]) -> list[str]:
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         return ["250-mail.xeris.com", f"250 HELLO {hostname}"]
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
