@@ -143,10 +143,8 @@ class LocalDelivery:
                 if not goes_on(exit_code):
                     run.stop()
                 command = await self._step(account, run.advance, run)
-            report += run.note()
-            if run.forwards:
-                report += replies.queued(await self._forward(run, account, delivery))
-            return success(report)
+            queued = replies.queued(await self._forward(run, account, delivery)) if run.forwards else b""
+            return success(report + run.note() + queued)
         except Refusal as refusal:
             return Outcome(refusal.kind, report + refusal.text)
 

@@ -17,6 +17,7 @@ _PERMANENT: Final = frozenset((100, 64, 65, 70, 76, 77, 78, 112))
 _STOP: Final = 99
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 # prctl(2), capset(2)
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
@@ -59,6 +60,11 @@ def _drop_capabilities() -> None:
     none = (ctypes.c_uint32 * 6)()
     if no_more or ambient or _LIBC.capset(header, none):
         raise OSError(ctypes.get_errno(), "capabilities were not dropped")
+
+
+def die_with_parent() -> None:
+    """Be killed when the parent dies. To be called after `become`, which would undo it (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def execute(command: bytes, home: bytes, variables: Mapping[bytes, bytes]) -> NoReturn:

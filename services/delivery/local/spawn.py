@@ -49,9 +49,9 @@ class Spawner:
 
     def close(self) -> None:
         """End the spawner and what it runs."""
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
-            self._loop = None
+        self._loop = None
         self._socket.close()
         self._process.wait()
 
@@ -66,9 +66,10 @@ class Spawner:
         self._socket = ours
 
     def _listen(self) -> None:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._socket, self._receive)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.add_reader(self._socket, self._receive)
 
     def _receive(self) -> None:
         try:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.delivery.local.program import become, execute
+from services.delivery.local.program import become, die_with_parent, execute
 from services.delivery.local.spawn_wire import (
     MAX_OUTPUT_BYTES,
     MAX_PACKET_BYTES,
@@ -71,9 +71,8 @@ class _Spawner:
             self._kill_late()
 
     def _patience(self) -> float | None:
-        if not self._children:
-            return None
-        return max(0.0, min(child.deadline for child in self._children.values()) - time.monotonic())
+        deadlines = [child.deadline for child in self._children.values() if not child.late]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _receive(self) -> bool:
         descriptors = array.array("i")
@@ -141,9 +140,8 @@ class _Spawner:
     def _kill_late(self) -> None:
         now = time.monotonic()
         for child in self._children.values():
-            if child.deadline <= now:
+            if child.deadline <= now and not child.late:
                 child.late = True
-                child.deadline = float("inf")
                 _kill(child)
 
     def _kill_all(self) -> None:
@@ -168,6 +166,7 @@ def _be_child(program: Program, message: int, writer: int) -> None:
         if program.uid >= 0:
             _lower(resource.RLIMIT_NPROC, _PROCESSES)  # of this user; as ourselves it would count our own
             become(program.uid, program.gid)
+        die_with_parent()
     except BaseException:
         os._exit(111)
     execute(program.command, program.home, program.variables)
@@ -191,7 +190,10 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     _limit()
-    _Spawner(socket.socket(fileno=int(sys.argv[1]))).serve()
+    control = socket.socket(fileno=int(sys.argv[1]))
+    # No program may speak to delivery in our name.
+    control.set_inheritable(False)
+    _Spawner(control).serve()
     return 0
 
 

@@ -1,0 +1,198 @@
+"""A deployment small enough for a unit test: real homes, real threads, real programs; the bus in memory.
+
+As root every user has a uid of its own (per-user); otherwise all are the caller (single).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qmail.accounts import Accounts
+from qmail.bus import subjects
+from qmail.bus.memory import MemoryBus
+from qmail.control import Control
+from qmail.envelope import Envelope, Recipient
+from qmail.fetch import Fetched, fetch
+from qmail.identity import ActingPool
+from qmail.ids import IdSource
+from qmail.outcome import Outcome
+from qmail.put import Submitter
+from services.delivery.local.announce import Announcer
+from services.delivery.local.deliver import LocalDelivery
+from services.delivery.local.forward import Forwarder
+from services.delivery.local.spawn import Spawner
+from services.delivery.worker import Delivery
+
+PER_USER = os.geteuid() == 0
+USERS = {"ari": 2001, "joni": 2002, "diva": 2004, "alias": 900}
+MESSAGE = b"From: ari@xeris.com\nSubject: tes\n\nNgetes aaah ....\n"
+PREFIX = b"Received: (qmail 42 invoked from network); 27 May 2003 16:27:04 -0000\n"
+FAR_FUTURE_MS = 2**42
+
+
+def envelope(prefix: bytes = PREFIX, message_id: int = 42) -> Envelope:
+    return Envelope(
+        id=message_id,
+        time_ms=1054052944000,
+        uid=0,
+        role="smtpd",
+        remote_ip="",
+        remote_host="",
+        helo=b"",
+        account=b"",
+        size_bytes=len(MESSAGE),
+        body_type="8BITMIME",
+        smtputf8=False,
+        sender=b"ari@xeris.com",
+        ret="",
+        envid=b"",
+        hold_until_ms=0,
+        prefix=prefix,
+        chunk_count=0,
+        recipients=(Recipient(b"joni@xeris.com"),),
+    )
+
+
+class Deployment:
+    """Homes and control files below `root`; `deliver` and `using` run real local delivery in it."""
+
+    def __init__(self, root: Path, spawner: Spawner) -> None:
+        self.root = root
+        self._spawner = spawner
+        self.bus = MemoryBus()
+        self.published: list[tuple[str, bytes]] = []
+        (root / "control").mkdir()
+        (root / "control/me").write_text("mail.xeris.com\n")
+        lines = []
+        for user, uid in USERS.items():
+            self._make_home(user)
+            ids = f"{uid}:{uid}" if PER_USER else f"{os.getuid()}:{os.getgid()}"
+            where = f"{user}:{ids}:{self.home(user)}"
+            lines += [f"+:{where}:-::"] if user == "alias" else [f"={user}:{where}:::", f"+{user}-:{where}:-::"]
+        (root / "assign").write_text("".join(f"{line}\n" for line in lines) + ".\n")
+
+    def home(self, user: str) -> Path:
+        return self.root / user
+
+    def own(self, path: Path, user: str) -> None:
+        if PER_USER:
+            os.lchown(path, USERS[user], USERS[user])
+
+    def write(self, user: str, name: str, content: bytes, mode: int = 0o600) -> Path:
+        """A file of the user's."""
+        path = self.home(user) / name
+        path.write_bytes(content)
+        path.chmod(mode)
+        self.own(path, user)
+        return path
+
+    def mails(self, user: str, maildir: str = "Maildir") -> list[bytes]:
+        return [path.read_bytes() for path in sorted((self.home(user) / maildir / "new").iterdir())]
+
+    def make_maildir(self, user: str, name: str = "Maildir") -> None:
+        for path in (self.home(user) / name / sub for sub in ("", "tmp", "new", "cur")):
+            path.mkdir(mode=0o700)
+            self.own(path, user)
+
+    def _make_home(self, user: str) -> None:
+        self.home(user).mkdir()
+        self.make_maildir(user)
+        self.home(user).chmod(0o700)
+        self.own(self.home(user), user)
+
+    def using(self, work: Callable[[LocalDelivery, ActingPool], Awaitable[object]], seconds: float = 20) -> object:
+        """Run `work` with a local delivery that is closed afterwards."""
+
+        async def run() -> object:
+            ids = IdSource()
+            ids.grant(1, 0, FAR_FUTURE_MS)
+            pool = ActingPool(per_user=PER_USER, threads=3)
+            try:
+                local = LocalDelivery(
+                    accounts=Accounts(self.root / "assign"),
+                    control=Control(self.root / "control"),
+                    pool=pool,
+                    spawner=self._spawner,
+                    forwarder=Forwarder(Submitter(self.bus, ids)),
+                    announcer=Announcer(lambda subject, payload: self.published.append((subject, payload))),
+                    per_user=PER_USER,
+                    base_environment={b"PATH": b"/usr/bin:/bin"},
+                    program_seconds=seconds,
+                )
+                return await work(local, pool)
+            finally:
+                pool.close()
+
+        return asyncio.run(run())
+
+    def deliver(
+        self, recipient: bytes, body: bytes = MESSAGE, *, large: bool = False, seconds: float = 20, times: int = 1
+    ) -> Outcome:
+        """Deliver one message, `times` times; the last outcome."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 1000):
+                yield body[start : start + 1000]
+
+        async def work(local: LocalDelivery, _: ActingPool) -> Outcome:
+            delivery = Delivery(
+                envelope=envelope(),
+                number=0,
+                sender=b"ari@xeris.com",
+                recipient=recipient,
+                attempt=1,
+                body=None if large else body,
+                chunks=chunks,
+            )
+            for _ in range(times - 1):
+                await local.deliver(delivery)
+            return await local.deliver(delivery)
+
+        outcome = self.using(work, seconds)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def submitted(self) -> list[Fetched]:
+        """What was put on the bus."""
+        found = self.bus.streams[subjects.IN].last_of
+
+        async def read() -> list[Fetched]:
+            return [await fetch(self.bus, subjects.id_of(subject), False) for subject in found]
+
+        return asyncio.run(read())
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process that is not ours ends within ten seconds."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], 10)[0])
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture(scope="session")
+def spawner() -> Iterator[Spawner]:
+    """One for all tests: starting a process takes longer than most of them."""
+    started = Spawner()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def deployment(spawner: Spawner) -> Iterator[Deployment]:
+    root = Path(tempfile.mkdtemp())
+    root.chmod(0o755)
+    yield Deployment(root, spawner)
+    shutil.rmtree(root)

@@ -1,0 +1,67 @@
+"""The lines and variables made of one delivery's arguments (qmail-command(8))."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.delivery.local.job import (
+    Job,
+    delivered_to_line,
+    environment,
+    from_line,
+    return_path_line,
+)
+
+
+def job(**changes: bytes) -> Job:
+    facts = {
+        "user": b"joni",
+        "home": b"/home/joni",
+        "local": b"joni-list-a-b",
+        "dash": b"-",
+        "ext": b"list-a-b",
+        "host": b"mail.xeris.com",
+        "sender": b"ari@xeris.com",
+        "default_delivery": b"./Maildir/",
+    }
+    return Job(**(facts | changes))
+
+
+def test_a_newline_in_an_address_cannot_add_a_header_line() -> None:
+    evil = job(local=b"joni\nBcc: x", sender=b"a\nBcc: x@y")
+    assert delivered_to_line(evil).count(b"\n") == 1
+    assert return_path_line(evil).replace(b"\\\n", b"").count(b"\n") == 1
+    assert from_line(evil, 0).count(b"\n") == 1
+
+
+def test_an_8_bit_local_part_is_kept_byte_for_byte() -> None:
+    assert delivered_to_line(job(local=b"jo\xf1i")) == b"Delivered-To: jo\xf1i@mail.xeris.com\n"
+    assert environment(job(local=b"jo\xf1i"), 0, b"", None)[b"LOCAL"] == b"jo\xf1i"
+
+
+def test_the_empty_sender_is_mailer_daemon_in_an_mbox_and_empty_elsewhere() -> None:
+    assert from_line(job(sender=b""), 0) == b"From MAILER-DAEMON Thu Jan  1 00:00:00 1970\n"
+    assert return_path_line(job(sender=b"")) == b"Return-Path: <>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"EXT", b"list-a-b"),
+        (b"EXT2", b"a-b"),
+        (b"EXT3", b"b"),
+        (b"EXT4", b""),
+        (b"HOST2", b"mail.xeris"),
+        (b"HOST3", b"mail"),
+        (b"HOST4", b"mail"),
+        (b"RECIPIENT", b"joni-list-a-b@mail.xeris.com"),
+        (b"DEFAULT", b"b"),
+        (b"NEWSENDER", b"owner@x"),
+    ],
+)
+def test_a_program_gets_the_parts_of_the_address(name: bytes, value: bytes) -> None:
+    assert environment(job(), 0, b"owner@x", b"b")[name] == value
+
+
+def test_default_is_not_set_without_a_default_file() -> None:
+    assert b"DEFAULT" not in environment(job(), 0, b"", None)

@@ -1,0 +1,118 @@
+"""The spawner: programs run beside each other, and neither side hangs when the other dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.delivery.local.refusal import Refusal
+from services.delivery.local.spawn import Spawner
+from services.delivery.local.spawn_wire import (
+    Ended,
+    Program,
+    decode_ended,
+    decode_program,
+    encode_ended,
+    encode_program,
+)
+from tests.unit.delivery_local.conftest import is_gone
+
+
+def program(number: int, command: bytes, home: bytes = b"/", variables: dict[bytes, bytes] | None = None) -> Program:
+    everything = {b"PATH": b"/usr/bin:/bin", **(variables or {})}
+    return Program(number=number, uid=-1, gid=-1, home=home, command=command, variables=everything, seconds=20.0)
+
+
+def with_spawner(work: Callable[[Spawner], Awaitable[object]]) -> object:
+    async def run() -> object:
+        spawner = Spawner()
+        try:
+            return await work(spawner)
+        finally:
+            spawner.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def null() -> Iterator[int]:
+    fd = os.open("/dev/null", os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_packets_carry_every_byte() -> None:
+    given = program(7, bytes(range(1, 256)), b"/h\xff", {b"EXT": b"\xe9\n\x01"})
+    assert decode_program(encode_program(given)) == given
+    ended = Ended(number=7, exit_code=None, output=bytes(range(256)))
+    assert decode_ended(encode_ended(ended)) == ended
+
+
+def test_programs_run_at_the_same_time(tmp_path: Path, null: int) -> None:
+    os.mkfifo(tmp_path / "fifo")
+
+    async def work(spawner: Spawner) -> None:
+        # Each waits for the other one's end of the FIFO.
+        reader = spawner.run(program(1, b"cat fifo", bytes(tmp_path)), null)
+        writer = spawner.run(program(2, b"echo hello > fifo; exit 3", bytes(tmp_path)), null)
+        ended = await asyncio.gather(reader, writer)
+        assert [(e.exit_code, e.output) for e in ended] == [(0, b"hello\n"), (3, b"")]
+
+    with_spawner(work)
+
+
+def test_a_home_that_is_gone_is_told(null: int) -> None:
+    async def work(spawner: Spawner) -> None:
+        ended = await spawner.run(program(1, b"true", b"/nonexistent"), null)
+        assert ended.exit_code == 111
+        assert b"file does not exist" in ended.output
+
+    with_spawner(work)
+
+
+def test_a_command_too_long_to_run_is_refused_at_once(null: int) -> None:
+    async def work(spawner: Spawner) -> None:
+        with pytest.raises(Refusal):
+            await spawner.run(program(1, b"#" * 200_000), null)
+        assert (await spawner.run(program(2, b"exit 0"), null)).exit_code == 0
+
+    with_spawner(work)
+
+
+def test_a_program_holds_nothing_but_its_three_descriptors(null: int) -> None:
+    async def work(spawner: Spawner) -> None:
+        ended = await spawner.run(program(1, b"exec ls -l /proc/self/fd"), null)
+        links = {line.split(b" -> ")[1].partition(b":")[0] for line in ended.output.splitlines()[1:]}
+        assert links - {b"/proc/%d/fd" % pid for pid in range(2**16)} <= {b"/dev/null", b"pipe"}
+        assert b"socket" not in ended.output
+
+    with_spawner(work)
+
+
+def test_when_the_spawner_dies_its_programs_are_deferred_and_the_next_one_runs(null: int) -> None:
+    async def work(spawner: Spawner) -> None:
+        with pytest.raises(Refusal):
+            await spawner.run(program(1, b"kill -KILL $PPID; sleep 20"), null)
+        assert (await spawner.run(program(2, b"exit 0"), null)).exit_code == 0
+
+    with_spawner(work)
+
+
+def test_when_delivery_goes_away_its_programs_are_killed(tmp_path: Path, null: int) -> None:
+    os.mkfifo(tmp_path / "started")
+
+    async def work(spawner: Spawner) -> int:
+        waiting = asyncio.ensure_future(
+            spawner.run(program(1, b"echo $$ > started; exec sleep 300", bytes(tmp_path)), null)
+        )
+        pid = int(await asyncio.to_thread((tmp_path / "started").read_text))
+        waiting.cancel()
+        return pid
+
+    pid = with_spawner(work)
+    assert isinstance(pid, int)
+    assert is_gone(pid)
