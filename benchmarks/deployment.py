@@ -27,6 +27,7 @@ class Deployment:
         names = ("SMTP_PORT", "SUBMISSION_PORT", "POP3_PORT", "IMAP_PORT", "HTTP_PORT")
         self.ports = {name: free_port() for name in names}
         self._process: subprocess.Popen[bytes] | None = None
+        self._pump: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,7 +49,9 @@ class Deployment:
             if line.strip() == b"ready":
                 break
         else:
-            raise RuntimeError(f"the deployment ended before it was ready; see {self.directory / 'run.log'}")
+            log.close()
+            last = (self.directory / "run.log").read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"the deployment ended before it was ready:\n{last}")
         # The roles' lines go on to the file: a full pipe would stop them.
         self._pump = subprocess.Popen(["cat"], stdin=self._process.stdout, stdout=log)
         log.close()
@@ -79,8 +82,10 @@ class Deployment:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(120)
-            self._pump.wait(10)
             self._process = None
+        if self._pump is not None:
+            self._pump.wait(10)
+            self._pump = None
 
 
 def role_of(command: str) -> str:

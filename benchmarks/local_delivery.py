@@ -17,7 +17,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.deployment import Deployment, role_of
+from benchmarks.deployment import Deployment, free_port, role_of
 from benchmarks.peer_postfix import POSTFIX, Postfix
 from benchmarks.processes import Process, tree
 
@@ -107,22 +107,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("BENCH_DIR")) as name:
         base = Path(name)
         base.chmod(0o755)
-        return run_all(Deployment(base / "ours"), Postfix(base / "postfix", 0))
+        return run_all(Deployment(base / "ours"), Postfix(base / "postfix", free_port()))
 
 
 def run_all(ours: Deployment, peer: Postfix) -> int:
     """Both servers, all shapes of load."""
-    peer.port = ours.ports["SMTP_PORT"] + 1
-    ours.start()
-    ours.control("concurrencyincoming", "200\n")
-    ours.control("concurrencyperip", "200\n")
-    ours.useradd("joni", "jonipass")
-    peer.start()
     maildir = ours.directory / "home" / "joni" / "Maildir"
     ratios: list[str] = []
     print("                 messages/s                  CPU ms a message")
     print("sessions conn      ours   postfix  ratio    ours postfix  ours by role")
     try:
+        ours.start()
+        ours.control("concurrencyincoming", "200\n")
+        ours.control("concurrencyperip", "200\n")
+        ours.useradd("joni", "jonipass")
+        peer.start()
         for sessions in SESSIONS:
             for kept in (True, False):
                 mine, theirs = [], []
