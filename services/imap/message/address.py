@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from services.imap.message.header import unfold
 from services.imap.message.lexer import Lexer
 
 #: More addresses than this in one field are not looked at.
@@ -91,13 +92,19 @@ class _Parser:
     def _group_or_mailbox(self) -> bool:
         """Reads one of them; True if it was the beginning of a group."""
         lexer = self.lexer
+        start = lexer.at
         phrase, dotted = self._phrase()
         if lexer.take(b"<"):
             self._angle(phrase)
         elif lexer.take(b"@"):
             host = self._domain()
+            written = lexer.value[start : lexer.at]
             lexer.skip()
-            self.found.append(Address(lexer.comment or None, None, dotted, host))
+            if lexer.take(b"<"):
+                self._angle(unfold(written))
+                self._drop_name_that_is_the_address()
+            else:
+                self.found.append(Address(lexer.comment or None, None, dotted, host))
         elif not self.in_group and lexer.take(b":"):
             self.found.append(Address(None, None, phrase, None))
             self.in_group = True
@@ -129,6 +136,12 @@ class _Parser:
         while lexer.take(b"."):
             words.append(lexer.atom())
         return b".".join(words)
+
+    def _drop_name_that_is_the_address(self) -> None:
+        """For `ari@x.com <ari@x.com>`: an address for a name, without quotes."""
+        last = self.found[-1]
+        if last.name == b"%b@%b" % (last.mailbox or b"", last.host or b""):
+            self.found[-1] = last._replace(name=None)
 
     def _angle(self, phrase: bytes) -> None:
         lexer = self.lexer

@@ -101,7 +101,8 @@ def _language(header: list[Field]) -> bytes:
     while len(tags) < MAX_LANGUAGES and (tag := lexer.token()):
         tags.append(tag)
         lexer.skip()
-        lexer.take(b",")
+        if not lexer.take(b","):
+            break
         lexer.skip()
     return group(map(string, tags)) if tags else NIL
 

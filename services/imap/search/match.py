@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
 
 from services.imap.grammar.sequence import STAR, SequenceSet
 from services.imap.message.address import Address, parse_addresses
 from services.imap.message.header import Field
+from services.imap.message.parse import Message
 from services.imap.search import program as p
 from services.imap.search.body import text_parts, text_pieces
 from services.imap.search.charset import decode, fold
@@ -64,9 +65,10 @@ def matches(key: p.Key, view: MessageView) -> bool:
         case p.Header(name, text):
             return _in_field(view.header(), name, text)
         case p.Body(text):
-            return _holds(_body_texts(view), text)
+            message = view.message()
+            return _holds((text_pieces(message.text, part) for part in text_parts(message)), text)
         case p.Text(text):
-            return _in_header(view.header(), text) or _holds(_body_texts(view), text)
+            return _in_header(view.header(), text) or _in_parts(view.message(), text)
     return True
 
 
@@ -124,16 +126,17 @@ def _in_header(header: list[Field], text: str) -> bool:
     return any(text in fold(_line(field)) for field in header)
 
 
+def _in_parts(message: Message, text: str) -> bool:
+    """Whether the text is in the text of a part, or in its MIME header."""
+    return any(
+        _in_header(part.header, text) or _holds([text_pieces(message.text, part)], text) for part in text_parts(message)
+    )
+
+
 def _line(field: Field) -> str:
     if field.colon < 0:
         return decode(field.raw)
     return decode(field.raw[: field.colon + 1]) + " " + decoded(field.value)
-
-
-def _body_texts(view: MessageView) -> Iterator[Iterable[str]]:
-    message = view.message()
-    for part in text_parts(message):
-        yield text_pieces(message.text, part)
 
 
 def _holds(texts: Iterable[Iterable[str]], wanted: str) -> bool:

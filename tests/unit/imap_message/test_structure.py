@@ -80,6 +80,8 @@ def test_absent_fields_are_nil_and_empty_ones_are_not() -> None:
         (b"g:;", [(None, None, b"g", None), (None, None, None, None)]),
         (b"g: a@b", [(None, None, b"g", None), (None, None, b"a", b"b"), (None, None, None, None)]),
         (b"a@b, , c@d,", [(None, None, b"a", b"b"), (None, None, b"c", b"d")]),
+        (b"a@b <c@d>, e@f", [(b"a@b", None, b"c", b"d"), (None, None, b"e", b"f")]),
+        (b"a@b <a@b>", [(None, None, b"a", b"b")]),
         (b"Ari <ari@x", [(b"Ari", None, b"ari", b"x")]),
         (b"a@b; c@d", [(None, None, b"a", b"b"), (None, None, b"c", b"d")]),
         (b"a(x(y\\)z)w)@b", [(b"x(y)z)w", None, b"a", b"b")]),

@@ -214,6 +214,8 @@ def test_only_text_is_searched_but_in_every_part() -> None:
         b"--b\nContent-Type: message/rfc822\n\nSubject: dalam\n\nisi dalam\n--b--\n"
     )
     assert one(b"BODY %", raw, b"isi dalam")
+    assert one(b"TEXT application/pdf", raw)
+    assert not one(b"BODY application/pdf", raw)
     assert not one(b"BODY rahasia", raw)
 
 
