@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -13,6 +14,11 @@ _TAI64_EPOCH = 4611686018427387914
 
 def date822(seconds: float) -> bytes:
     """`27 May 2003 16:15:16 -0000` for a time in seconds since the epoch (qmail's date822fmt)."""
+    return _date822(int(seconds // 1))
+
+
+@lru_cache(maxsize=4)
+def _date822(seconds: int) -> bytes:
     t = time.gmtime(seconds)
     return b"%d %s %d %02d:%02d:%02d -0000" % (
         t.tm_mday,
