@@ -34,8 +34,8 @@ from services.imap.store.errors import (
     NoSuchMailbox,
     StoreError,
 )
-from services.imap.store.maildir import Maildir
 from services.imap.store.mailbox import Mailbox
+from services.imap.store.maildir import Maildir
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _CODES: dict[type[StoreError], bytes] = {
@@ -96,12 +96,8 @@ class Work:
     def _guarded(self, verb: bytes, run: Callable[[], Answer]) -> Answer:
         try:
             return run()
-        except NoSuchMessage:
-            return Answer(b"BAD", b"No such message number.")
-        except StoreError as error:
-            return refusal(error, creating=verb in (b"COPY", b"MOVE", b"APPEND"))
-        except OSError as error:
-            return trouble(error)
+        except (NoSuchMessage, StoreError, OSError) as error:
+            return _answer_to(error, creating=verb in (b"COPY", b"MOVE", b"APPEND"))
 
     def _perform(self, tag: bytes, command: c.Command) -> Answer:
         match command:
@@ -137,7 +133,9 @@ class Work:
         """A folder to put messages into; they stay \\Recent for whoever selects it."""
         maildir = self._open()
         try:
-            return Mailbox(maildir.fd, maildir.directory_of(name), read_only=True)
+            mailbox = Mailbox(maildir.fd, maildir.directory_of(name), read_only=True)
+            mailbox.begin_list()
+            return mailbox
         except FileNotFoundError as error:
             raise NoSuchMailbox("No such mailbox.") from error
 
@@ -151,7 +149,7 @@ class Work:
             return select(self.selected)
         except (StoreError, OSError) as error:
             self._deselect()
-            answer = refusal(error) if isinstance(error, StoreError) else trouble(error)
+            answer = _answer_to(error)
             return Answer(answer.kind, answer.text, code=answer.code, selected=False)
 
     def _deselect(self) -> None:
@@ -200,8 +198,7 @@ class Work:
             answer: Answer = end.value
             return b"".join(pieces), self._with_news(answer, command)
         except (NoSuchMessage, StoreError, OSError) as error:
-            answer = self._guarded(command.verb, lambda: _raise(error))
-            return b"".join(pieces), answer
+            return b"".join(pieces), _answer_to(error)
         return b"".join(pieces), None
 
     # --- IDLE ---
@@ -264,8 +261,10 @@ class Work:
             self._incoming = None
 
 
-def _raise(error: BaseException) -> Answer:
-    raise error
+def _answer_to(error: NoSuchMessage | StoreError | OSError, *, creating: bool = False) -> Answer:
+    if isinstance(error, NoSuchMessage):
+        return Answer(b"BAD", b"No such message number.")
+    return refusal(error, creating=creating) if isinstance(error, StoreError) else trouble(error)
 
 
 def refusal(error: StoreError, *, creating: bool = False) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from qmail.maildir.names import flagged_name
@@ -12,8 +13,8 @@ from services.imap.grammar import commands as c
 from services.imap.grammar.patterns import compile_pattern
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox
-from services.imap.store.maildir import Maildir
 from services.imap.store.mailbox import Mailbox
+from services.imap.store.maildir import Maildir
 from services.imap.store.names import INBOX, parents
 from services.imap.store.subscriptions import change_subscription, read_subscriptions
 
@@ -109,19 +110,26 @@ def _listed(
     if b"SPECIAL-USE" in command.select:
         chosen &= SPECIAL.keys() & folders.keys()
     recursive = b"RECURSIVEMATCH" in command.select
-    above = {parent for name in chosen for parent in parents(name)} - chosen
-    shown = chosen | above if recursive or not command.select else chosen
     with_children = frozenset(parent for name in folders for parent in parents(name))
-    told_subscribed = {b"SUBSCRIBED"} & {*command.select, *command.give}
     patterns = [compile_pattern(command.reference, pattern) for pattern in command.patterns]
+    matched = {name for name in chosen | with_children | _above(chosen) if _matches(patterns, name)}
+    # CHILDINFO speaks of what is below and not itself in the answer (RFC 5258 section 4).
+    child_info = _above(chosen - matched) if recursive else frozenset()
+    shown = matched & (chosen | (child_info if command.select else with_children))
+    tell_subscribed = b"SUBSCRIBED" in (*command.select, *command.give)
     for name in sorted(shown, key=lambda one: (one != INBOX, one)):
-        if not any(pattern is not None and pattern.match(name) for pattern in patterns):
-            continue
         attributes = _attributes(name, with_children, folders)
-        if told_subscribed and name in subscribed:
+        if tell_subscribed and name in subscribed:
             attributes.append(b"\\Subscribed")
-        extra = b' ("CHILDINFO" ("SUBSCRIBED"))' if recursive and name in above else b""
-        yield name, attributes, extra
+        yield name, attributes, b' ("CHILDINFO" ("SUBSCRIBED"))' if name in child_info else b""
+
+
+def _above(names: Iterable[bytes]) -> frozenset[bytes]:
+    return frozenset(parent for name in names for parent in parents(name))
+
+
+def _matches(patterns: Iterable[re.Pattern[bytes] | None], name: bytes) -> bool:
+    return any(pattern is not None and pattern.match(name) for pattern in patterns)
 
 
 def _attributes(name: bytes, with_children: frozenset[bytes], folders: dict[bytes, bytes]) -> list[bytes]:

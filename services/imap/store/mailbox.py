@@ -73,6 +73,13 @@ class Mailbox:
         """This session changed the folder: the next refresh must look."""
         self._stamp.forget()
 
+    def begin_list(self) -> None:
+        """Number what is there if nothing ever was, so that what is put in afterwards counts as \\Recent.
+
+        Raises as `refresh` does."""
+        if not uidstore.has_list(self.fd):
+            self.refresh()
+
     def refresh(self) -> bool:
         """Look at the folder again; False when nothing can have changed.
 

@@ -53,6 +53,11 @@ def _numbers(folder: int) -> list[int]:
     return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
+def has_list(folder: int) -> bool:
+    """Whether the folder's messages were ever numbered. Raises OSError."""
+    return bool(_numbers(folder))
+
+
 def _read_once(folder: int, known: UidList | None) -> UidList:
     numbers = _numbers(folder)
     if known is not None and numbers and known.number == numbers[0]:
