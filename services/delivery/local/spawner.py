@@ -77,7 +77,7 @@ class _Spawner:
     def _receive(self) -> bool:
         descriptors = array.array("i")
         room = socket.CMSG_SPACE(descriptors.itemsize)
-        packet, ancillary, _, _ = self._control.recvmsg(MAX_PACKET_BYTES, room)
+        packet, ancillary, _, _ = self._control.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
         for _level, _kind, data in ancillary:
             descriptors.frombytes(data)
         if not packet:

@@ -31,7 +31,7 @@ from services.delivery.local.forward import Forwarder
 from services.delivery.local.spawn import Spawner
 from services.delivery.worker import Delivery
 
-PER_USER = os.geteuid() == 0
+PER_USER = os.geteuid() == 0 or "QMAIL_TEST_PER_USER" in os.environ
 USERS = {"ari": 2001, "joni": 2002, "diva": 2004, "alias": 900}
 MESSAGE = b"From: ari@xeris.com\nSubject: tes\n\nNgetes aaah ....\n"
 PREFIX = b"Received: (qmail 42 invoked from network); 27 May 2003 16:27:04 -0000\n"
@@ -69,6 +69,16 @@ class Deployment:
         self._spawner = spawner
         self.bus = MemoryBus()
         self.published: list[tuple[str, bytes]] = []
+
+    @classmethod
+    def made(cls, root: Path, spawner: Spawner) -> Deployment:
+        """A new deployment in an empty directory."""
+        made = cls(root, spawner)
+        made._make()
+        return made
+
+    def _make(self) -> None:
+        root = self.root
         (root / "control").mkdir()
         (root / "control/me").write_text("mail.xeris.com\n")
         lines = []
@@ -194,5 +204,5 @@ def spawner() -> Iterator[Spawner]:
 def deployment(spawner: Spawner) -> Iterator[Deployment]:
     root = Path(tempfile.mkdtemp())
     root.chmod(0o755)
-    yield Deployment(root, spawner)
+    yield Deployment.made(root, spawner)
     shutil.rmtree(root)

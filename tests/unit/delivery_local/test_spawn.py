@@ -85,10 +85,8 @@ def test_a_command_too_long_to_run_is_refused_at_once(null: int) -> None:
 
 def test_a_program_holds_nothing_but_its_three_descriptors(null: int) -> None:
     async def work(spawner: Spawner) -> None:
-        ended = await spawner.run(program(1, b"exec ls -l /proc/self/fd"), null)
-        links = {line.split(b" -> ")[1].partition(b":")[0] for line in ended.output.splitlines()[1:]}
-        assert links - {b"/proc/%d/fd" % pid for pid in range(2**16)} <= {b"/dev/null", b"pipe"}
-        assert b"socket" not in ended.output
+        ended = await spawner.run(program(1, b"exec ls /proc/self/fd"), null)
+        assert ended.output == b"0\n1\n2\n3\n"  # 3 is the listing itself
 
     with_spawner(work)
 

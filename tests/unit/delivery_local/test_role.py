@@ -1,0 +1,74 @@
+"""Local delivery with the identity of its container: a uid of its own and three capabilities (RIGHTS.toml)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.delivery_local.conftest import PER_USER, Deployment
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+ROLE = (
+    "setpriv",
+    "--reuid=903",
+    "--regid=903",
+    "--clear-groups",
+    "--inh-caps=-all,+setuid,+setgid,+kill",
+    "--ambient-caps=+setuid,+setgid,+kill",
+    "--no-new-privs",
+    "--",
+)
+DELIVER = """
+import sys
+from pathlib import Path
+from services.delivery.local.spawn import Spawner
+from tests.unit.delivery_local.conftest import Deployment
+spawner = Spawner()
+deployment = Deployment(Path(sys.argv[1]), spawner)
+sys.stdout.buffer.write(deployment.deliver(b"joni@xeris.com", seconds=float(sys.argv[2])).text)
+spawner.close()
+"""
+
+
+def as_role(*command: str) -> subprocess.CompletedProcess[bytes]:
+    environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "QMAIL_TEST_PER_USER": "1"}
+    return subprocess.run(
+        [*ROLE, *command], cwd="/", env=environ | {"PYTHONPATH": str(REPOSITORY)}, capture_output=True
+    )
+
+
+def deliver(deployment: Deployment, seconds: float) -> bytes:
+    for name in ("control", "control/me", "assign"):
+        (deployment.root / name).chmod(0o755)
+    result = as_role(sys.executable, "-c", DELIVER, str(deployment.root), str(seconds))
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+pytestmark = pytest.mark.skipif(
+    not PER_USER
+    or shutil.which("setpriv") is None
+    or as_role(sys.executable, "-c", "import services.delivery.local").returncode != 0,
+    reason="needs uid 0, setpriv, and an interpreter and a repository that all may read",
+)
+
+
+def test_a_program_inherits_none_of_the_roles_capabilities(deployment: Deployment) -> None:
+    deployment.write("diva", "secret", b"x")
+    command = b"|id -u; id -G; grep -c '^Cap.*:.0000000000000000' /proc/self/status\n|cat ../diva/secret || true\n"
+    deployment.write("joni", ".qmail", command + b"./Maildir/\n")
+    # CapBnd alone is not empty.
+    denied = b"cat: ../diva/secret: Permission denied\n"
+    assert deliver(deployment, 20) == b"2002\n2002\n4\n" + denied + b"did 1+0+2\n"
+    (path,) = (deployment.home("joni") / "Maildir/new").iterdir()
+    assert (path.stat().st_uid, path.stat().st_gid) == (2002, 2002)
+
+
+def test_the_role_can_end_a_program_that_is_another_user(deployment: Deployment) -> None:
+    deployment.write("joni", ".qmail", b"|sleep 300\n")
+    assert deliver(deployment, 0.5) == b"Program took too long and was ended. (#4.3.0)\n"
