@@ -345,15 +345,17 @@ class Connection(asyncio.Protocol):
     async def _handshake_first(self, sock: socket.socket) -> None:
         # Not start_tls: uvloop may read the client's first bytes before start_tls can take the socket over.
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: self,
-                sock,
-                ssl=self._server.tls_context(),
-                ssl_handshake_timeout=self._server.limits.handshake_seconds,
-            )
+            context = self._server.tls_context()
         except BaseException:
             sock.close()
             raise
+        # From here on the socket is the transport's; closing it here as well could close another's descriptor.
+        await self._loop.connect_accepted_socket(
+            lambda: self,
+            sock,
+            ssl=context,
+            ssl_handshake_timeout=self._server.limits.handshake_seconds,
+        )
 
     def _secured_first(self, task: asyncio.Task[None]) -> None:
         if not self._securing:  # connection_made was called

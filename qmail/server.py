@@ -57,7 +57,7 @@ def _parse_listener(item: str) -> Listener:
     address, _, mode = item.partition("/")
     host, colon, number = address.rpartition(":")
     if not colon or not number.isdecimal() or int(number) > 65535 or mode not in ("", "tls", "plain"):
-        raise ValueError(f"not a listener: {item!r} (host:port, host:port/tls, host:port/plain)")
+        raise ValueError(f"not a listener: {item!r}; expected host:port, host:port/tls or host:port/plain")
     tls = mode == "tls" or (mode == "" and int(number) in IMPLICIT_TLS_PORTS)
     return Listener(host=host.strip("[]"), port=int(number), tls=tls)
 

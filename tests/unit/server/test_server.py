@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -157,7 +158,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
 
 async def until(probe: Callable[[], bool]) -> None:
     """Give the loop turns until it is so; the time limit is the runner's."""
-    while not probe():
+    while not probe():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
@@ -404,6 +405,28 @@ def test_implicit_tls_and_a_client_that_never_shakes_hands(run: Run) -> None:
             assert await reader.read() == b"good bye\n"
             assert await mute.read() == b""
             await world.closed.get()
+            await until(lambda: not server.connected)
+
+    run(main())
+
+
+def test_failed_handshakes_by_the_hundred_disturb_nobody(run: Run) -> None:
+    async def main() -> None:
+        limits = Limits(connections=300, connections_per_ip=300)
+        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=True) as (server, _):
+            port = server.ports[0]
+            good = [await asyncio.open_connection("127.0.0.1", port, ssl=client_context()) for _ in range(5)]
+            bad = [await connect(server) for _ in range(100)]
+            for number, (_, writer) in enumerate(bad):
+                writer.write(b"no TLS\n" * 100)
+                if number % 2:
+                    writer.close()
+            for reader, _ in bad[::2]:
+                with contextlib.suppress(ConnectionResetError):
+                    await reader.read()
+            for reader, writer in good:
+                writer.write(b"still\nbye\n")
+                assert await reader.read() == b"hello tls\nstill\ngood bye\n"
             await until(lambda: not server.connected)
 
     run(main())

@@ -1,0 +1,85 @@
+"""Several processes of one door: replaced when killed, ended together, never left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = """
+import os, signal, sys
+from qmail import processes
+processes.RESTART_SECONDS = 0.01
+
+def main():
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    os.write(1, b"%d\\n" % os.getpid())
+    if os.environ.get("FAIL"):
+        return 7
+    while True:
+        signal.pause()
+
+sys.exit(processes.run_processes(int(sys.argv[1]), main))
+"""
+
+
+class Family:
+    def __init__(self, count: int, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(count)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        )
+
+    def child(self) -> int:
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
+
+    def until_all_ended(self) -> None:
+        """Every child holds the other end of the pipe."""
+        assert self.process.stdout is not None
+        self.process.stdout.read()
+
+
+@pytest.fixture
+def family() -> Iterator[Family]:
+    made = Family(2)
+    yield made
+    made.process.kill()
+    made.process.wait()
+    made.until_all_ended()
+
+
+def test_a_killed_process_is_replaced_and_term_ends_all(family: Family) -> None:
+    first, second = family.child(), family.child()
+    os.kill(first, signal.SIGKILL)
+    third = family.child()
+    assert len({first, second, third, family.process.pid}) == 4
+    family.process.send_signal(signal.SIGTERM)
+    assert family.process.wait(10) == 0
+    family.until_all_ended()
+
+
+def test_children_end_when_the_parent_is_killed(family: Family) -> None:
+    family.child(), family.child()
+    family.process.kill()
+    family.until_all_ended()
+
+
+def test_a_configuration_error_ends_all_with_its_exit_code() -> None:
+    family = Family(2, FAIL="1")
+    assert family.process.wait(10) == 7
+    family.until_all_ended()
+
+
+def test_one_process_is_the_program_itself() -> None:
+    family = Family(1)
+    assert family.child() == family.process.pid
+    family.process.send_signal(signal.SIGTERM)
+    assert family.process.wait(10) == 0
