@@ -1,0 +1,128 @@
+"""The role delivery-local as a process against the real bus: jobs, reports, questions, announcements, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qmail.bus import subjects
+from qmail.bus.connect import connect
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.nodes import NodeLease
+from qmail.bus.ports import Message
+from qmail.envelope import Recipient
+from qmail.ids import IdSource
+from qmail.paths import Paths, read_paths
+from qmail.put import Draft, Submitter
+from tests.support.bus_server import BusServer
+
+PER_USER = os.geteuid() == 0
+UID = 2002 if PER_USER else os.getuid()
+SECONDS = 20.0
+LARGE = b"Subject: large\n\n" + b"0123456789abcde\n" * 80_000
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp())
+    root.chmod(0o755)
+    for name in ("control", "users", "run"):
+        (root / name).mkdir()
+    (root / "control/me").write_text("mail.xeris.com\n")
+    (root / "control/locals").write_text("xeris.com\n")
+    (root / "users/assign").write_text(f"=joni:joni:{UID}:{UID}:{root}/home/joni:::\n.\n")
+    home = root / "home/joni"
+    for folder in ("Maildir/tmp", "Maildir/new", "Maildir/cur"):
+        (home / folder).mkdir(parents=True)
+    (home / ".qmail").write_text("./Maildir/\n|cat > copy\n")
+    if PER_USER:
+        for path in (home, *home.rglob("*")):
+            os.chown(path, UID, UID)
+    home.chmod(0o700)
+    yield root
+    shutil.rmtree(root)
+
+
+class Watcher:
+    """Collects the messages of a subject."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def on(self, bus: JetStreamBus, subject: str) -> Watcher:
+        await bus.subscribe(subject, self._queue.put_nowait)
+        return self
+
+    async def next(self) -> Message:
+        return await asyncio.wait_for(self._queue.get(), SECONDS)
+
+
+async def put(bus: JetStreamBus, body: bytes) -> int:
+    ids = IdSource()
+    lease = NodeLease(bus, ids)
+    await lease.claim()
+    submission = Submitter(bus, ids).begin()
+    await submission.write(body)
+    recipients = (Recipient(b"joni@xeris.com"),)
+    draft = Draft(sender=b"ari@xeris.com", recipients=recipients, uid=0, role="smtpd", invoked=b"from network")
+    envelope = await submission.commit(draft)
+    await lease.release()
+    return envelope.id
+
+
+async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
+    smtpd, queue, imap = [await connect(role, paths, environ) for role in ("smtpd", "queue", "imap")]
+    reports = await Watcher().on(queue, subjects.report("local"))
+    heartbeats = await Watcher().on(queue, subjects.heartbeat("local"))
+    news = await Watcher().on(imap, subjects.new_mail(UID))
+    await heartbeats.next()  # the role is there
+
+    answer = await smtpd.request(subjects.ASK_RCPT, b'{"address": "joni@xeris.com"}', SECONDS)
+    assert json.loads(answer) == {"answer": "ok"}
+    answer = await smtpd.request(subjects.ASK_RCPT, b'{"address": "joni@elsewhere.org"}', SECONDS)
+    assert json.loads(answer) == {"answer": "unknown"}
+
+    for body in (b"Subject: tes\n\nNgetes aaah ....\n", LARGE):
+        number = await put(smtpd, body)
+        jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, "ari@xeris.com", "joni@xeris.com"]]}
+        queue.publish(subjects.job("local"), json.dumps(jobs).encode())
+        report = json.loads((await reports.next()).payload)
+        assert report["reports"] == [[number, 0, 1, "K", "did 1+0+1\n"]]
+        confirmed = json.dumps({"confirmed": [[number, 0, 1]]}).encode()
+        queue.publish(subjects.confirm("local", report["worker"]), confirmed)
+        assert (await news.next()).payload == b"Maildir"
+        (path,) = (root / "home/joni/Maildir/new").glob(f"*{number}0000*")
+        head = b"Return-Path: <ari@xeris.com>\nDelivered-To: joni@xeris.com\nReceived: (qmail %d invoked" % number
+        assert path.read_bytes().startswith(head)
+        assert path.read_bytes().endswith(body)
+        assert path.stat().st_uid == UID
+        assert (root / "home/joni/copy").read_bytes().endswith(body)
+    for bus in (smtpd, queue, imap):
+        await bus.close()
+
+
+def test_the_role_delivers_answers_and_ends_in_order(root: Path) -> None:
+    server = BusServer(root)
+    server.start()
+    try:
+        server.make_streams()
+        environ = {"QMAIL_DIR": str(root), "BUS_URL": server.url, "IDENTITY": "per-user" if PER_USER else "single"}
+        arguments = [sys.executable, "-m", "services.delivery.local"]
+        with subprocess.Popen(arguments, env=os.environ | environ, cwd=Path(__file__).parents[2]) as role:
+            try:
+                asyncio.run(use(read_paths(environ), environ, root))
+            finally:
+                role.send_signal(signal.SIGTERM)
+            assert role.wait(SECONDS) == 0
+    finally:
+        server.stop()
