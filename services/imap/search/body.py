@@ -20,7 +20,7 @@ PIECE_CHARS = 2 * PIECE_BYTES
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 
-def text_parts(message: Message) -> Iterator[Part]:
+def entities(message: Message) -> Iterator[Part]:
     """All entities of the message in order, multiparts and enclosed messages included."""
     waiting = [message.root]
     while waiting:

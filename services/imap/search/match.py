@@ -12,7 +12,7 @@ from services.imap.message.address import Address, parse_addresses
 from services.imap.message.header import Field
 from services.imap.message.parse import Message
 from services.imap.search import program as p
-from services.imap.search.body import text_parts, text_pieces
+from services.imap.search.body import entities, text_pieces
 from services.imap.search.charset import decode, fold
 from services.imap.search.view import EPOCH, MessageView, arrival_day, sent_at
 from services.imap.search.words import decoded
@@ -66,7 +66,7 @@ def matches(key: p.Key, view: MessageView) -> bool:
             return _in_field(view.header(), name, text)
         case p.Body(text):
             message = view.message()
-            return _holds((text_pieces(message.text, part) for part in text_parts(message)), text)
+            return _holds((text_pieces(message.text, part) for part in entities(message)), text)
         case p.Text(text):
             return _in_header(view.header(), text) or _in_parts(view.message(), text)
     return True
@@ -129,7 +129,7 @@ def _in_header(header: list[Field], text: str) -> bool:
 def _in_parts(message: Message, text: str) -> bool:
     """Whether the text is in the text of a part, or in its MIME header."""
     return any(
-        _in_header(part.header, text) or _holds([text_pieces(message.text, part)], text) for part in text_parts(message)
+        _in_header(part.header, text) or _holds([text_pieces(message.text, part)], text) for part in entities(message)
     )
 
 
