@@ -1,0 +1,211 @@
+"""The queue's Unix socket: how programs inside a container put mail, as they did through qmail-queue(8).
+
+A client sends the message in netstrings, an empty one, then qmail-queue's envelope (`F` sender NUL, `T`
+recipient NUL ..., NUL) in netstrings, an empty one. The answer is one netstring: qmail-queue's exit code, a
+blank, the message's number (0 where there is none). Who the caller is, the kernel says (SO_PEERCRED).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from qmail import netstring
+from qmail.bus.ports import BusDown, QueueFull
+from qmail.envelope import Recipient
+from qmail.put import Draft, EnvelopeTooLarge, Submission, Submitter
+
+# An address with its NUL (qmail-queue's ADDR): longer ones end with exit code 11.
+MAX_ADDRESS_BYTES = 1003
+# What an envelope may hold: far beyond what one record of the bus takes.
+MAX_ENVELOPE_BYTES = 1024 * 1024
+MAX_CONNECTIONS = 64
+# A client that says nothing for this long has gone to sleep.
+IDLE_SECONDS = 600.0
+
+OK = 0
+ADDRESS_TOO_LONG = 11
+REJECTED = 31
+TIMEOUT = 52
+WRITE_ERROR = 53
+READ_ERROR = 54
+REJECTED_FOR_NOW = 71
+BAD_ENVELOPE = 91
+
+_CREDENTIALS = struct.Struct("3i")
+_log = logging.getLogger(__name__)
+
+
+class ExitError(Exception):
+    """The submission ends with this exit code of qmail-queue."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+def parse_envelope(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Sender and recipients of qmail-queue's envelope. Raises ExitError as qmail-queue would exit."""
+    *fields, rest = data.split(b"\0")
+    if not fields or fields[0][:1] != b"F":
+        raise ExitError(BAD_ENVELOPE if data[:1] not in (b"", b"F") else READ_ERROR)
+    found: list[bytes] = []
+    for field in fields:
+        if not field and found:
+            if any(len(address) >= MAX_ADDRESS_BYTES for address in found):
+                raise ExitError(ADDRESS_TOO_LONG)
+            return found[0], tuple(found[1:])
+        if field[:1] != (b"T" if found else b"F"):
+            raise ExitError(BAD_ENVELOPE)
+        found.append(field[1:])
+    raise ExitError(ADDRESS_TOO_LONG if len(rest) > MAX_ADDRESS_BYTES else READ_ERROR)
+
+
+class _Frames:
+    """A connection's frames, read as they are wanted."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._buffer = bytearray()
+
+    async def text(self) -> AsyncIterator[bytes]:
+        """The frames up to the empty one. Raises ExitError."""
+        while frame := await self._next():
+            yield frame
+
+    async def _next(self) -> bytes:
+        while True:
+            try:
+                found = netstring.decode(self._buffer)
+            except netstring.NetstringError as error:
+                raise ExitError(BAD_ENVELOPE) from error
+            if found is not None:
+                del self._buffer[: found[1]]
+                return found[0]
+            data = await self._reader.read(netstring.MAX_FRAME_BYTES)
+            if not data:
+                raise ExitError(READ_ERROR)
+            self._buffer += data
+
+
+class QueueSocket:
+    """The server's side. `max_bytes()` is the largest message now, 0 for any; `alias_uid` is alias's uid."""
+
+    def __init__(
+        self, submitter: Submitter, role: str, *, max_bytes: Callable[[], int], alias_uid: int | None = None
+    ) -> None:
+        self._submitter = submitter
+        self._role = role
+        self._max_bytes = max_bytes
+        self._alias_uid = alias_uid
+        self._open = 0
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, one message."""
+        self._open += 1
+        try:
+            code, number = await self._submit(reader, writer)
+            writer.write(netstring.encode(b"%d %d" % (code, number)))
+            await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            self._open -= 1
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _submit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, int]:
+        submission = None
+        try:
+            if self._open > MAX_CONNECTIONS:
+                raise ExitError(REJECTED_FOR_NOW)
+            await self._submitter.ready()
+            submission = self._submitter.begin()
+            await self._take(_Frames(reader), submission, caller_uid(writer))
+            return OK, submission.id
+        except Exception as error:
+            if submission is not None:
+                await submission.abort()
+            return _exit_code(error), 0
+
+    async def _take(self, frames: _Frames, submission: Submission, uid: int) -> None:
+        limit = self._max_bytes()
+        size, ascii_only = 0, True
+        async for piece in _timely(frames.text()):
+            size += len(piece)
+            if limit and size > limit:
+                raise ExitError(REJECTED)
+            ascii_only = ascii_only and piece.isascii()
+            await submission.write(piece)
+        sender, recipients = parse_envelope(await _gather(frames))
+        draft = Draft(
+            sender=sender,
+            recipients=tuple(map(Recipient, recipients)),
+            uid=uid,
+            role=self._role,
+            invoked=b"by alias" if uid == self._alias_uid else b"by uid %d" % uid,
+            body_type="7BIT" if ascii_only else "8BITMIME",
+        )
+        await submission.commit(draft)
+
+
+async def _timely(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(IDLE_SECONDS):
+            piece = await anext(frames, b"")
+        if not piece:
+            return
+        yield piece
+
+
+async def _gather(frames: _Frames) -> bytes:
+    envelope = bytearray()
+    async for piece in _timely(frames.text()):
+        envelope += piece
+        if len(envelope) > MAX_ENVELOPE_BYTES:
+            raise ExitError(REJECTED)
+    return bytes(envelope)
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, ExitError):
+        return error.code
+    known = {QueueFull: WRITE_ERROR, BusDown: REJECTED_FOR_NOW, EnvelopeTooLarge: REJECTED, TimeoutError: TIMEOUT}
+    for kind, code in known.items():
+        if isinstance(error, kind):
+            return code
+    _log.exception("queue socket: submission failed")
+    return REJECTED_FOR_NOW
+
+
+def caller_uid(writer: asyncio.StreamWriter) -> int:
+    """The uid of the process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    connection = writer.get_extra_info("socket")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[1])
+
+
+async def serve_socket(
+    path: Path,
+    submitter: Submitter,
+    role: str,
+    *,
+    max_bytes: Callable[[], int],
+    alias_uid: int | None = None,
+) -> asyncio.Server:
+    """Listen on the socket `path` for every user of this machine; a stale one is replaced.
+
+    Close the server to end. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    served = QueueSocket(submitter, role, max_bytes=max_bytes, alias_uid=alias_uid)
+    server = await asyncio.start_unix_server(served.accept, path, limit=2 * netstring.MAX_FRAME_BYTES)
+    os.chmod(path, 0o666)
+    return server

@@ -1,0 +1,37 @@
+"""`python -m services.admin.inject`: qmail-inject(8). A message comes from standard input and goes to the queue."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from qmail.control import Control
+from qmail.paths import read_paths
+from services.admin.inject.command import Surroundings, inject
+from services.admin.inject.queue import SocketQueue
+from services.admin.inject.replies import Fatal
+
+
+def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
+    """Inject from standard input; the exit code."""
+    paths = read_paths(os.environ)
+    around = Surroundings(
+        environ=environ,
+        control=Control(paths.control),
+        stdin=sys.stdin.buffer,
+        stdout=sys.stdout.buffer,
+        queue=SocketQueue(paths.run / "queue"),
+    )
+    try:
+        inject(arguments, around)
+        sys.stdout.buffer.flush()
+    except Fatal as fatal:
+        sys.stderr.buffer.write(fatal.text)
+        sys.stderr.buffer.flush()
+        return fatal.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb))

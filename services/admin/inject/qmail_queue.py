@@ -1,0 +1,41 @@
+"""`python -m services.admin.inject.qmail_queue`: qmail-queue(8), the message on fd 0, the envelope on fd 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from qmail.paths import read_paths
+from services.admin.inject.queue import CRASHED, SocketQueue
+
+_READ_ERROR = 54
+_NO_CONNECTION = 56
+_INTERNAL_BUG = 81
+_PIECE_BYTES = 64 * 1024
+
+
+def read_all(descriptor: int) -> Iterator[bytes]:
+    """A descriptor's bytes to its end. Raises OSError."""
+    while piece := os.read(descriptor, _PIECE_BYTES):
+        yield piece
+
+
+def main() -> int:
+    """Put one message; qmail-queue's exit codes."""
+    queue = SocketQueue(read_paths(os.environ).run / "queue")
+    try:
+        queue.open()
+    except OSError:
+        return _NO_CONNECTION
+    try:
+        for piece in read_all(0):
+            queue.write(piece)
+        code = queue.finish_raw(read_all(1))
+    except OSError:
+        return _READ_ERROR
+    return _INTERNAL_BUG if code == CRASHED else code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""`python -m services.admin.inject.sendmail`: sendmail's command line over qmail-inject (qmail's sendmail.c)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from services.admin.inject import replies
+from services.admin.inject.__main__ import run
+from services.admin.inject.options import Options
+from services.admin.inject.replies import PERMANENT, Fatal
+
+_ALONE = b"vimtEJx"
+_TAKES = b"efpoBFb"
+
+
+def to_inject(
+    program: bytes, arguments: Sequence[bytes], environ: Mapping[bytes, bytes]
+) -> tuple[list[bytes], dict[bytes, bytes]]:
+    """qmail-inject's arguments and environment for sendmail's. Raises Fatal."""
+    environment = dict(environ)
+    sender: list[bytes] = []
+    strategy = b"-a"
+    options = Options(program, arguments, _ALONE, _TAKES, replies.SENDMAIL_USAGE)
+    for letter, argument in options:
+        if letter == b"t":
+            strategy = b"-H"
+        elif letter == b"f":
+            sender = [b"-f", argument]
+        elif letter == b"F":
+            environment[b"MAILNAME"] = argument
+        elif letter == b"b":
+            _check_mode(argument)
+    if program == b"mailq":
+        raise Fatal(PERMANENT, replies.SENDMAIL_NO_LIST)
+    if program == b"newaliases":
+        raise Fatal(PERMANENT, replies.SENDMAIL_NO_ALIASES)
+    return [strategy, *sender, b"--", *options.rest], environment
+
+
+def _check_mode(argument: bytes) -> None:
+    refusals = {b"p": replies.SENDMAIL_NO_LIST, b"s": replies.SENDMAIL_NO_SMTP}
+    mode = argument[:1]
+    if mode != b"m":
+        raise Fatal(PERMANENT, refusals.get(mode, replies.SENDMAIL_USAGE))
+
+
+def main() -> int:
+    """Run as sendmail, mailq or newaliases, whichever name called (SENDMAIL_NAME, set by the wrappers)."""
+    program = os.fsencode(PurePath(os.environ.get("SENDMAIL_NAME", "sendmail")).name)
+    try:
+        arguments, environment = to_inject(program, list(map(os.fsencode, sys.argv[1:])), os.environb)
+    except Fatal as fatal:
+        sys.stderr.buffer.write(fatal.text)
+        sys.stderr.buffer.flush()
+        return fatal.code
+    return run(arguments, environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
