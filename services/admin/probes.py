@@ -13,6 +13,7 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # What each role without a port of its own listens to when it is ready.
 LISTENS = {
     "queue": "report.local",
+    "bounce": "bounce",
     "delivery-local": "job.local",
     "delivery-remote": "job.remote",
     "auth": "ask.pass",
@@ -32,16 +33,13 @@ async def greets(host: str, port: int, greeting: bytes) -> bool:
         return False
 
 
-async def fetch(host: str, port: int, path: str, token: str = "") -> tuple[int, bytes]:
+async def fetch(host: str, port: int, path: str) -> tuple[int, bytes]:
     """(status, body) of a GET by HTTP/1.0; status 0 where nobody answers."""
-    head = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n"
-    if token:
-        head += f"Authorization: Bearer {token}\r\n"
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(f"{head}\r\n".encode("ascii"))
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode("ascii"))
                 answer = await reader.read(MAX_ANSWER_BYTES)
                 while more := await reader.read(MAX_ANSWER_BYTES - len(answer)):
                     answer += more

@@ -9,25 +9,33 @@ from services.admin.places import Places
 from services.admin.probes import LISTENS, fetch, greets, listening
 from services.admin.run_settings import HOST, RunSettings
 
-GREETINGS = (
-    ("SMTP_PORT", b"220"),
-    ("SUBMISSION_PORT", b"220"),
-    ("POP3_PORT", b"+OK"),
-    ("IMAP_PORT", b"* OK"),
-)
+GREETINGS = {"SMTP_PORT": b"220", "SUBMISSION_PORT": b"220", "POP3_PORT": b"+OK", "IMAP_PORT": b"* OK"}
 
 
-async def missing(settings: RunSettings, places: Places, monitor_port: int) -> list[str]:
-    """The names of what does not answer yet; empty when the deployment is ready."""
-    checks = [greets(HOST, settings.ports[name], greeting) for name, greeting in GREETINGS]
-    answers = await asyncio.gather(*checks)
-    silent = [name for (name, _), answered in zip(GREETINGS, answers, strict=True) if not answered]
-    token = (places.paths.credentials / "http.token").read_text(encoding="ascii").strip()
-    status, _ = await fetch(HOST, settings.ports["HTTP_PORT"], "/ready", token)
-    if status != 200:
-        silent.append("HTTP_PORT")
-    heard = await listening(HOST, monitor_port)
-    silent += [role for role, subject in LISTENS.items() if subject not in heard.get(role, ())]
-    if not (places.paths.run / health.FILE).exists():
-        silent.append("admin")
-    return silent
+class Readiness:
+    """What has not answered yet; whoever answered once is not asked again."""
+
+    def __init__(self, settings: RunSettings, places: Places, monitor_port: int) -> None:
+        self._settings, self._places, self._monitor_port = settings, places, monitor_port
+        self.silent = {*GREETINGS, "HTTP_PORT", *LISTENS, "admin"}
+
+    async def ask(self) -> bool:
+        """Ask whoever is silent; True when nobody is."""
+        asking = [self._greets(name) for name in GREETINGS if name in self.silent]
+        answered = {name for name in await asyncio.gather(*asking) if name is not None}
+        if "HTTP_PORT" in self.silent and await self._queue_is_ready():
+            answered.add("HTTP_PORT")
+        if self.silent & set(LISTENS):
+            heard = await listening(HOST, self._monitor_port)
+            answered |= {role for role, subject in LISTENS.items() if subject in heard.get(role, ())}
+        if (self._places.paths.run / health.FILE).exists():
+            answered.add("admin")
+        self.silent -= answered
+        return not self.silent
+
+    async def _greets(self, name: str) -> str | None:
+        return name if await greets(HOST, self._settings.ports[name], GREETINGS[name]) else None
+
+    async def _queue_is_ready(self) -> bool:
+        status, _ = await fetch(HOST, self._settings.ports["HTTP_PORT"], "/ready")
+        return status == 200

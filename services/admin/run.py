@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.admin.files import Keeper
-from services.admin.first_start import first_start
+from services.admin.first_start import Settings, first_start
 from services.admin.interpreter import NoInterpreter, find_interpreter
 from services.admin.places import Places, read_places
 from services.admin.programs import run_directory
@@ -45,6 +45,8 @@ def main() -> int:
 def _prepare(settings: RunSettings) -> Supervisor:
     environ = {**os.environ, "QMAIL_DIR": str(settings.directory), "IDENTITY": settings.identity}
     rights, places = read_rights(), read_places(environ)
+    # What first start would refuse, before anything else is looked at.
+    Settings.read(environ)
     _check_ports(settings)
     python = sys.executable
     if settings.per_user:

@@ -14,7 +14,7 @@ from services.admin.child import Child
 from services.admin.places import Places
 from services.admin.probes import fetch
 from services.admin.programs import ORDER, bus_program, deployment, role_programs
-from services.admin.readiness import missing
+from services.admin.readiness import Readiness
 from services.admin.rights import Rights
 from services.admin.run_settings import HOST, RunSettings
 
@@ -117,9 +117,11 @@ class Supervisor:
     async def _until_ready(self, monitor_port: int) -> None:
         loop = asyncio.get_running_loop()
         complain = loop.time() + COMPLAIN_SECONDS
-        while silent := await missing(self._settings, self._places, monitor_port):
+        readiness = Readiness(self._settings, self._places, monitor_port)
+        while not await readiness.ask():
             if loop.time() >= complain:
-                print(f"run: no answer yet from {', '.join(silent)}", file=sys.stderr, flush=True)
+                names = ", ".join(sorted(readiness.silent))
+                print(f"run: no answer yet from {names}", file=sys.stderr, flush=True)
                 complain = loop.time() + COMPLAIN_SECONDS
             await asyncio.sleep(POLL_SECONDS)
 

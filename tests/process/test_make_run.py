@@ -1,0 +1,207 @@
+"""The deployment without containers: ready when all answer, mended when one dies, gone when it is told to go."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.admin.rights import read_rights
+from tests.support.make_run import MakeRun, free_ports
+
+RIGHTS = read_rights()
+PROGRAMS = {role.program: role for role in RIGHTS.roles.values() if role.program}
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives out identities")
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that every role's uid may enter; pytest's own are closed to all but their owner."""
+    directory = Path(tempfile.mkdtemp(prefix="qmail-run-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def run(open_path: Path) -> Iterator[MakeRun]:
+    deployment = MakeRun(open_path / "var")
+    deployment.start()
+    yield deployment
+    assert deployment.process is not None
+    if deployment.process.poll() is None:
+        deployment.stop()
+
+
+def wait_until_gone(pids: list[int], seconds: float = 30.0) -> list[int]:
+    """Those that still run after the time."""
+    left = []
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([fd], [], [], seconds)[0]:
+                left.append(pid)
+        finally:
+            os.close(fd)
+    return left
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def status(pid: int, field: str) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split(":", 1)[1].split()[0] for line in lines if line.startswith(f"{field}:"))
+
+
+def greeting(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        return client.recv(1000)
+
+
+def test_a_deployment_is_ready_delivers_is_mended_and_ends_without_orphans(run: MakeRun) -> None:
+    assert run.process is not None
+    roles = run.roles()
+    assert set(roles) == {*PROGRAMS, "nats-server"}
+    assert greeting(run.ports["POP3_PORT"]).startswith(b"+OK")
+    with smtplib.SMTP("127.0.0.1", run.ports["SMTP_PORT"], timeout=10) as client:
+        client.sendmail("joe@example.org", ["ari@xeris.com"], "Subject: hello\r\n\r\nhello\r\n")
+    assert run.wait_for_line(rb"delivery 1: success: .*", 30)
+
+    os.kill(roles["services.pop3"], signal.SIGKILL)
+    assert wait_until_gone([roles["services.pop3"]]) == []
+    again = MakeRunProbe(run)
+    assert again.pop3_answers(), "a role that died is started again"
+    assert run.roles()["services.pop3"] != roles["services.pop3"]
+
+    pids = descendants(run.process.pid)
+    assert run.stop() == 0
+    assert wait_until_gone(pids) == []
+    assert len(list((run.directory / "home" / "ari" / "Maildir" / "new").iterdir())) == 1
+    assert "success" in (run.directory / "log" / "qmail" / "current").read_text()
+
+
+class MakeRunProbe:
+    """Asks again until a role that is being started answers; the kernel refuses until it listens."""
+
+    def __init__(self, run: MakeRun) -> None:
+        self._run = run
+
+    def pop3_answers(self) -> bool:
+        # The supervisor says on its error output when it starts a role again; the door listens soon after.
+        for _ in range(200):
+            try:
+                return greeting(self._run.ports["POP3_PORT"]).startswith(b"+OK")
+            except OSError:
+                assert self._run.process is not None
+                self._wait_a_moment(self._run.process)
+        return False
+
+    @staticmethod
+    def _wait_a_moment(process: subprocess.Popen[bytes]) -> None:
+        """For the end of the supervisor, which would be a failure of its own."""
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError("the supervisor ended")
+
+
+@ROOT_ONLY
+def test_each_role_has_its_own_uid_and_only_its_capabilities(run: MakeRun) -> None:
+    numbers = {"SETGID": 6, "SETUID": 7, "KILL": 5}
+    for program, pid in run.roles().items():
+        role = PROGRAMS.get(program, RIGHTS.roles["bus"])
+        if role.name == "admin":
+            continue
+        assert (status(pid, "Uid"), status(pid, "Gid")) == (str(role.uid), str(role.gid)), role.name
+        kept = sum(1 << numbers[name] for name in role.capabilities)
+        for field in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+            assert int(status(pid, field), 16) == kept, f"{role.name} {field}"
+        assert status(pid, "NoNewPrivs") == "1", role.name
+
+
+def test_a_killed_supervisor_leaves_no_orphans(run: MakeRun) -> None:
+    assert run.process is not None
+    pids = descendants(run.process.pid)
+    run.process.kill()
+    assert wait_until_gone(pids) == []
+
+
+def test_a_directory_runs_once(run: MakeRun) -> None:
+    other = MakeRun(run.directory)
+    found = subprocess.run(other._argv, env=other.environ, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 78
+    assert "running already" in found.stderr
+
+
+def refused(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    deployment = MakeRun(tmp_path / "var", **environ)
+    return subprocess.run(
+        deployment._argv, env=deployment.environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = refused(tmp_path, SMTP_PORT=str(port))
+    assert found.returncode == 78
+    assert f"SMTP_PORT is {port}" in found.stderr and "expected a free port" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SMTP_PORT", "smtp"), ("IMAP_PORT", "70000"), ("IDENTITY", "root"), ("ME", "mail")]
+)
+def test_a_bad_setting_is_told(tmp_path: Path, name: str, value: str) -> None:
+    found = refused(tmp_path, **{name: value})
+    assert found.returncode == 78
+    assert f"{name} is '{value}'" in found.stderr and "expected" in found.stderr
+
+
+@ROOT_ONLY
+def test_uid_0_is_refused_as_the_single_identity(tmp_path: Path) -> None:
+    found = refused(tmp_path, IDENTITY="single")
+    assert found.returncode == 78 and "expected per-user" in found.stderr
+
+
+@ROOT_ONLY
+def test_an_ordinary_user_runs_all_as_itself(open_path: Path) -> None:
+    home = open_path / "user"
+    home.mkdir()
+    os.chown(home, 12345, 12345)
+    deployment = MakeRun(
+        home / "var", ("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--bounding-set=-all")
+    )
+    deployment.start()
+    try:
+        assert {status(pid, "Uid") for pid in deployment.roles().values()} == {"12345"}
+        assert "IDENTITY=single" in deployment.log.read_text()
+        with smtplib.SMTP("127.0.0.1", deployment.ports["SMTP_PORT"], timeout=10) as client:
+            client.sendmail("joe@example.org", ["ari@xeris.com"], "Subject: hello\r\n\r\nhello\r\n")
+        assert deployment.wait_for_line(rb"delivery 1: success: .*", 30), deployment.log.read_text()[-3000:]
+    finally:
+        assert deployment.stop() == 0
+    assert len(list((home / "var" / "home" / "ari" / "Maildir" / "new").iterdir())) == 1
+
+
+def test_ports_are_free_when_they_are_given() -> None:
+    assert len(set(free_ports(5))) == 5

@@ -1,0 +1,95 @@
+"""One deployment without containers, started as `make run` starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from services.admin.run_settings import PORTS
+from tests.support.source import ROOT
+
+READY_SECONDS = 90.0
+END_SECONDS = 60.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class MakeRun:
+    """A supervisor and all that it starts, below `directory`."""
+
+    def __init__(self, directory: Path, prefix: tuple[str, ...] = (), **environ: str) -> None:
+        self.directory = directory
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if name != "IDENTITY"},
+            **{name: str(port) for name, port in self.ports.items()},
+            "QMAIL_DIR": str(directory),
+            **environ,
+        }
+        self.log = directory.parent / f"{directory.name}.log"
+        self._argv = (*prefix, sys.executable, "-m", "services.admin.run")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when the line `ready` comes. Raises RuntimeError with the log where it does not."""
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self._argv, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=log)
+        if not self.wait_for_line(rb"ready", READY_SECONDS):
+            self.stop()
+            raise RuntimeError(f"not ready:\n{self.log.read_text(errors='replace')[-5000:]}")
+
+    def wait_for_line(self, pattern: bytes, seconds: float) -> bool:
+        """Whether such a line comes on standard output in time; all of the output goes to the log."""
+        assert self.process is not None and self.process.stdout is not None
+        fd, buffer, deadline = self.process.stdout.fileno(), b"", time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector, open(self.log, "ab") as log:
+            selector.register(fd, selectors.EVENT_READ)
+            while selector.select(max(0.0, deadline - time.monotonic())):
+                data = os.read(fd, 65536)
+                if not data:
+                    return False
+                log.write(data)
+                buffer += data
+                *lines, buffer = buffer.split(b"\n")
+                if any(re.fullmatch(pattern, line) for line in lines):
+                    return True
+        return False
+
+    def roles(self) -> dict[str, int]:
+        """Program -> process id of what the supervisor runs at this moment."""
+        assert self.process is not None
+        pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {_program(int(pid)): int(pid) for pid in pids}
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and wait for the end; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        # Whoever writes to a pipe that nobody reads would wait for ever.
+        output, _ = self.process.communicate(timeout=END_SECONDS)
+        with open(self.log, "ab") as log:
+            log.write(output)
+        return self.process.returncode
+
+
+def _program(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    return words[words.index("-m") + 1] if "-m" in words else Path(words[0]).name
