@@ -226,7 +226,8 @@ class SmtpdConnection(SMTP):
         if self._wire is None:
             return
         self._resume()
-        if self._eof or self._dialogue is None or self._dialogue.exit_status == 0 or not self._wire.can_write_eof():
+        done = self._eof or self._door.stopping or self._dialogue is None or self._dialogue.exit_status == 0
+        if done or not self._wire.can_write_eof():
             self._wire.close()
         else:
             self._wire.write_eof()

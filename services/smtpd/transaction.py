@@ -165,7 +165,7 @@ class Transaction:
         self._helo = None
         self._extended = False
         self.account = b""
-        self.client = replace(self.client, tls=True, tls_offered=False, auth_offered=self.client.auth_offered)
+        self.client = replace(self.client, tls=True, tls_offered=False, auth_offered=True)
         self._forget_mail()
         return ()
 

@@ -1,0 +1,115 @@
+"""Commands as laxly as qmail reads them (recorded cases cover far more of the same)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.smtpd.grammar import (
+    parse_base64,
+    parse_command,
+    parse_parameters,
+    parse_path,
+    parse_plain,
+    replace_address_literal,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (b"heLo", (b"helo", b"")),
+        (b"HELO   x y \r", (b"helo", b"x y ")),
+        (b"QUIT\0 junk\r", (b"quit", b"")),
+        (b"QUIT\r\r", (b"quit\r", b"")),
+        (b"", (b"", b"")),
+        (b" HELO x", (b"", b"HELO x")),
+        (b"\xff\xfe", (b"\xff\xfe", b"")),
+    ],
+)
+def test_command(line: bytes, command: tuple[bytes, bytes]) -> None:
+    assert parse_command(line) == command
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        (b"FROM:<a@b>", (b"a@b", b"")),
+        (b"from:ari@mail.xeris.com", (b"ari@mail.xeris.com", b"")),
+        (b"from:  a@b SIZE=5", (b"a@b", b"SIZE=5")),
+        (b"FROM:<a@b> SIZE=5 BODY=8BITMIME", (b"a@b", b" SIZE=5 BODY=8BITMIME")),
+        (b"FROM:<>", (b"", b"")),
+        (b"junk<a@b>junk", (b"a@b", b"junk")),
+        (b"a@b", (b"", b"")),
+        (b"TO:<@x,@y:a@b>", (b"a@b", b"")),
+        (b"TO:@x:a@b", (b"a@b", b"")),
+        (b"TO:<@x>", (b"", b"")),
+        (b'TO:<"a b">@c>', (b"a b", b"@c>")),
+        (b'TO:<"a>b"@c>', (b"a>b@c", b"")),
+        (b"TO:<a\\>b@c>", (b"a>b@c", b"")),
+        (b"TO:<a@b", (b"a@b", b"")),
+        (b"TO:<\xe9@b>", (b"\xe9@b", b"")),
+    ],
+)
+def test_path(argument: bytes, path: tuple[bytes, bytes]) -> None:
+    assert parse_path(argument) == path
+
+
+@given(st.binary(max_size=200))
+def test_parsers_take_any_bytes(data: bytes) -> None:
+    verb, argument = parse_command(data.replace(b"\n", b""))
+    address, rest = parse_path(argument)
+    parse_parameters(rest)
+    replace_address_literal(address, {"127.0.0.1"}, b"h")
+    assert verb == verb.lower()
+    decoded = parse_base64(data)
+    if decoded is not None:
+        parse_plain(decoded)
+
+
+@pytest.mark.parametrize(
+    ("address", "result"),
+    [
+        (b"a@[127.0.0.1]", b"a@here"),
+        (b"a@[383.000.0.257]", b"a@here"),
+        (b"a@[10.0.0.1]", b"a@[10.0.0.1]"),
+        (b"a@[127.0.0.1]x", b"a@[127.0.0.1]x"),
+        (b"a@[127.0.0]", b"a@[127.0.0]"),
+        (b"a@b", b"a@b"),
+        (b"[127.0.0.1]", b"[127.0.0.1]"),
+    ],
+)
+def test_own_address_literal_becomes_localiphost(address: bytes, result: bytes) -> None:
+    assert replace_address_literal(address, {"127.0.0.1"}, b"here") == result
+
+
+def test_parameters() -> None:
+    assert parse_parameters(b" SIZE=10 body=8bitmime SMTPUTF8 size=11") == {
+        b"SIZE": b"10",
+        b"BODY": b"8bitmime",
+        b"SMTPUTF8": b"",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "pair"),
+    [
+        (b"\0ari\0pass", (b"ari", b"pass")),
+        (b"ari\0ari\0pass", (b"ari", b"pass")),
+        (b"other\0ari\0pass", None),
+        (b"\0\0pass", None),
+        (b"ari\0pass", None),
+        (b"\0a\0b\0c", None),
+        (b"", None),
+    ],
+)
+def test_plain(message: bytes, pair: tuple[bytes, bytes] | None) -> None:
+    assert parse_plain(message) == pair
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"), [(b"=", b""), (b"YXJp", b"ari"), (b"YXJ", None), (b"\xff", None), (b"*", None)]
+)
+def test_base64(text: bytes, decoded: bytes | None) -> None:
+    assert parse_base64(text) == decoded

@@ -1,0 +1,86 @@
+"""The control files' meaning, and when they are read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qmail.control import Control, ControlError
+from services.smtpd.policy import PolicyReader, read_policy
+
+
+def write(directory: Path, **files: str) -> Control:
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return Control(directory)
+
+
+def test_defaults_with_me_alone(tmp_path: Path) -> None:
+    policy = read_policy(write(tmp_path, me="mail.xeris.com\n"))
+    assert policy.greeting == policy.local_ip_host == b"mail.xeris.com"
+    assert (policy.timeout_seconds, policy.databytes, policy.max_recipients) == (300, 0, 1000)
+    assert policy.locals == {b"mail.xeris.com"} and policy.extensions
+
+
+def test_without_me_there_is_no_policy(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="me: missing; expected this host's name"):
+        read_policy(Control(tmp_path))
+
+
+def test_missing_rcpthosts_accepts_our_own_domains_only(tmp_path: Path) -> None:
+    control = write(tmp_path, me="m\n", locals="Xeris.com\n", virtualdomains="virtual.org:joni\n.deep.org:joni\n")
+    policy = read_policy(control)
+    assert policy.rcpthosts_missing
+    accepted = [
+        a for a in (b"a@xeris.com", b"a@VIRTUAL.org", b"a@x.deep.org", b"a@other.org") if policy.is_in_rcpthosts(a)
+    ]
+    assert accepted == [b"a@xeris.com", b"a@VIRTUAL.org", b"a@x.deep.org"]
+
+
+def test_missing_rcpthosts_is_the_open_relay_of_qmail_only_with_extensions_none(tmp_path: Path) -> None:
+    policy = read_policy(write(tmp_path, me="m\n", extensions="none\n"))
+    assert policy.is_in_rcpthosts(b"a@other.org") and not policy.extensions and policy.timeout_seconds == 1200
+
+
+def test_morercpthosts_counts_beside_rcpthosts(tmp_path: Path) -> None:
+    policy = read_policy(write(tmp_path, me="m\n", rcpthosts="a.org\n", morercpthosts="b.org\n"))
+    assert policy.is_in_rcpthosts(b"x@B.org") and not policy.is_in_rcpthosts(b"x@c.org")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "allowed"),
+    [
+        (b"x", True),
+        (b"x@xeris.com", True),
+        (b"x@xeris.com.", False),
+        (b"x@a.b.sub.org", True),
+        (b"x@sub.org", False),
+        (b"x@", False),
+    ],
+)
+def test_rcpthosts(tmp_path: Path, recipient: bytes, allowed: bool) -> None:
+    policy = read_policy(write(tmp_path, me="m\n", rcpthosts="xeris.com\n.sub.org\n"))
+    assert policy.is_in_rcpthosts(recipient) is allowed
+
+
+def test_virtual_domains_are_not_looked_up(tmp_path: Path) -> None:
+    policy = read_policy(write(tmp_path, me="m\n", locals="a.org\nb.org\n", virtualdomains="b.org:joni\n"))
+    assert policy.is_local(b"x@A.org") and not policy.is_local(b"x@b.org") and not policy.is_local(b"x")
+
+
+def test_reader_reads_again_when_a_file_appears_changes_or_goes(tmp_path: Path) -> None:
+    control = write(tmp_path, me="m\n", rcpthosts="a.org\n")
+    reader = PolicyReader(control)
+    first = reader.current()
+    assert reader.current() is first
+    (tmp_path / "badmailfrom").write_text("x@y\n")
+    assert reader.current().is_bad_sender(b"x@y")
+    (tmp_path / "badmailfrom").write_text("x@yy\n")
+    assert not reader.current().is_bad_sender(b"x@y")
+    (tmp_path / "badmailfrom").unlink()
+    assert not reader.current().bad_mail_from
+    (tmp_path / "rcpthosts").unlink()
+    (tmp_path / "rcpthosts").mkdir()
+    with pytest.raises(ControlError):
+        reader.current()

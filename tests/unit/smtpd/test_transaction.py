@@ -1,0 +1,492 @@
+"""The dialogue: every verb in every state, every bound, and any cut of the bytes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qmail.bus.ports import BusDown, QueueFull
+from qmail.put import EnvelopeTooLarge
+from qmail.session import Ask, Close, Effect, Send, StartTls
+from services.smtpd import replies
+from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store
+from services.smtpd.policy import Policy
+from services.smtpd.transaction import GATHER_BYTES, MAX_BAD_COMMANDS, MAX_COMMAND_BYTES, State, Transaction
+
+POLICY = Policy(
+    greeting=b"mail.xeris.com",
+    extensions=True,
+    timeout_seconds=300,
+    databytes=1_000_000,
+    max_recipients=3,
+    local_ip_host=b"mail.xeris.com",
+    local_ips=frozenset({"127.0.0.1"}),
+    bad_mail_from=frozenset({b"bad@x", b"@evil.org"}),
+    rcpthosts=frozenset({b"xeris.com", b".sub.org"}),
+    rcpthosts_missing=False,
+    locals=frozenset({b"xeris.com"}),
+)
+CLIENT = Client(remote_ip=b"1.2.3.4", local=b"mail.xeris.com")
+TLS = replace(CLIENT, tls_offered=True)
+AUTH = replace(CLIENT, auth_offered=True)
+
+
+@dataclass
+class Talk:
+    """A client, and a world that answers at once; `world` maps a request's type to an answer or an error."""
+
+    policy: Policy = POLICY
+    client: Client = CLIENT
+    world: dict[type, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.transaction = Transaction(self.policy, self.client, lambda: 1_086_000_000.0)
+        self.out = b""
+        self.asked: list[object] = []
+        self.effects: list[Effect] = []
+        self._take(self.transaction.connected())
+
+    def say(self, data: bytes) -> bytes:
+        """Send bytes and return what is answered."""
+        before = len(self.out)
+        self._take(self.transaction.received(data))
+        return self.out[before:]
+
+    def line(self, line: bytes) -> bytes:
+        return self.say(line + b"\r\n")
+
+    def _take(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self.effects.append(effect)
+            if isinstance(effect, Send):
+                self.out += effect.data
+            elif isinstance(effect, Ask):
+                self._answer(effect.request)
+
+    def _answer(self, request: Any) -> None:
+        self.asked.append(request)
+        default = 4711 if isinstance(request, Commit) else Exists.OK if isinstance(request, AskRecipient) else None
+        answer = self.world.get(type(request), default)
+        if isinstance(answer, BaseException):
+            self._take(self.transaction.failed(answer))
+        else:
+            self._take(self.transaction.answered(answer))
+
+    @property
+    def closed(self) -> bool:
+        return any(isinstance(effect, Close) for effect in self.effects)
+
+    def commits(self) -> list[Commit]:
+        return [request for request in self.asked if isinstance(request, Commit)]
+
+
+TO_STATE = {
+    State.START: b"",
+    State.MAIL: b"MAIL FROM:<a@b>\r\n",
+    State.RCPT: b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\n",
+    State.DATA: b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\n",
+    State.AUTH_PLAIN: b"AUTH PLAIN\r\n",
+    State.AUTH_USER: b"AUTH LOGIN\r\n",
+    State.AUTH_PASSWORD: b"AUTH LOGIN YXJp\r\n",
+}
+
+S, M, R = State.START, State.MAIL, State.RCPT
+# verb: (reply's beginning, state after) in the states START, MAIL, RCPT
+TRANSITIONS: dict[bytes, list[tuple[bytes, State]]] = {
+    b"HELO x": [(b"250 mail", S)] * 3,
+    b"EHLO x": [(b"250-mail", S)] * 3,
+    b"MAIL FROM:<c@d>": [(b"250 ok", M)] * 3,
+    b"MAIL FROM:<c@d> SIZE=1000001": [(b"552 ", S), (b"552 ", M), (b"552 ", R)],
+    b"MAIL FROM:<c@d> SIZE=x": [(b"501 ", S), (b"501 ", M), (b"501 ", R)],
+    b"MAIL FROM:<c@d> BODY=BINARYMIME": [(b"501 ", S), (b"501 ", M), (b"501 ", R)],
+    b"MAIL FROM:<" + b"a" * 900 + b">": [(b"555 ", S), (b"555 ", M), (b"555 ", R)],
+    b"RCPT TO:<joe@xeris.com>": [(b"503 MAIL", S), (b"250 ok", R), (b"250 ok", R)],
+    b"RCPT TO:<x@other.org>": [(b"503 MAIL", S), (b"553 ", M), (b"553 ", R)],
+    b"DATA": [(b"503 MAIL", S), (b"503 RCPT", M), (b"354 go", State.DATA)],
+    b"RSET": [(b"250 flushed", S)] * 3,
+    b"NOOP": [(b"250 ok", S), (b"250 ok", M), (b"250 ok", R)],
+    b"HELP": [(b"214 ", S), (b"214 ", M), (b"214 ", R)],
+    b"VRFY joni": [(b"252 ", S), (b"252 ", M), (b"252 ", R)],
+    b"EXPN joni": [(b"502 ", S), (b"502 ", M), (b"502 ", R)],
+    b"": [(b"502 ", S), (b"502 ", M), (b"502 ", R)],
+    b"QUIT": [(b"221 mail", State.CLOSED)] * 3,
+    b"STARTTLS": [(b"454 ", S), (b"454 ", M), (b"454 ", R)],
+    b"AUTH PLAIN": [(b"334 ", State.AUTH_PLAIN), (b"503 no auth", M), (b"503 no auth", R)],
+    b"AUTH LOGIN": [(b"334 ", State.AUTH_USER), (b"503 no auth", M), (b"503 no auth", R)],
+    b"AUTH CRAM-MD5": [(b"504 ", S), (b"503 no auth", M), (b"503 no auth", R)],
+}
+
+
+@pytest.mark.parametrize("verb", TRANSITIONS)
+@pytest.mark.parametrize("number", range(3))
+def test_every_transition(verb: bytes, number: int) -> None:
+    state = (S, M, R)[number]
+    talk = Talk(client=AUTH)
+    talk.say(TO_STATE[state])
+    assert talk.transaction.state is state
+    reply, after = TRANSITIONS[verb][number]
+    assert talk.line(verb).startswith(reply)
+    assert talk.transaction.state is after
+
+
+def test_table_has_every_verb_in_every_command_state() -> None:
+    verbs = {verb.split(b" ")[0].lower() for verb in TRANSITIONS} - {b"", b"expn"}
+    for state in (S, M, R):
+        assert set(Transaction.TABLE[state]) == verbs
+        assert set(Transaction.QMAIL_TABLE[state]) == verbs - {b"starttls", b"auth"}
+
+
+@given(st.sampled_from(list(TO_STATE)), st.lists(st.sampled_from([*TRANSITIONS, b"\0", b".", b"*", b"=", b"x\ny"])))
+def test_any_input_in_any_state_is_answered_or_closed(state: State, lines: list[bytes]) -> None:
+    talk = Talk(client=AUTH, world={Login: b"ari"})
+    talk.say(TO_STATE[state])
+    for line in lines:
+        if talk.closed:
+            break
+        reply = talk.line(line)
+        assert reply or talk.transaction.state is State.DATA
+    assert not talk.transaction.waiting
+
+
+DIALOGUE = (
+    b"EHLO x\r\nMAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<joni@xeris.com>\r\nRCPT TO:<x@other.org>\nDATA\r\n"
+    b"Received: x\r\n\r\n..dot\r\n.\r\nNOOP\r\nAUTH LOGIN\r\nYXJp\r\ncGFzcw==\r\n"
+    b"mail from:a@b\nrcpt to:x@other.org\r\ndata\r\n.\r\nMAIL FROM:<bad@x>\r\nRCPT TO:<joni@xeris.com>\r\nbogus\r\nQUIT\r\nNOOP\r\n"
+)
+
+
+def conversation(cuts: Sequence[int]) -> tuple[bytes, list[object]]:
+    talk = Talk(client=AUTH, world={Login: b"ari"})
+    at = 0
+    for cut in [*cuts, len(DIALOGUE)]:
+        talk.say(DIALOGUE[at:cut])
+        at = cut
+    return talk.out, talk.asked
+
+
+def test_dialogue_cut_at_every_byte_is_the_same() -> None:
+    whole = conversation([])
+    assert whole[0].count(b"250 ok 1086000000 qp 4711\r\n") == 2
+    for cut in range(1, len(DIALOGUE)):
+        assert conversation([cut]) == whole, cut
+    assert conversation(range(1, len(DIALOGUE))) == whole
+
+
+def test_what_is_pipelined_behind_a_question_waits_for_its_answer() -> None:
+    transaction = Transaction(POLICY, CLIENT, lambda: 0.0)
+    transaction.connected()
+    [ask] = transaction.received(b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\n")
+    assert ask == Ask(Ready())
+    assert list(transaction.received(b"NOOP\r\n")) == []
+    effects = list(transaction.answered(None))
+    assert effects == [Send(replies.OK), Ask(AskRecipient(b"joni@xeris.com"))]
+    assert list(transaction.answered(Exists.OK)) == [Send(replies.OK * 2)]
+
+
+def test_message_and_envelope() -> None:
+    talk = Talk()
+    talk.say(b"HELO client\r\nMAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\nRCPT TO:<nodomain>\r\nDATA\r\nx\r\n.\r\n")
+    [commit] = talk.commits()
+    assert commit.chunk == b"x\n"
+    assert (commit.mail.sender, commit.mail.recipients) == (b"a@b", (b"joni@xeris.com", b"nodomain"))
+    assert commit.mail.prefix == (
+        b"Received: from unknown (HELO client) (1.2.3.4)\n  by mail.xeris.com with SMTP; 31 May 2004 10:40:00 -0000\n"
+    )
+
+
+def test_ehlo_announces_what_is_offered() -> None:
+    assert Talk().line(b"EHLO x").splitlines() == [
+        b"250-mail.xeris.com",
+        b"250-PIPELINING",
+        b"250-8BITMIME",
+        b"250-SMTPUTF8",
+        b"250-SIZE 1000000",
+        b"250 HELP",
+    ]
+    assert b"STARTTLS" in Talk(client=TLS).line(b"EHLO x")
+    assert b"250-AUTH PLAIN LOGIN\r\n" in Talk(client=AUTH).line(b"EHLO x")
+    none = Talk(policy=replace(POLICY, extensions=False), client=AUTH)
+    assert none.line(b"EHLO x") == b"250-mail.xeris.com\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+    assert none.line(b"AUTH PLAIN") == none.line(b"STARTTLS") == replies.UNIMPLEMENTED
+
+
+def test_mail_parameters_are_kept() -> None:
+    talk = Talk()
+    talk.say(
+        b"EHLO x\r\nMAIL FROM:<\xc3\xa9@b> BODY=8bitmime SMTPUTF8 SIZE=10\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\n.\r\n"
+    )
+    mail = talk.commits()[0].mail
+    assert (mail.body_type, mail.smtputf8, mail.sender) == ("8BITMIME", True, b"\xc3\xa9@b")
+
+
+# --- refusals and bounds ---
+
+
+def test_bad_sender_is_refused_at_each_recipient() -> None:
+    talk = Talk()
+    for sender in (b"bad@x", b"BAD@X", b"who@evil.org"):
+        assert talk.line(b"MAIL FROM:<" + sender + b">") == replies.OK
+        assert talk.line(b"RCPT TO:<joni@xeris.com>") == replies.BAD_MAIL_FROM
+
+
+def test_relay_text_is_appended() -> None:
+    talk = Talk(client=replace(CLIENT, relay=b".via"))
+    talk.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<x@other.org>\r\nDATA\r\n.\r\n")
+    assert talk.commits()[0].mail.recipients == (b"x@other.org.via",)
+
+
+def test_too_many_recipients() -> None:
+    talk = Talk()
+    talk.line(b"MAIL FROM:<a@b>")
+    answers = [talk.line(b"RCPT TO:<joni@xeris.com>") for _ in range(5)]
+    assert answers == [replies.OK] * 3 + [replies.TOO_MANY_RECIPIENTS] * 2
+    talk.say(b"DATA\r\n.\r\n")
+    assert len(talk.commits()[0].mail.recipients) == 3
+
+
+def test_envelope_is_bounded_in_bytes() -> None:
+    talk = Talk(policy=replace(POLICY, max_recipients=100_000))
+    talk.line(b"MAIL FROM:<a@b>")
+    address = b"RCPT TO:<" + b"\xff" * 880 + b"@xeris.com>"
+    answers = [talk.line(address) for _ in range(200)]
+    assert answers[0] == replies.OK and answers[-1] == replies.TOO_MANY_RECIPIENTS
+
+
+@pytest.mark.parametrize(
+    ("exists", "answer"),
+    [
+        (Exists.OK, replies.OK),
+        (Exists.UNKNOWN, replies.OK),
+        (Exists.NO, replies.NO_MAILBOX),
+        (Exists.QUOTA, replies.OVER_QUOTA),
+        (BusDown("no answer"), replies.OK),
+    ],
+)
+def test_whether_a_recipient_exists(exists: object, answer: bytes) -> None:
+    talk = Talk(world={AskRecipient: exists})
+    talk.line(b"MAIL FROM:<a@b>")
+    assert talk.line(b"RCPT TO:<joni@xeris.com>") == answer
+    # Sub-domains in rcpthosts are not local: nobody is asked.
+    assert talk.line(b"RCPT TO:<who@a.sub.org>") == replies.OK
+
+
+def test_line_too_long_is_skipped_to_its_end_whatever_the_cut() -> None:
+    for size in (MAX_COMMAND_BYTES + 1, 100_000):
+        talk = Talk()
+        for at in range(0, size, 1000):
+            assert talk.say(b"x" * min(1000, size - at)) == b""
+        assert talk.say(b"\r\nNOOP\r\n") == replies.LINE_TOO_LONG + replies.OK
+        assert Talk().say(b"x" * size + b"\r\nNOOP\r\n") == replies.LINE_TOO_LONG + replies.OK
+
+
+def test_auth_line_may_be_longer() -> None:
+    talk = Talk(client=AUTH, world={Login: b"ari"})
+    message = base64.b64encode(b"\0ari\0" + b"p" * 3000)
+    assert talk.line(b"AUTH PLAIN " + message) == replies.AUTH_OK
+    assert Talk(client=AUTH).line(b"AUTH PLAIN " + b"A" * 20_000) == replies.LINE_TOO_LONG
+
+
+def test_bad_commands_in_a_row_end_the_connection() -> None:
+    talk = Talk()
+    for _ in range(MAX_BAD_COMMANDS - 1):
+        assert talk.line(b"GET / HTTP/1.1") == replies.UNIMPLEMENTED
+    assert talk.line(b"GET / HTTP/1.1") == replies.BAD_COMMANDS
+    assert talk.closed and talk.line(b"NOOP") == b""
+
+
+def test_good_commands_between_bad_ones_do_not() -> None:
+    talk = Talk()
+    for _ in range(3 * MAX_BAD_COMMANDS):
+        talk.line(b"bogus")
+        talk.line(b"MAIL FROM:<a@b>")
+    assert not talk.closed
+
+
+def test_nul_in_a_command_cuts_it() -> None:
+    talk = Talk()
+    assert talk.line(b"MAIL FROM:<a@b>\0<c@d>") == replies.OK
+    assert talk.line(b"NOOP\0") == replies.OK
+
+
+# --- DATA ---
+
+
+def begin(talk: Talk) -> None:
+    assert talk.say(TO_STATE[State.DATA]).endswith(replies.GO_AHEAD)
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        (b"Received: x\r\n" * 100 + b".\r\n", replies.TOO_MANY_HOPS),
+        (b"x" * 1_000_000 + b"\r\n.\r\n", replies.TOO_BIG),
+        (b"Received: x\r\n" * 100 + b"\r\n" + b"x" * 1_000_000 + b"\r\n.\r\n", replies.TOO_MANY_HOPS),
+    ],
+)
+def test_refused_texts_leave_the_session_open(text: bytes, reply: bytes) -> None:
+    talk = Talk()
+    begin(talk)
+    assert talk.say(text) == reply
+    assert talk.commits() == [] and talk.line(b"NOOP") == replies.OK
+    assert talk.transaction.state is S
+
+
+def test_ninety_nine_hops_pass() -> None:
+    talk = Talk()
+    begin(talk)
+    assert talk.say(b"Received: x\r\n" * 99 + b".\r\n").startswith(b"250 ok ")
+
+
+def test_stray_newline_closes_and_later_commands_are_not_obeyed() -> None:
+    talk = Talk()
+    begin(talk)
+    assert talk.say(b"x\n.\nMAIL FROM:<evil@x>\r\n.\r\n") == replies.STRAY_NEWLINE
+    assert talk.closed and talk.commits() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reply", "qmails"),
+    [
+        (QueueFull("x"), replies.QUEUE_FULL, replies.QQ_DISK_FULL),
+        (BusDown("x"), replies.BUS_DOWN, replies.QQ_TEMPORARY),
+        (EnvelopeTooLarge("x"), replies.ENVELOPE_TOO_LARGE, replies.QQ_ENVELOPE_TOO_LONG),
+        (RuntimeError("x"), replies.LOCAL_ERROR, replies.QQ_BUG),
+        (MemoryError(), replies.LOCAL_ERROR, replies.QQ_OUT_OF_MEMORY),
+    ],
+)
+def test_failure_of_the_commit(error: Exception, reply: bytes, qmails: bytes) -> None:
+    for policy, expected in ((POLICY, reply), (replace(POLICY, extensions=False), qmails)):
+        talk = Talk(policy=policy, world={Commit: error})
+        begin(talk)
+        assert talk.say(b".\r\n") == expected
+        assert talk.line(b"RCPT TO:<joni@xeris.com>") == replies.MAIL_FIRST
+
+
+def test_not_ready_at_mail() -> None:
+    talk = Talk(world={Ready: QueueFull("x")})
+    assert talk.line(b"MAIL FROM:<a@b>") == replies.QUEUE_FULL
+    assert talk.line(b"RCPT TO:<joni@xeris.com>") == replies.MAIL_FIRST
+
+
+def test_large_text_leaves_in_parts_and_is_whole() -> None:
+    talk = Talk(policy=replace(POLICY, databytes=0))
+    begin(talk)
+    line = b"." + bytes(range(48, 123)) + b"\r\n"
+    wire = b"".join(b"." + line for _ in range(20_000)) + b".\r\n"
+    for at in range(0, len(wire), 65_536):
+        talk.say(wire[at : at + 65_536])
+    parts = [request.chunk for request in talk.asked if isinstance(request, Store)]
+    assert len(parts) > 5 and max(map(len, parts)) <= GATHER_BYTES + 65_536
+    assert b"".join(parts) + talk.commits()[0].chunk == line.replace(b"\r\n", b"\n") * 20_000
+
+
+def test_large_text_that_turns_out_too_big_is_dropped_and_read_to_its_end() -> None:
+    talk = Talk(policy=replace(POLICY, databytes=900_000))
+    begin(talk)
+    for _ in range(40):
+        assert talk.say(b"x" * 65_536) == b""
+    assert [type(request) for request in talk.asked].count(Drop) == 1
+    assert talk.say(b"\r\n.\r\n") == replies.TOO_BIG
+    assert talk.commits() == []
+
+
+def test_part_that_cannot_be_stored_is_told_at_the_end() -> None:
+    talk = Talk(policy=replace(POLICY, databytes=0), world={Store: QueueFull("x")})
+    begin(talk)
+    for _ in range(40):
+        assert talk.say(b"x" * 65_536) == b""
+    assert [type(request) for request in talk.asked].count(Store) == 1
+    assert talk.say(b"\r\n.\r\n") == replies.QUEUE_FULL
+    assert talk.commits() == []
+
+
+# --- STARTTLS, AUTH, submission ---
+
+
+def test_starttls_forgets_everything() -> None:
+    talk = Talk(client=TLS)
+    talk.line(b"EHLO x")
+    talk.line(b"MAIL FROM:<a@b>")
+    assert talk.say(b"STARTTLS\r\nRCPT TO:<joni@xeris.com>\r\n") == replies.TLS_READY
+    assert isinstance(talk.effects[-1], StartTls)
+    assert list(talk.transaction.tls_started()) == []
+    assert talk.transaction.state is S and talk.transaction.client.tls
+    assert talk.line(b"STARTTLS") == replies.TLS_ALREADY
+    assert b"AUTH PLAIN LOGIN" in talk.line(b"EHLO x")
+
+
+def test_auth_before_tls_is_refused_and_not_announced() -> None:
+    talk = Talk(client=TLS)
+    assert b"AUTH" not in talk.line(b"EHLO x")
+    assert talk.line(b"AUTH PLAIN AGFyaQBhcmlwYXNz") == replies.AUTH_NEEDS_TLS
+    assert talk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "last"),
+    [
+        ([b"AUTH PLAIN AGFyaQBwYXNz"], replies.AUTH_OK),
+        ([b"auth plain", b"AGFyaQBwYXNz"], replies.AUTH_OK),
+        ([b"AUTH LOGIN", b"YXJp", b"cGFzcw=="], replies.AUTH_OK),
+        ([b"AUTH LOGIN YXJp", b"cGFzcw=="], replies.AUTH_OK),
+        ([b"AUTH PLAIN", b"*"], replies.AUTH_CANCELLED),
+        ([b"AUTH LOGIN", b"*"], replies.AUTH_CANCELLED),
+        ([b"AUTH PLAIN !!!"], replies.AUTH_SYNTAX),
+        ([b"AUTH PLAIN ="], replies.AUTH_SYNTAX),
+        ([b"AUTH"], replies.AUTH_MECHANISM),
+        ([b"AUTH PLAIN AGFyaQBwYXNz", b"AUTH PLAIN AGFyaQBwYXNz"], replies.AUTH_ALREADY),
+    ],
+)
+def test_auth_exchanges(lines: list[bytes], last: bytes) -> None:
+    talk = Talk(client=AUTH, world={Login: b"ari"})
+    assert [talk.line(line) for line in lines][-1] == last
+    for request in talk.asked:
+        assert isinstance(request, Login) and (request.user, request.password) == (b"ari", b"pass")
+    assert talk.transaction.state is S
+
+
+def test_wrong_password_and_no_answer() -> None:
+    assert Talk(client=AUTH, world={Login: None}).line(b"AUTH PLAIN AGFyaQBwYXNz") == replies.AUTH_FAILED
+    talk = Talk(client=AUTH, world={Login: BusDown("x")})
+    assert talk.line(b"AUTH PLAIN AGFyaQBwYXNz") == replies.AUTH_TEMPORARY
+
+
+def test_authenticated_user_relays_and_is_named_in_the_envelope() -> None:
+    talk = Talk(client=replace(AUTH, tls=True), world={Login: b"ari"})
+    talk.say(b"EHLO x\r\nAUTH PLAIN AGFyaQBwYXNz\r\nMAIL FROM:<a@b>\r\nRCPT TO:<x@other.org>\r\nDATA\r\n.\r\n")
+    mail = talk.commits()[0].mail
+    assert mail.account == b"ari" and b" with ESMTPSA; " in mail.prefix
+
+
+def test_submission_demands_tls_then_auth() -> None:
+    talk = Talk(client=replace(TLS, auth_required=True))
+    assert talk.line(b"MAIL FROM:<a@b>") == replies.TLS_FIRST
+    talk.line(b"STARTTLS")
+    talk.transaction.tls_started()
+    assert talk.line(b"MAIL FROM:<a@b>") == replies.AUTH_FIRST
+
+
+# --- the end ---
+
+
+def test_timeout_and_stopping() -> None:
+    talk = Talk()
+    assert list(talk.transaction.timed_out()) == [Send(replies.TIMEOUT), Close()]
+    talk = Talk()
+    begin(talk)
+    assert list(talk.transaction.stopping()) == []
+    talk.say(b".\r\n")
+    assert list(talk.transaction.stopping()) == [Send(replies.STOPPING), Close()]
+
+
+def test_exit_status_as_tcpserver_logs_it() -> None:
+    talk = Talk()
+    assert talk.transaction.exit_status == 256
+    talk.line(b"QUIT")
+    assert talk.transaction.exit_status == 0
