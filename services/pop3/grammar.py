@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 #: Longest line taken, in bytes. RFC 2449 section 4 asks for 255; SASL (RFC 5034) needs more.
 MAX_LINE_BYTES: Final = 8192
+#: RFC 1939 section 7.
+MAX_UID_BYTES: Final = 70
+#: More messages than any mailbox has.
+TOO_BIG: Final = 10**9
 _WORD: Final = 1 << 64
 
 
@@ -73,3 +80,34 @@ def scan_number(text: bytes) -> tuple[int | None, bytes]:
     digits = text[: len(text) - len(rest)]
     # 10**64 is a multiple of the word: more digits change nothing, and int() refuses thousands of them.
     return (int(digits[-64:]) % _WORD if digits else None), rest
+
+
+def unique_id(base: bytes) -> bytes:
+    """RFC 1939 section 7: 1 to 70 characters from 0x21 to 0x7E. Names that are not so stand as their digest."""
+    if 0 < len(base) <= MAX_UID_BYTES and all(0x21 <= byte <= 0x7E for byte in base):
+        return base
+    return sha256(base).hexdigest().encode()
+
+
+def parse_plain(line: bytes) -> tuple[bytes, bytes] | None:
+    """User and password of a PLAIN response (RFC 4616); None where it is none or asks to act for somebody else."""
+    try:
+        fields = base64.b64decode(line, validate=True).split(b"\0")
+    except binascii.Error:
+        return None
+    if len(fields) != 3:
+        return None
+    authorize, user, password = fields
+    return (user, password) if user and password and authorize in (b"", user) else None
+
+
+def whole_number(argument: bytes) -> int | None:
+    """The first word as a number; one of more than nine digits is as good as none that exists."""
+    digits = argument.partition(b" ")[0].lstrip(b"0") or argument[:1]
+    return min(int(digits[:10]), TOO_BIG) if digits.isdigit() else None
+
+
+def second_number(argument: bytes) -> int | None:
+    """The number after the first one, as TOP has it."""
+    _, rest = scan_number(argument)
+    return scan_number(rest.lstrip(b" "))[0]

@@ -6,28 +6,31 @@ otherwise the extensions of RFC 2449, 2595 and 5034 are offered, and RFC 1939 is
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from hashlib import sha256
 from typing import Final, TypeAlias
 
 from qmail.plaintext import plaintext_allowed
 from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.pop3 import replies
-from services.pop3.grammar import Command, Lines, LineTooLong, parse_command, scan_number
+from services.pop3.grammar import (
+    Command,
+    Lines,
+    LineTooLong,
+    parse_command,
+    parse_plain,
+    scan_number,
+    second_number,
+    unique_id,
+    whole_number,
+)
 from services.pop3.requests import LoggedIn, Login, Message, Refusal, Retrieve, Update, Write
 
 LOGIN_SECONDS: Final = 120.0
 #: qmail-pop3d's; RFC 1939 section 3 asks for ten minutes at least.
 IDLE_SECONDS: Final = 1200.0
 MAX_FAILURES: Final = 3
-#: RFC 1939 section 7.
-MAX_UID_BYTES: Final = 70
-#: More messages than any mailbox has.
-TOO_BIG: Final = 10**9
 
 
 class State(Enum):
@@ -65,6 +68,7 @@ class Transaction:
         self._user: bytes | None = None
         self._failures = 0
         self._messages: tuple[Message, ...] = ()
+        self._present_bytes = 0
         self._deleted: set[int] = set()
         self._last = 0
 
@@ -199,6 +203,7 @@ class Transaction:
             return self._refused(answer)
         assert isinstance(answer, LoggedIn)
         self._messages = answer.messages
+        self._present_bytes = self._total_bytes()
         self.state = State.TRANSACTION
         return [Send(replies.OK)]
 
@@ -252,9 +257,8 @@ class Transaction:
 
     def stat(self, argument: bytes) -> Sequence[Effect]:
         """qmail-pop3d counts the deleted in the number, not in the size; RFC 1939 in neither."""
-        size = sum(message.size_bytes for _, message in self._present())
         count = len(self._messages) - (0 if self.manner.classic else len(self._deleted))
-        return [Send(replies.numbers(count, size))]
+        return [Send(replies.numbers(count, self._present_bytes))]
 
     def list(self, argument: bytes) -> Sequence[Effect]:
         if argument:
@@ -268,11 +272,11 @@ class Transaction:
 
     def retr(self, argument: bytes) -> Sequence[Effect]:
         # qmail-pop3d has one procedure for RETR and TOP, so RETR takes a second number too.
-        limit = _second_number(argument) if self.manner.classic else None
+        limit = second_number(argument) if self.manner.classic else None
         return self._of_one(argument, lambda n, message: self._retrieve(message, limit))
 
     def top(self, argument: bytes) -> Sequence[Effect]:
-        return self._of_one(argument, lambda n, message: self._retrieve(message, _second_number(argument)))
+        return self._of_one(argument, lambda n, message: self._retrieve(message, second_number(argument)))
 
     def dele(self, argument: bytes) -> Sequence[Effect]:
         return self._of_one(argument, self._delete)
@@ -281,7 +285,9 @@ class Transaction:
         return [Send(replies.last(self._last))]
 
     def rset(self, argument: bytes) -> Sequence[Effect]:
-        self._deleted.clear()
+        if self._deleted:
+            self._deleted.clear()
+            self._present_bytes = self._total_bytes()
         self._last = 0
         return [Send(replies.OK)]
 
@@ -294,12 +300,15 @@ class Transaction:
     def _updated(self, answer: object) -> Sequence[Effect]:
         return self._end(replies.OK if answer else replies.NO_UNLINK)
 
+    def _total_bytes(self) -> int:
+        return sum(message.size_bytes for message in self._messages)
+
     def _present(self) -> Iterator[tuple[int, Message]]:
         deleted = self._deleted
         return ((n, message) for n, message in enumerate(self._messages, 1) if n not in deleted)
 
     def _of_one(self, argument: bytes, do: Callable[[int, Message], Sequence[Effect]]) -> Sequence[Effect]:
-        number = scan_number(argument)[0] if self.manner.classic else _whole_number(argument)
+        number = scan_number(argument)[0] if self.manner.classic else whole_number(argument)
         if number is None:
             return [Send(replies.SYNTAX)]
         if number == 0:
@@ -312,6 +321,7 @@ class Transaction:
 
     def _delete(self, number: int, message: Message) -> Sequence[Effect]:
         self._deleted.add(number)
+        self._present_bytes -= message.size_bytes
         self._last = max(self._last, number)
         return [Send(replies.OK)]
 
@@ -330,36 +340,6 @@ class Transaction:
 
     def _uid(self, message: Message) -> bytes:
         return message.base if self.manner.classic else unique_id(message.base)
-
-
-def unique_id(base: bytes) -> bytes:
-    """RFC 1939 section 7: 1 to 70 characters from 0x21 to 0x7E. Names that are not so stand as their digest."""
-    if 0 < len(base) <= MAX_UID_BYTES and all(0x21 <= byte <= 0x7E for byte in base):
-        return base
-    return sha256(base).hexdigest().encode()
-
-
-def parse_plain(line: bytes) -> tuple[bytes, bytes] | None:
-    """User and password of a PLAIN response (RFC 4616); None where it is none or asks to act for somebody else."""
-    try:
-        fields = base64.b64decode(line, validate=True).split(b"\0")
-    except binascii.Error:
-        return None
-    if len(fields) != 3:
-        return None
-    authorize, user, password = fields
-    return (user, password) if user and password and authorize in (b"", user) else None
-
-
-def _whole_number(argument: bytes) -> int | None:
-    """The first word as a number; one of more than nine digits is as good as none that exists."""
-    digits = argument.partition(b" ")[0].lstrip(b"0") or argument[:1]
-    return min(int(digits[:10]), TOO_BIG) if digits.isdigit() else None
-
-
-def _second_number(argument: bytes) -> int | None:
-    _, rest = scan_number(argument)
-    return scan_number(rest.lstrip(b" "))[0]
 
 
 Verb: TypeAlias = Callable[[Transaction, bytes], Sequence[Effect]]

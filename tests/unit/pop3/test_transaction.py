@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.pop3 import replies
+from services.pop3.grammar import parse_plain, unique_id
 from services.pop3.requests import LoggedIn, Login, Message, Refusal, Retrieve, Update, Write
-from services.pop3.transaction import CLASSIC, EXTENDED, Manner, State, Transaction, parse_plain, unique_id
+from services.pop3.transaction import CLASSIC, EXTENDED, Manner, State, Transaction
 
 MESSAGES = tuple(Message(b"m%d" % n, b"m%d" % n, n != 2, n * 100) for n in (1, 2, 3))
 LOCAL = Peer("127.0.0.1", 4000, "127.0.0.1", 110, False)
@@ -278,3 +279,10 @@ def test_the_server_ending_closes_who_has_not_logged_in_and_spares_who_has() -> 
 def test_the_listing_of_a_large_mailbox_goes_in_pieces() -> None:
     pieces = list(replies.listing(b"%d 1" % n for n in range(2500)))
     assert len(pieces) == 3 and b"".join(pieces).count(b"\r\n") == 2502
+
+
+def test_rset_takes_every_deletion_back() -> None:
+    talk = logged_in()
+    assert talk(b"dele 3\r\ndele 1\r\nstat\r\n") == b"+OK \r\n+OK \r\n+OK 1 200\r\n"
+    assert talk(b"rset\r\nstat\r\nquit\r\n") == b"+OK \r\n+OK 3 600\r\n+OK \r\n"
+    assert isinstance(talk.asked[-1], Update) and talk.asked[-1].deleted == ()
