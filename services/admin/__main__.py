@@ -9,13 +9,18 @@ import sys
 
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import BusDown
 from qmail.control import Control
 from qmail.health import keep_watch
+from qmail.ids import IdSource
 from qmail.paths import Paths
+from qmail.put import Submitter
+from qmail.socket import serve_socket
 from services.admin.first_start import first_start
 from services.admin.logger import Logger
 from services.admin.places import read_places
+from services.admin.rights import read_rights
 from services.admin.streams import StreamError, make_streams, read_definitions
 
 EX_CONFIG = 78
@@ -56,14 +61,30 @@ async def _first_start_is_done() -> None:
 
 async def _work(paths: Paths) -> None:
     bus = await connect("admin", paths, os.environ)
-    logger = Logger(bus, paths.log)
+    logger, ids = Logger(bus, paths.log), IdSource()
+    lease = NodeLease(bus, ids)
     try:
         await _ensure_streams(bus, paths)
         await logger.start()
-        await asyncio.Event().wait()
+        await lease.claim()
+        async with await _queue_socket(bus, ids, paths):
+            await asyncio.Event().wait()
     finally:
+        await lease.release()
         logger.close()
         await bus.close()
+
+
+async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths) -> asyncio.Server:
+    """Where `qmail-inject` and `sendmail` in this shell put their mail."""
+    control = Control(paths.control)
+    return await serve_socket(
+        paths.run / "queue",
+        Submitter(bus, ids),
+        "admin",
+        max_bytes=lambda: control.number("databytes", 0),
+        alias_uid=read_rights().alias_uid,
+    )
 
 
 async def _ensure_streams(bus: JetStreamBus, paths: Paths) -> None:

@@ -42,7 +42,7 @@ def deployment(settings: RunSettings, bus_port: int) -> dict[str, str]:
 
 def run_directory(settings: RunSettings, role: Role) -> Path:
     """A role's own `run`, as /run/qmail is in its container; admin has the deployment's."""
-    return settings.directory / "run" / role.name
+    return settings.directory / "run" / "roles" / role.name
 
 
 def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str) -> Program:

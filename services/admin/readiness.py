@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from qmail import health
 from services.admin.places import Places
 from services.admin.probes import LISTENS, fetch, greets, listening
 from services.admin.run_settings import HOST, RunSettings
@@ -28,7 +27,8 @@ class Readiness:
         if self.silent & set(LISTENS):
             heard = await listening(HOST, self._monitor_port)
             answered |= {role for role, subject in LISTENS.items() if subject in heard.get(role, ())}
-        if (self._places.paths.run / health.FILE).exists():
+        # admin's last step: streams are made, logs are read, mail is taken from this machine's programs.
+        if (self._places.paths.run / "queue").is_socket():
             answered.add("admin")
         self.silent -= answered
         return not self.silent

@@ -62,7 +62,8 @@ def _make_run(settings: RunSettings, places: Places, rights: Rights) -> None:
     """A `run` for each role, with nothing in it that an earlier deployment left."""
     keeper = Keeper(per_user=settings.per_user)
     shutil.rmtree(places.paths.run, ignore_errors=True)
-    keeper.directory(places.paths.run, 0o755)
+    for directory in (places.paths.run, places.paths.run / "roles"):
+        keeper.directory(directory, 0o755)
     for role in rights.bus_users:
         if role.program is not None and role.name != "admin":
             keeper.directory(run_directory(settings, role), 0o755, role.uid, role.gid)

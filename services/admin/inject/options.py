@@ -10,16 +10,24 @@ from services.admin.inject.replies import PERMANENT, Fatal
 class Options:
     """Iterates over (letter, argument); afterwards `rest` holds the other arguments.
 
-    `takes` are letters with an argument, `alone` those without. An unknown letter ends the command with
-    `usage`, after getopt's own complaint."""
+    `takes` are letters with an argument, `alone` those without, `swallow` those that make the rest of the word
+    meaningless. An unknown letter ends the command with `usage`, after getopt's own complaint."""
 
     def __init__(
-        self, program: bytes, arguments: Sequence[bytes], alone: bytes, takes: bytes, usage: bytes = b""
+        self,
+        program: bytes,
+        arguments: Sequence[bytes],
+        *,
+        alone: bytes,
+        takes: bytes,
+        swallow: bytes = b"",
+        usage: bytes = b"",
     ) -> None:
         self.rest = list(arguments)
         self._program = program
         self._alone = alone
         self._takes = takes
+        self._swallow = swallow
         self._usage = usage
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -36,6 +44,8 @@ class Options:
                 if not word and not self.rest:
                     self._complain(b"option requires an argument -- " + letter)
                 yield letter, word or self.rest.pop(0)
+                return
+            if letter in self._swallow:
                 return
             if letter not in self._alone:
                 self._complain(b"illegal option -- " + letter)

@@ -12,8 +12,10 @@ from services.admin.inject.__main__ import run
 from services.admin.inject.options import Options
 from services.admin.inject.replies import PERMANENT, Fatal
 
-_ALONE = b"vimtEJx"
+_ALONE = b"vimtx"
 _TAKES = b"efpoBFb"
+# Sony NEWS-OS: an optional argument in the same word.
+_SWALLOW = b"EJ"
 
 
 def to_inject(
@@ -23,7 +25,14 @@ def to_inject(
     environment = dict(environ)
     sender: list[bytes] = []
     strategy = b"-a"
-    options = Options(program, arguments, _ALONE, _TAKES, replies.SENDMAIL_USAGE)
+    options = Options(
+        program,
+        arguments,
+        alone=_ALONE,
+        takes=_TAKES,
+        swallow=_SWALLOW,
+        usage=replies.SENDMAIL_USAGE,
+    )
     for letter, argument in options:
         if letter == b"t":
             strategy = b"-H"

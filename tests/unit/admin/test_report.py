@@ -1,0 +1,40 @@
+"""qmailctl's lines are qmail-qstat's, qmail-qread's and svstat's."""
+
+from __future__ import annotations
+
+from services.admin.report import render_qread, render_qstat, render_roles, uptimes_of
+
+
+def test_a_message_is_listed_as_by_qmail_qread() -> None:
+    message = {
+        "id": 217613928334020000,
+        "accepted": 1054038913,
+        "bytes": 312,
+        "sender": "ari@xeris.com",
+        "bouncing": True,
+        "recipients": [
+            {"channel": "local", "address": "joni@xeris.com", "done": False},
+            {"channel": "remote", "address": "joe@example.org", "done": True},
+        ],
+    }
+    assert render_qread([message]) == (
+        "27 May 2003 12:35:13 GMT  #217613928334020000  312  <ari@xeris.com> bouncing\n"
+        "\tlocal\tjoni@xeris.com\n  done\tremote\tjoe@example.org\n"
+    )
+
+
+def test_the_counts_are_qmail_qstats() -> None:
+    text = "messages in queue: 7\nmessages in queue but not yet preprocessed: 0\n"
+    assert render_qstat({"messages": 7}) == text
+
+
+def test_a_role_that_is_not_connected_is_down() -> None:
+    assert render_roles(["smtpd", "imap"], {"smtpd": "3m2s"}) == "smtpd: up 3m2s\nimap: down\n"
+
+
+def test_the_eldest_of_several_connections_counts() -> None:
+    connections = [
+        {"authorized_user": "smtpd", "uptime": "1s", "start": "2026-11-23T16:00:09Z"},
+        {"authorized_user": "smtpd", "uptime": "9s", "start": "2026-11-23T16:00:01Z"},
+    ]
+    assert uptimes_of(connections) == {"smtpd": "9s"}
