@@ -1,0 +1,56 @@
+"""`docker compose down` and `up` again: mail, accounts, UIDs and the queue are all there."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+
+from tests.support.deployment import Deployment, eventually
+
+
+def letter(subject: str) -> str:
+    return f"Subject: {subject}\n\nkept\n"
+
+
+def identity(client: imaplib.IMAP4_SSL) -> tuple[bytes, dict[bytes, bytes]]:
+    """UIDVALIDITY, and each message's UID with its header."""
+    _, (status,) = client.status("INBOX", "(UIDVALIDITY)")
+    (validity,) = re.findall(rb"UIDVALIDITY (\d+)", status)
+    _, data = client.uid("FETCH", "1:*", "(BODY.PEEK[HEADER])")
+    rows = [row for row in data if isinstance(row, tuple)]
+    return validity, {re.findall(rb"UID (\d+)", head)[0]: body for head, body in rows}
+
+
+def test_down_and_up_keep_mail_accounts_uids_and_the_queue(xeris: Deployment) -> None:
+    for number in range(3):
+        xeris.send("budi@xeris.com", ["budi@xeris.com"], letter(f"before {number}"))
+        xeris.message_with("budi", "budi-password", b"Subject: before %d" % number)
+    with xeris.imap("budi", "budi-password") as client:
+        validity, messages = identity(client)
+
+    xeris.control("stop", "delivery-local")
+    xeris.send("joni@xeris.com", ["budi@xeris.com"], letter("queued"))
+    queued = eventually(
+        lambda: re.search(r"messages in queue: [1-9]", xeris.run("admin", "qmailctl", "stat")), "a queued message"
+    )
+    assert queued
+
+    xeris.control("down")
+    xeris.control("up", "--wait")
+
+    xeris.message_with("budi", "budi-password", b"Subject: queued")
+    with xeris.imap("budi", "budi-password") as client:
+        validity_after, messages_after = identity(client)
+    assert validity_after == validity
+    assert messages_after.items() >= messages.items()
+    assert len(messages_after) == len(messages) + 1
+    listed = xeris.run("admin", "qmailctl", "users")
+    assert [line.split(":")[0] for line in listed.splitlines()] == ["ari", "joni", "budi"]
+
+
+def test_a_role_that_is_killed_is_started_again(xeris: Deployment) -> None:
+    before = xeris.control("ps", "--quiet", "delivery-local")
+    xeris.try_run("delivery-local", "sh", "-c", "kill -KILL -1")
+    xeris.send("joni@xeris.com", ["budi@xeris.com"], letter("after the kill"))
+    xeris.message_with("budi", "budi-password", b"Subject: after the kill")
+    assert xeris.control("ps", "--quiet", "delivery-local") == before

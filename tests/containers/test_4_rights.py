@@ -1,0 +1,103 @@
+"""What each role cannot reach, tried inside its container."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.admin.rights import read_rights
+from tests.support.deployment import Deployment
+
+RIGHTS = read_rights().roles
+OURS = [name for name, role in RIGHTS.items() if not role.stock and role.part_of is None]
+ROLES_OF_OURS = [name for name in OURS if name != "admin"]
+each_role = pytest.mark.parametrize("name", ROLES_OF_OURS)
+CAPABILITIES = {"SETGID": 6, "SETUID": 7, "KILL": 5, "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3}
+
+# The process that does the work: neither the engine's init nor this look at it.
+LOOK = r"""
+for directory in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$directory/cmdline" 2>/dev/null | grep -q '^python -m services'; then
+        grep -E '^(Uid|Gid|Groups|CapEff|CapBnd|CapAmb|NoNewPrivs):' "$directory/status"
+        exit
+    fi
+done
+exit 1
+"""
+
+
+def process(deployment: Deployment, name: str) -> dict[str, list[str]]:
+    lines = deployment.run(name, "sh", "-c", LOOK).splitlines()
+    return {line.split(":")[0]: line.split(":")[1].split() for line in lines}
+
+
+def mask(capabilities: tuple[str, ...]) -> int:
+    return sum(1 << CAPABILITIES[name] for name in capabilities)
+
+
+def as_role(deployment: Deployment, name: str, *argv: str) -> str:
+    """Run a command with the identity that the role's process has; says what it said, good or bad."""
+    role = RIGHTS[name]
+    done = deployment.try_run(name, *argv, user=f"{role.uid}:{role.gid}")
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_process_has_its_uid_and_its_few_capabilities(xeris: Deployment, name: str) -> None:
+    role, found = RIGHTS[name], process(xeris, name)
+    assert set(found["Uid"]) == {str(role.uid)}
+    assert set(found["Gid"]) == {str(role.gid)}
+    assert set(found["Groups"]) <= {str(role.gid)}
+    assert int(found["CapEff"][0], 16) == mask(role.capabilities)
+    assert int(found["CapBnd"][0], 16) == mask(role.capabilities)
+    assert found["NoNewPrivs"] == ["1"]
+
+
+@each_role
+def test_nothing_but_its_volumes_can_be_written_to(xeris: Deployment, name: str) -> None:
+    for place in (
+        "/",
+        "/opt/qmail",
+        "/opt/venv",
+        "/usr/bin",
+        "/var/qmail/control",
+        "/run/credentials",
+        "/var/qmail/tls",
+    ):
+        said = as_role(xeris, name, "sh", "-c", f"echo >{place}/intruder")
+        assert re.search("Read-only file system|Permission denied|nonexistent|cannot create", said), (place, said)
+
+
+@each_role
+def test_it_reads_its_own_credential_and_no_other(xeris: Deployment, name: str) -> None:
+    listed = as_role(xeris, name, "sh", "-c", "for f in /run/credentials/*; do cat $f >/dev/null 2>&1 && echo $f; done")
+    readable = {path.removeprefix("/run/credentials/") for path in listed.split()}
+    more = {"bounce.bus", "http.token"} if name == "queue" else set()
+    assert readable == {f"{name}.bus"} | more
+
+
+@each_role
+def test_it_sees_only_the_volumes_that_it_needs(xeris: Deployment, name: str) -> None:
+    places = read_rights().volumes
+    mounts = {line.split()[1] for line in xeris.run(name, "cat", "/proc/mounts").splitlines()}
+    assert {volume for volume, path in places.items() if path in mounts} == set(RIGHTS[name].volumes)
+
+
+@each_role
+def test_its_image_has_no_other_role_and_no_installer(xeris: Deployment, name: str) -> None:
+    folder = RIGHTS[name].program.split(".")[1]
+    assert xeris.run(name, "ls", "/opt/qmail/services").split() == [folder]
+    assert "No module named pip" in xeris.try_run(name, "python", "-m", "pip").stderr
+
+
+def connects(deployment: Deployment, name: str, host: str, port: int) -> bool:
+    code = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+    return deployment.try_run(name, "python", "-c", code).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["smtpd", "queue", "delivery-local", "auth", "pop3", "imap", "admin"])
+def test_no_way_out(xeris: Deployment, name: str) -> None:
+    # A port that does answer, published on the engine's host, beyond each network's own gateway.
+    assert connects(xeris, name, "bus", 4222)
+    assert not connects(xeris, name, f"{xeris.subnet}.129", 53)
