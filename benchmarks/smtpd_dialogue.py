@@ -1,6 +1,7 @@
 """CPU of smtpd a message, the message discarded: `python -m benchmarks.smtpd_dialogue [messages]`.
 
-The door runs in a process of its own on loopback; the client is a plain socket. 3 kB messages; kept and new connections.
+The door runs in a process of its own on loopback; the client is a plain socket. 3 kB messages; kept and new
+connections.
 """
 
 from __future__ import annotations

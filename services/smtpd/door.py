@@ -1,4 +1,7 @@
-"""What all connections of one process share: listeners, limits, rules, the certificate, the log, the sweep of timeouts."""
+"""What all connections of one process share.
+
+Listeners, limits, rules, the certificate, the log, the sweep of timeouts.
+"""
 
 from __future__ import annotations
 
@@ -224,7 +227,10 @@ class Door:
         return policy
 
     def _read_limits(self) -> tuple[int, int]:
-        """concurrencyincoming, and concurrencyperip (ours): without it one address may have four fifths of more than 50."""
+        """concurrencyincoming, and concurrencyperip (ours).
+
+        Without it one address may have four fifths of more than 50.
+        """
         total = max(1, self._control.number("concurrencyincoming", DEFAULT_CONCURRENCY))
         fair = total if total <= DEFAULT_CONCURRENCY else max(DEFAULT_CONCURRENCY, total * 4 // 5)
         return total, max(1, self._control.number("concurrencyperip", fair))
@@ -253,7 +259,10 @@ class Door:
             self._empty.set()
 
     def client(self, policy: Policy, ip: str, purpose: Purpose) -> Client | None:
-        """Who this is, from its address and what the rules set; None: a rule denies. Remembered while nothing changes."""
+        """Who this is, from its address and what the rules set.
+
+        None: a rule denies. Remembered while nothing changes.
+        """
         key = (ip, purpose)
         if key not in self._clients:
             if len(self._clients) >= MAX_REMEMBERED_CLIENTS:
@@ -282,7 +291,10 @@ class Door:
         )
 
     def _allows_plain(self, ip: str) -> bool:
-        """Passwords without TLS: from this machine; or, while published on loopback only, from the gateway it looks like."""
+        """Passwords without TLS.
+
+        From this machine; or, while published on loopback only, from the gateway it looks like.
+        """
         return ip.startswith("127.") or ip == "::1" or (self._plain_from_gateway and ip in self._gateways)
 
 

@@ -85,7 +85,10 @@ def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> b
 
 
 def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
-    """ESMTP parameters by upper-case keyword (RFC 5321 4.1.2); the first of a name counts, unknown ones are nobody's."""
+    """ESMTP parameters by upper-case keyword (RFC 5321 4.1.2).
+
+    The first of a name counts, unknown ones are nobody's.
+    """
     parameters: dict[bytes, bytes] = {}
     for word in rest.split():
         keyword, _, value = word.partition(b"=")

@@ -1,7 +1,7 @@
-"""`python -m services.smtpd.health`: exit 0 when this container's door can take a message, that is, reaches its queue.
+"""`python -m services.smtpd.health`: exit 0 when this container's door can take a message.
 
-It speaks SMTP to the first listener: MAIL is answered 250 only when the bus stands and its streams have room; a full queue
-(452) is a healthy door too.
+It speaks SMTP to the first listener: MAIL is answered 250 only when the bus stands and its streams have room; a
+full queue (452) is a healthy door too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This machine's own addresses and subnets, and the gateway that address translation makes clients look like (netdevice(7))."""
+"""This machine's own addresses and subnets, and its default gateways (netdevice(7))."""
 
 from __future__ import annotations
 

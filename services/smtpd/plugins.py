@@ -1,7 +1,8 @@
-"""What others wrote for aiosmtpd: a handler's `handle_NAME` coroutines and an `authenticator`, called from our dialogue.
+"""What others wrote for aiosmtpd: a handler's `handle_NAME` coroutines and an `authenticator`.
 
-Called are handle_HELO, handle_EHLO, handle_MAIL, handle_RCPT and handle_DATA, with aiosmtpd's arguments. A status that does not
-begin with 2 refuses. After handle_DATA's 2xx the message is still put on our queue: a plug-in filters, it does not deliver.
+Called are handle_HELO, handle_EHLO, handle_MAIL, handle_RCPT and handle_DATA, with aiosmtpd's arguments. A status
+that does not begin with 2 refuses. After handle_DATA's 2xx the message is still put on our queue: a plug-in
+filters, it does not deliver.
 """
 
 from __future__ import annotations

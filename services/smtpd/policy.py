@@ -1,7 +1,8 @@
 """What the control files allow: one immutable Policy for a session, and the decisions that qmail-smtpd takes by it.
 
-Control files: badmailfrom, databytes, extensions, localiphost, localips, locals, maxrecipients, me, morercpthosts, rcpthosts,
-smtpgreeting, timeoutsmtpd, virtualdomains (qmail-smtpd(8), qmail-control(5); localips, extensions and maxrecipients are ours).
+Control files: badmailfrom, databytes, extensions, localiphost, localips, locals, maxrecipients, me, morercpthosts,
+rcpthosts, smtpgreeting, timeoutsmtpd, virtualdomains (qmail-smtpd(8), qmail-control(5)). localips, extensions and
+maxrecipients are ours.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
-    """All files at once; `own_ips` count as if localips named them. Raises ControlError (file and what was expected)."""
+    """All files at once.
+
+    `own_ips` count as if localips named them. Raises ControlError (file and what was expected).
+    """
     extensions = control.line("extensions") != b"none"
     virtual = {line.partition(b":")[0].lower() for line in control.lines("virtualdomains") or ()}
     me = control.line("me")

@@ -1,4 +1,4 @@
-"""Every text that smtpd says. Those of qmail 1.03 stand as qmail-smtpd.c and qmail.c have them, code in brackets at the end.
+"""Every text that smtpd says. Those of qmail 1.03 stand as qmail-smtpd.c and qmail.c have them.
 
 A reply is bytes with its CRLF. Where a name must be filled in there is a function.
 """

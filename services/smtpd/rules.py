@@ -1,8 +1,9 @@
 """tcp.smtp: who may connect, and with which variables (the text that tcprules(1) compiles). Pure.
 
-A rule is `addresses:instruction` - addresses a whole IP, a prefix that ends in a dot (or, for IPv6, a colon), ranges in
-any number (`192.168.1.1-20`), `=host` or `=.domain` where the host name is known, or nothing for everybody; instruction
-`allow` or `deny`, then `,NAME="value"`, the character after `=` being the quote. The most specific rule wins, as in tcpserver.
+A rule is `addresses:instruction`. Addresses: a whole IP; a prefix that ends in a dot (for IPv6 in a colon); ranges
+in any number (`192.168.1.1-20`); `=host` or `=.domain` where the host name is known; or nothing, for everybody.
+Instruction: `allow` or `deny`, then any number of `,NAME="value"`, the character after `=` being the quote. The
+most specific rule wins, as in tcpserver.
 """
 
 from __future__ import annotations
@@ -150,7 +151,10 @@ def _checked(address: str, number: int) -> str:
 
 
 def covers(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    """Whether the rule for `address` matches any client in `network`. `=host` rules cannot be known: they count as not."""
+    """Whether the rule for `address` matches any client in `network`.
+
+    `=host` rules cannot be known: they count as not.
+    """
     if address.startswith("="):
         return False
     if address == "":

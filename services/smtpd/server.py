@@ -1,7 +1,7 @@
 """One SMTP connection: an aiosmtpd SMTP that takes the bytes itself and gives them to our pure dialogue.
 
-aiosmtpd's Session, Envelope, handler and authenticator interfaces stay (services.smtpd.plugins); its line loop does not run.
-There is no task for a connection that waits for its client, and none for a question whose answer is known already.
+aiosmtpd's Session, Envelope, handler and authenticator interfaces stay (services.smtpd.plugins); its line loop does
+not run. There is no task for a connection that waits for its client, and none for a question whose answer is known.
 """
 
 from __future__ import annotations
@@ -219,7 +219,10 @@ class SmtpdConnection(SMTP):
             out.clear()
 
     def _finish(self) -> None:
-        """Our last words are written. Whoever still sends would lose them in a reset: stay until he hangs up, a while."""
+        """Our last words are written.
+
+        Whoever still sends would lose them in a reset: stay until he hangs up, a while.
+        """
         self._ended = True
         self._held.clear()
         self.deadline = self._loop.time() + LINGER_SECONDS
@@ -263,7 +266,10 @@ class SmtpdConnection(SMTP):
         self._job = self._loop.create_task(self._answer(request))
 
     async def _answer(self, request: Request) -> None:
-        """Have one question answered and give the dialogue the answer. Whatever is unforeseen is a temporary failure."""
+        """Have one question answered and give the dialogue the answer.
+
+        Whatever is unforeseen is a temporary failure.
+        """
         dialogue = self._dialogue
         assert dialogue is not None
         effects: Sequence[Effect] = ()

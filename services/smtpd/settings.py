@@ -75,7 +75,10 @@ def _address(text: str) -> str:
 
 
 def check(settings: Settings, interfaces: Iterable[Interface]) -> None:
-    """Refuse a configuration that cannot work or would relay for strangers. Raises SettingsError, all faults at once."""
+    """Refuse a configuration that cannot work or would relay for strangers.
+
+    Raises SettingsError, all faults at once.
+    """
     control = Control(settings.paths.control)
     faults: list[str] = []
     try:
@@ -113,7 +116,10 @@ def read_rules(settings: Settings, interfaces: Iterable[Interface]) -> Rules:
 
 
 def refuse_relaying_for(rules: Rules, interfaces: Iterable[Interface], name: str) -> None:
-    """No container network is trusted: through address translation anybody may look like its gateway. Raises RuleError."""
+    """No container network is trusted.
+
+    Through address translation anybody may look like its gateway. Raises RuleError.
+    """
     networks = [interface.network for interface in interfaces if not interface.ip.is_loopback]
     for address, rule in rules.relaying():
         for network in networks:

@@ -1,6 +1,8 @@
-"""The SMTP dialogue, bytes in, effects out (RFC 5321; qmail-smtpd(8)). Pure: no socket, no clock but the one given, no `await`.
+"""The SMTP dialogue, bytes in, effects out (RFC 5321; qmail-smtpd(8)). Pure: no socket, no clock but the one
+given, no `await`.
 
-One table says which verb does what in which state; a step appends replies and asks at most one question. While a question is
+One table says which verb does what in which state; a step appends replies and asks at most one question. While a
+question is
 open nothing more is read: what the client pipelines waits in the buffer. `control/extensions` = none takes the
 verbs and answers of qmail 1.03; else those of ours are added, and qmail's texts stay as they are.
 """
