@@ -18,6 +18,7 @@ from pathlib import Path
 
 from qmail import netstring
 from qmail.bus.ports import BusDown, QueueFull
+from qmail.control import ControlError
 from qmail.envelope import Recipient
 from qmail.put import Draft, EnvelopeTooLarge, Submission, Submitter
 
@@ -35,6 +36,7 @@ REJECTED = 31
 TIMEOUT = 52
 WRITE_ERROR = 53
 READ_ERROR = 54
+NO_CONFIGURATION = 55
 REJECTED_FOR_NOW = 71
 BAD_ENVELOPE = 91
 
@@ -177,7 +179,13 @@ async def _gather(frames: _Frames) -> bytes:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, ExitError):
         return error.code
-    known = {QueueFull: WRITE_ERROR, BusDown: REJECTED_FOR_NOW, EnvelopeTooLarge: REJECTED, TimeoutError: TIMEOUT}
+    known = {
+        QueueFull: WRITE_ERROR,
+        BusDown: REJECTED_FOR_NOW,
+        EnvelopeTooLarge: REJECTED,
+        TimeoutError: TIMEOUT,
+        ControlError: NO_CONFIGURATION,
+    }
     for kind, code in known.items():
         if isinstance(error, kind):
             return code

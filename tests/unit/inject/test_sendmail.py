@@ -1,0 +1,41 @@
+"""sendmail's command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.admin.inject.replies import Fatal
+from services.admin.inject.sendmail import to_inject
+
+
+@pytest.mark.parametrize(
+    ("arguments", "inject", "environment"),
+    [
+        ([b"-t"], [b"-H", b"--"], {}),
+        ([b"-ti", b"-oi", b"-f", b"a@b", b"c"], [b"-H", b"-f", b"a@b", b"--", b"c"], {}),
+        ([b"-oem", b"-fa@b", b"-x", b"c", b"-t"], [b"-a", b"-f", b"a@b", b"--", b"c", b"-t"], {}),
+        ([b"-F", b"A B", b"-bm", b"c"], [b"-a", b"--", b"c"], {b"MAILNAME": b"A B"}),
+        ([b"-Exyz", b"-Jt", b"--", b"-c"], [b"-a", b"--", b"-c"], {}),
+    ],
+)
+def test_translation(arguments: list[bytes], inject: list[bytes], environment: dict[bytes, bytes]) -> None:
+    assert to_inject(b"sendmail", arguments, {}) == (inject, environment)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "text"),
+    [
+        (b"sendmail", [b"-bs"], b"sendmail: fatal: -bs is not offered here; speak SMTP"),
+        (b"sendmail", [b"-bp"], b"sendmail: fatal: -bp is not offered here"),
+        (b"mailq", [], b"sendmail: fatal: -bp is not offered here"),
+        (b"newaliases", [], b"sendmail: fatal: please use fastforward/newaliases instead\n"),
+        (b"sendmail", [b"-bd"], b"sendmail: usage: sendmail [ -t ]"),
+        (b"sendmail", [b"-q"], b"sendmail: illegal option -- q\nsendmail: usage: "),
+        (b"sendmail", [b"-f"], b"sendmail: option requires an argument -- f\nsendmail: usage: "),
+    ],
+)
+def test_refusals(program: bytes, arguments: list[bytes], text: bytes) -> None:
+    with pytest.raises(Fatal) as caught:
+        to_inject(program, arguments, {})
+    assert caught.value.code == 100
+    assert caught.value.text.startswith(text)
