@@ -58,9 +58,7 @@ def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry]:
                 continue  # moved or deleted by another reader between the two calls
             if stat.S_ISREG(facts.st_mode):
                 name = item.name
-                yield Entry(
-                    name, base_name(name), parse_flags(name), folder, facts.st_size, facts.st_mtime_ns
-                )
+                yield Entry(name, base_name(name), parse_flags(name), folder, facts.st_size, facts.st_mtime_ns)
 
 
 def move_to_cur(maildir: Path | str, name: bytes, flags: bytes = b"") -> bytes | None:

@@ -85,16 +85,35 @@ class DirectoryOf:
 
 
 def store_at(
-    directory: int, name: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None = None
+    directory: int,
+    name: bytes,
+    chunks: Iterable[bytes],
+    target: bytes,
+    mtime_ns: int | None = None,
+    maildir: bytes = b"",
 ) -> bool:
-    """As `store`, below an open Maildir (a descriptor opened with O_PATH)."""
+    """As `store`, in a Maildir that is the open directory (a descriptor opened with O_PATH) or lies below it.
+
+    maildir: its path from there, ending in a slash.
+    """
     try:
-        return _store(directory, name, chunks, target, mtime_ns)
+        return _store(directory, maildir + b"tmp/" + name, chunks, maildir + target, mtime_ns)
     except MaildirError:
         raise
     except OSError as error:
         kind = _kind(error.errno)
+        if kind is MaildirIncomplete and not _can_enter(directory, maildir):
+            kind = MaildirMissing
         raise kind(error.errno, os.strerror(error.errno or 0)) from error
+
+
+def _can_enter(directory: int, maildir: bytes) -> bool:
+    """Whether chdir(2) to it would succeed."""
+    try:
+        os.stat(maildir + b".", dir_fd=directory)
+    except OSError:
+        return False
+    return True
 
 
 def _kind(number: int | None) -> type[MaildirError]:
@@ -105,8 +124,7 @@ def _kind(number: int | None) -> type[MaildirError]:
     return MaildirError
 
 
-def _store(directory: int, name: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None) -> bool:
-    tmp = b"tmp/" + name
+def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None) -> bool:
     fd = _create(directory, tmp)
     if fd < 0:
         _settle(directory, target)

@@ -23,11 +23,12 @@ from qmail.identity import ActingPool, IdentityError
 from qmail.ids import IdSource
 from qmail.paths import Paths, read_paths
 from qmail.put import Submitter
-from qmail.routing import LOCAL, read_routes
+from qmail.routing import LOCAL
 from services.delivery.local.announce import Announcer
 from services.delivery.local.answer import Answerer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder
+from services.delivery.local.lookup import Lookup
 from services.delivery.local.settings import Settings, SettingsError, read_settings
 from services.delivery.local.spawn import Spawner
 from services.delivery.worker import Worker
@@ -58,11 +59,6 @@ class _Questions:
         self._bus.publish(message.reply, await self._answerer.answer(message.payload))
 
 
-def _local_address(control: Control, recipient: bytes) -> bytes | None:
-    route = read_routes(control).route(recipient)
-    return route.address if route.channel == LOCAL else None
-
-
 async def _serve(
     paths: Paths, settings: Settings, spawner: Spawner, started: asyncio.Event, stop: asyncio.Event
 ) -> None:
@@ -71,11 +67,10 @@ async def _serve(
     ids = IdSource()
     node = NodeLease(bus, ids)
     await node.claim()
-    control, accounts = Control(paths.control), Accounts(paths.users / "assign")
+    lookup = Lookup(Accounts(paths.users / "assign"), Control(paths.control))
     pool = ActingPool(per_user=settings.per_user)
     delivery = LocalDelivery(
-        accounts=accounts,
-        control=control,
+        lookup=lookup,
         pool=pool,
         spawner=spawner,
         forwarder=Forwarder(Submitter(bus, ids)),
@@ -83,7 +78,7 @@ async def _serve(
         per_user=settings.per_user,
         base_environment=settings.program_environment,
     )
-    questions = _Questions(bus, Answerer(accounts, pool, lambda recipient: _local_address(control, recipient)))
+    questions = _Questions(bus, Answerer(lookup, pool))
     await bus.subscribe(subjects.ASK_RCPT, questions.ask, subjects.WORKERS)
     worker = Worker(bus, LOCAL, delivery)
     started.set()

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable
 
 from qmail.bus import subjects
+
+
+@functools.lru_cache(maxsize=1024)
+def folder_in(home: bytes, maildir: bytes) -> bytes:
+    """The Maildir's path below the home; empty where it lies elsewhere."""
+    folder = os.path.normpath(os.path.join(home, maildir))
+    inside = os.path.normpath(home) + b"/"
+    return folder[len(inside) :] if folder.startswith(inside) else b""
 
 
 class Announcer:
@@ -18,13 +27,12 @@ class Announcer:
 
     def announce(self, uid: int, home: bytes, maildir: bytes) -> None:
         """A message came into this Maildir, a path below the home or an absolute one."""
-        folder = os.path.normpath(os.path.join(home, maildir))
-        inside = os.path.normpath(home) + b"/"
-        if not folder.startswith(inside):
+        folder = folder_in(home, maildir)
+        if not folder:
             return
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._send)
-        self._waiting[(uid, folder[len(inside) :])] = None
+        self._waiting[(uid, folder)] = None
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}

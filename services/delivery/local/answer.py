@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Accounts, AssignError, Match
+from qmail.accounts import AssignError, Match
 from qmail.address import split
 from qmail.control import ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.outcome import Kind
-from services.delivery.local.deliver import find_match
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job
+from services.delivery.local.lookup import Lookup
 from services.delivery.local.refusal import Refusal
 
 OK: Final = "ok"
@@ -23,16 +22,11 @@ UNKNOWN: Final = "unknown"  #: a doubt, or none of ours: smtpd accepts
 
 
 class Answerer:
-    """Answers for one deployment.
+    """Answers for one deployment."""
 
-    local_address: the address that local delivery would be given for a recipient, None if it is not local;
-    may raise ControlError.
-    """
-
-    def __init__(self, accounts: Accounts, pool: ActingPool, local_address: Callable[[bytes], bytes | None]) -> None:
-        self._accounts = accounts
+    def __init__(self, lookup: Lookup, pool: ActingPool) -> None:
+        self._lookup = lookup
         self._pool = pool
-        self._local_address = local_address
 
     async def answer(self, request: bytes) -> bytes:
         """The JSON answer to a JSON request {"address": latin-1 text}. Never raises."""
@@ -46,11 +40,11 @@ class Answerer:
     async def rcpt(self, recipient: bytes) -> str:
         """`ok`, `no` or `unknown` for a recipient as the client gave it. A doubt is never `no`."""
         try:
-            address = self._local_address(recipient)
+            address = self._lookup.local_address(recipient)
             local, _ = split(address) if address is not None else (b"", None)
             if not local:
                 return UNKNOWN
-            match = find_match(self._accounts, local)
+            match = self._lookup.match(local)
             return await self._pool.run(match.account, look, match, local)
         except Refusal as refusal:
             return NO if refusal.kind is Kind.FAILURE else UNKNOWN

@@ -9,9 +9,9 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
-from qmail.accounts import Account, Accounts, AssignError, Match
+from qmail.accounts import Account, AssignError, Match
 from qmail.address import split
-from qmail.control import Control, ControlError
+from qmail.control import ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.maildir.names import unique_name
 from qmail.outcome import Outcome, deferral, success
@@ -20,6 +20,7 @@ from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
 from services.delivery.local.home import check_home, open_home
 from services.delivery.local.job import Job, delivered_to_line
+from services.delivery.local.lookup import Lookup
 from services.delivery.local.mbox import MailboxLocked
 from services.delivery.local.message import FileMessage, Message, SmallMessage, nameless_file
 from services.delivery.local.program import goes_on
@@ -29,7 +30,6 @@ from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import Program
 from services.delivery.worker import Delivery
 
-DEFAULT_DELIVERY: Final = b"./Maildir/"
 #: How long an mbox may stay locked by others, as in qmail-local; and how often it is tried.
 _LOCK_SECONDS: Final = 30.0
 _LOCK_RETRY_SECONDS: Final = 0.1
@@ -47,8 +47,7 @@ class LocalDelivery:
     def __init__(
         self,
         *,
-        accounts: Accounts,
-        control: Control,
+        lookup: Lookup,
         pool: ActingPool,
         spawner: Spawner,
         forwarder: Forwarder,
@@ -57,8 +56,7 @@ class LocalDelivery:
         base_environment: Mapping[bytes, bytes],
         program_seconds: float = PROGRAM_SECONDS,
     ) -> None:
-        self._accounts = accounts
-        self._control = control
+        self._lookup = lookup
         self._pool = pool
         self._spawner = spawner
         self._forwarder = forwarder
@@ -88,7 +86,7 @@ class LocalDelivery:
         local, host = split(delivery.recipient)
         if not local:
             return success(b"")  # qmail-lspawn has nobody to run for it
-        match = find_match(self._accounts, local)
+        match = self._lookup.match(local)
         job = self._job(match, local, host or b"", delivery.sender)
         message = await self._message(match.account, job, delivery)
         run = Run(job, message, self._namer(delivery), time.time())
@@ -100,7 +98,6 @@ class LocalDelivery:
                 self._announcer.announce(match.account.uid, job.home, maildir)
 
     def _job(self, match: Match, local: bytes, host: bytes, sender: bytes) -> Job:
-        content = self._control.content("defaultdelivery")
         return Job(
             user=match.account.name,
             home=os.fsencode(match.account.home),
@@ -109,11 +106,11 @@ class LocalDelivery:
             ext=match.ext,
             host=host,
             sender=sender,
-            default_delivery=DEFAULT_DELIVERY if content is None else content.rstrip(b"\n"),
+            default_delivery=self._lookup.default_delivery(),
         )
 
     def _namer(self, delivery: Delivery) -> Callable[[int], bytes]:
-        me = self._control.line_or_me("me")
+        me = self._lookup.me()
         envelope, number = delivery.envelope, delivery.number
         return lambda copy: unique_name(envelope.time_ms, envelope.id, number, me, copy)
 
@@ -181,19 +178,6 @@ class LocalDelivery:
         chunks = delivery.chunks if delivery.body is None else lambda: _once(delivery.body or b"")
         head = delivered_to_line(run.job)
         return await self._forwarder.forward(delivery.envelope, account, run.new_sender, run.forwards, head, chunks)
-
-
-def find_match(accounts: Accounts, local: bytes) -> Match:
-    """Whose mail it is: by users/assign, else alias's. Raises Refusal, and as Accounts.find does."""
-    match = accounts.find(local)
-    if match is None:
-        alias = accounts.named(b"alias")
-        if alias is None:
-            raise temporary(replies.NO_ALIAS_USER)
-        match = Match(alias, b"-", local)
-    if match.account.uid <= 0 or match.account.gid <= 0:
-        raise temporary(replies.NOT_AS_ROOT)
-    return match
 
 
 def _file_in(home: bytes) -> FileMessage:

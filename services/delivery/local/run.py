@@ -38,7 +38,6 @@ class Run:
         self._now = now
         self._delivered_to = delivered_to_line(job)
         self._files = self._programs = 0
-        self._copies: dict[tuple[int, int], int] = {}
         self._pending: Instruction | None = None
         self._found: DotQmail | None = None
         self._steps: Iterator[Instruction] = iter(())
@@ -67,6 +66,7 @@ class Run:
                 return command
         if self.forwards:
             self.new_sender = find_new_sender(self._home, self.job)
+        self._leave()
         return None
 
     def stop(self) -> None:
@@ -92,9 +92,14 @@ class Run:
 
     def close(self) -> None:
         """Give up the home and the message."""
-        if self._home >= 0:
-            os.close(self._home)
+        self._leave()
         self._message.close()
+
+    def _leave(self) -> None:
+        # Where the last step is done, in its thread: the loop has better to do than to close files.
+        home, self._home = self._home, -1
+        if home >= 0:
+            os.close(home)
 
     def _do(self, step: Instruction) -> bytes | None:
         if step.act is Act.PROGRAM:
@@ -127,27 +132,18 @@ class Run:
             raise temporary(replies.MAILDIR_FAILED) from error
 
     def _store(self, path: bytes) -> None:
-        try:
-            maildir = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._home)
-        except OSError as error:
-            raise MaildirMissing(error.errno, "cannot enter the Maildir") from error
-        try:
-            name = self._name_for(self._copy(maildir))
-            store_at(maildir, name, self._pieces(), b"new/" + name)
-        finally:
-            os.close(maildir)
+        name = self._name_for(self._copies(path))
+        store_at(self._home, name, self._pieces(), b"new/" + name, maildir=path.rstrip(b"/") + b"/")
 
-    def _copy(self, maildir: int) -> int:
+    def _copies(self, path: bytes) -> int:
         """How many copies this run put into this directory before, whatever its name was then."""
+        if not self.maildirs:
+            return 0
         try:
-            # Looking up the dot needs the right to enter, as chdir(2) does.
-            facts = os.stat(b".", dir_fd=maildir)
+            here = os.stat(path, dir_fd=self._home)
+            return sum(os.path.samestat(here, os.stat(p, dir_fd=self._home)) for p in self.maildirs)
         except OSError as error:
             raise MaildirMissing(error.errno, "cannot enter the Maildir") from error
-        key = (facts.st_dev, facts.st_ino)
-        copy = self._copies.get(key, 0)
-        self._copies[key] = copy + 1
-        return copy
 
     def _pieces(self) -> Iterable[bytes]:
         head = return_path_line(self.job) + self._delivered_to

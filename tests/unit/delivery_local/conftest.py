@@ -28,6 +28,7 @@ from qmail.put import Submitter
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder
+from services.delivery.local.lookup import Lookup
 from services.delivery.local.spawn import Spawner
 from services.delivery.worker import Delivery
 
@@ -81,6 +82,7 @@ class Deployment:
         root = self.root
         (root / "control").mkdir()
         (root / "control/me").write_text("mail.xeris.com\n")
+        (root / "control/locals").write_text("xeris.com\n")
         lines = []
         for user, uid in USERS.items():
             self._make_home(user)
@@ -88,6 +90,9 @@ class Deployment:
             where = f"{user}:{ids}:{self.home(user)}"
             lines += [f"+:{where}:-::"] if user == "alias" else [f"={user}:{where}:::", f"+{user}-:{where}:-::"]
         (root / "assign").write_text("".join(f"{line}\n" for line in lines) + ".\n")
+
+    def lookup(self) -> Lookup:
+        return Lookup(Accounts(self.root / "assign"), Control(self.root / "control"))
 
     def home(self, user: str) -> Path:
         return self.root / user
@@ -127,8 +132,7 @@ class Deployment:
             pool = ActingPool(per_user=PER_USER, threads=3)
             try:
                 local = LocalDelivery(
-                    accounts=Accounts(self.root / "assign"),
-                    control=Control(self.root / "control"),
+                    lookup=self.lookup(),
                     pool=pool,
                     spawner=self._spawner,
                     forwarder=Forwarder(Submitter(self.bus, ids)),
