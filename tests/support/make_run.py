@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class MakeRun:
         self.log = directory.parent / f"{directory.name}.log"
         self._argv = (*prefix, sys.executable, "-m", "services.admin.run")
         self.process: subprocess.Popen[bytes] | None = None
+        self._drain: threading.Thread | None = None
 
     def start(self) -> None:
         """Start, and return when the line `ready` comes. Raises RuntimeError with the log where it does not."""
@@ -72,6 +74,21 @@ class MakeRun:
                     return True
         return False
 
+    def drain(self) -> None:
+        """Copy everything that comes from now on to the log, in a thread that ends with the output.
+
+        A pipe that nobody reads would stop the roles once it is full."""
+        assert self.process is not None and self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+
+        def copy() -> None:
+            with open(self.log, "ab") as log:
+                while data := os.read(fd, 65536):
+                    log.write(data)
+
+        self._drain = threading.Thread(target=copy, daemon=True)
+        self._drain.start()
+
     def roles(self) -> dict[str, int]:
         """Program -> process id of what the supervisor runs at this moment."""
         assert self.process is not None
@@ -83,6 +100,11 @@ class MakeRun:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
+        if self._drain is not None:
+            self.process.wait(END_SECONDS)
+            self._drain.join(END_SECONDS)
+            self._drain = None
+            return self.process.returncode
         # Whoever writes to a pipe that nobody reads would wait for ever.
         output, _ = self.process.communicate(timeout=END_SECONDS)
         with open(self.log, "ab") as log:

@@ -1,0 +1,178 @@
+"""No message answered 250 is ever lost: roles, the bus and all together are killed at random while mail comes in.
+
+CRASH_MESSAGES (default 300) messages a round and CRASH_ROUNDS (default 1) rounds; CRASH_SEED repeats a run.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import smtplib
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.deployment import eventually
+from tests.support.make_run import MakeRun
+from tests.support.source import ROOT
+
+MESSAGES = int(os.environ.get("CRASH_MESSAGES", "300"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
+SENDERS = 4
+PAUSE_SECONDS = (0.2, 1.2)
+DRAIN_SECONDS = 180
+VICTIMS = ("services.smtpd", "services.queue", "services.delivery.local", "nats-server", "all")
+
+
+@pytest.fixture
+def run() -> Iterator[MakeRun]:
+    directory = Path(tempfile.mkdtemp(prefix="qmail-crash-"))
+    directory.chmod(0o755)
+    deployment = MakeRun(directory / "var")
+    deployment.start()
+    deployment.drain()
+    subprocess.run(
+        [sys.executable, "-m", "services.admin.qmailctl", "useradd", "joni"],
+        input=b"jonipass\n",
+        env=deployment.environ,
+        cwd=ROOT,
+        check=True,
+    )
+    yield deployment
+    deployment.stop()
+    shutil.rmtree(directory)
+
+
+@dataclass
+class Sent:
+    """What the senders know: attempts of each message, and those answered 250."""
+
+    attempts: collections.Counter[int] = field(default_factory=collections.Counter)
+    accepted: set[int] = field(default_factory=set)
+
+
+class Senders:
+    """Several SMTP clients that try each message until it is answered 250, as any MTA does."""
+
+    def __init__(self, port: int, numbers: range) -> None:
+        self._port = port
+        self._todo = collections.deque(numbers)
+        self.sent = Sent()
+        self._pause = threading.Event()
+        self._threads = [threading.Thread(target=self._send_all, daemon=True) for _ in range(SENDERS)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def done(self) -> bool:
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _send_all(self) -> None:
+        while True:
+            try:
+                number = self._todo.popleft()
+            except IndexError:
+                return
+            while not self._send(number):
+                self._pause.wait(0.1)
+
+    def _send(self, number: int) -> bool:
+        text = f"Subject: crash\r\nX-Number: {number}\r\n\r\nNgetes aja lho ....\r\n"
+        try:
+            with smtplib.SMTP("127.0.0.1", self._port, timeout=30) as client:
+                self.sent.attempts[number] += 1
+                client.sendmail("ari@xeris.com", ["joni@xeris.com"], text)
+        except (OSError, smtplib.SMTPException):
+            return False
+        self.sent.accepted.add(number)
+        return True
+
+
+class Killer:
+    """SIGKILL to a random role, the bus or everything, at random times; the supervisor starts them again."""
+
+    def __init__(self, deployment: MakeRun, seed: int) -> None:
+        self._deployment, self._random = deployment, random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.killed: collections.Counter[str] = collections.Counter()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(self._random.uniform(*PAUSE_SECONDS)):
+            victim = self._random.choice(VICTIMS)
+            for program, pid in self._deployment.roles().items():
+                if victim in ("all", program):
+                    self._kill(pid)
+            self.killed[victim] += 1
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def queue_is_empty(deployment: MakeRun) -> bool:
+    """Whether the scheduler works and has nothing left; what waits is made due meanwhile."""
+    token = (deployment.directory / "credentials" / "http.token").read_text().strip()
+    base = f"http://127.0.0.1:{deployment.ports['HTTP_PORT']}"
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        request = urllib.request.Request(f"{base}/flush", data=b"", headers=headers, method="POST")
+        urllib.request.urlopen(request, timeout=5).close()
+        with urllib.request.urlopen(urllib.request.Request(f"{base}/status", headers=headers), timeout=5) as answer:
+            status = json.load(answer)
+    except OSError:
+        return False
+    return bool(status["ready"] and status["messages"] == 0)
+
+
+def delivered(maildir: Path) -> tuple[collections.Counter[int], collections.Counter[str]]:
+    """How often each X-Number and each message number (qp) lies in the Maildir."""
+    numbers: collections.Counter[int] = collections.Counter()
+    qps: collections.Counter[str] = collections.Counter()
+    for name in os.listdir(maildir / "new"):
+        text = (maildir / "new" / name).read_text(errors="replace")
+        numbers[int(re.search(r"^X-Number: (\d+)", text, re.M)[1])] += 1  # type: ignore[index]
+        qps[re.search(r"\(qmail (\d+) invoked from network\)", text)[1]] += 1  # type: ignore[index]
+    return numbers, qps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_every_message_answered_250_arrives_and_none_twice(run: MakeRun, number: int) -> None:
+    seed = int(os.environ.get("CRASH_SEED", str(random.randrange(1 << 32))))
+    senders, killer = Senders(run.ports["SMTP_PORT"], range(MESSAGES)), Killer(run, seed)
+    senders.start()
+    killer.start()
+    eventually(senders.done, "all messages answered 250", seconds=DRAIN_SECONDS * 3)
+    killer.stop()
+    eventually(lambda: queue_is_empty(run), "an empty queue", seconds=DRAIN_SECONDS)
+    numbers, qps = delivered(run.directory / "home" / "joni" / "Maildir")
+    print(f"seed {seed} killed {dict(killer.killed)}: {MESSAGES} answered 250, {len(qps)} in the Maildir")
+    missing = sorted(senders.sent.accepted - numbers.keys())
+    assert not missing, f"lost: {missing}"
+    assert not [qp for qp, copies in qps.items() if copies > 1], "one message twice"
+    # A client that got no answer sends again; more copies than attempts nobody can explain.
+    assert all(copies <= senders.sent.attempts[n] for n, copies in numbers.items())
