@@ -1,0 +1,190 @@
+"""The admin role against a real bus: streams once, log lines to the disk and none lost while it is away; qmailctl."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from qmail.bus.connect import connect
+from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.ports import Bus, BusDown
+from qmail.log import Log
+from qmail.paths import read_paths
+from services.admin.connections import read_connections
+from services.admin.logger import Logger
+from services.admin.report import uptimes_of
+from tests.support.bus_server import BusServer
+from tests.support.source import ROOT
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    bus = BusServer(Path(tmp_path_factory.mktemp("deployment")))
+    bus.start()
+    try:
+        bus.make_streams()
+        yield bus
+    finally:
+        bus.stop()
+
+
+def environ(server: BusServer) -> dict[str, str]:
+    return {"QMAIL_DIR": str(server.directory), "BUS_URL": server.url}
+
+
+@asynccontextmanager
+async def connected(server: BusServer, role: str) -> AsyncIterator[JetStreamBus]:
+    bus = await connect(role, read_paths(environ(server)), environ(server))
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+class Watched(Logger):
+    """A logger that tells when a line is in the file."""
+
+    def __init__(self, bus: Bus, directory: Path) -> None:
+        super().__init__(bus, directory)
+        self.written = asyncio.Event()
+
+    def _write(self, message: object) -> None:
+        super()._write(message)  # type: ignore[arg-type]
+        self.written.set()
+
+
+async def log_lines(server: BusServer, name: str, *lines: str) -> None:
+    """As a role logs, and stored by the bus when this returns."""
+    async with connected(server, "admin") as admin, connected(server, "queue") as bus:
+        stored = (await admin.info("EVENTS")).messages
+        log = Log(name, bus.publish)
+        for line in lines:
+            log.line(line)
+        log.flush()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await admin.info("EVENTS")).messages == stored:
+                pass
+
+
+async def collect(server: BusServer, directory: Path) -> None:
+    """One life of the logger, until something is written."""
+    async with connected(server, "admin") as bus:
+        logger = Watched(bus, directory)
+        await logger.start()
+        async with asyncio.timeout(WAIT_SECONDS):
+            await logger.written.wait()
+        logger.close()
+
+
+def test_lines_are_on_the_disk_with_their_stamps_and_come_once(server: BusServer, tmp_path: Path) -> None:
+    async def live() -> None:
+        await log_lines(server, "qmail", "new msg 1", "end msg 1")
+        await collect(server, tmp_path)
+        # While admin is away the bus keeps what is said.
+        await log_lines(server, "qmail", "new msg 2")
+        await collect(server, tmp_path)
+
+    asyncio.run(live())
+    lines = (tmp_path / "qmail" / "current").read_text().splitlines()
+    assert [line[26:] for line in lines] == ["new msg 1", "end msg 1", "new msg 2"]
+    assert all(line.startswith("@4000") for line in lines)
+
+
+def test_stat_sees_who_is_connected(server: BusServer) -> None:
+    async def look() -> dict[str, str]:
+        async with connected(server, "queue"), connected(server, "imap"):
+            paths = read_paths(environ(server))
+            return uptimes_of(await read_connections(paths, environ(server)))
+
+    assert {"queue", "imap"} <= set(asyncio.run(look()))
+
+
+def test_the_user_of_stat_sees_no_mail(server: BusServer) -> None:
+    async def look() -> None:
+        async with connected(server, "stat") as bus:
+            await bus.info("IN")
+
+    with pytest.raises((BusDown, KeyError)):
+        asyncio.run(look())
+
+
+def qmailctl(directory: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    command = [str(ROOT / "qmailctl"), *arguments]
+    known = {name: value for name, value in os.environ.items() if name not in ("BUS_URL", "QUEUE_URL", "IDENTITY")}
+    return subprocess.run(
+        command,
+        env={**known, "QMAIL_DIR": str(directory)},
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("accounts") / "var"
+    known = {name: value for name, value in os.environ.items() if name != "IDENTITY"}
+    subprocess.run(
+        [sys.executable, "-m", "services.admin.first_start"],
+        env={**known, "QMAIL_DIR": str(made)},
+        cwd=ROOT,
+        check=True,
+        timeout=60,
+    )
+    return made
+
+
+def test_accounts_by_one_command(directory: Path) -> None:
+    made = qmailctl(directory, "useradd", "joni", text="secret\n")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout == f"joni: uid 2002, home {directory}/home/joni, mail address joni@xeris.com\n"
+    again = qmailctl(directory, "useradd", "joni", text="secret\n")
+    assert again.returncode == 1 and "exists already" in again.stderr
+    assert qmailctl(directory, "users").stdout.splitlines()[1].startswith("joni:2002:")
+    assert qmailctl(directory, "passwd", "joni", text="other\n").returncode == 0
+    assert qmailctl(directory, "userdel", "-r", "joni").returncode == 0
+    assert qmailctl(directory, "users").stdout.splitlines() == [f"ari:2001:{directory}/home/ari"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["useradd"], ["useradd", "a", "b"], ["stat", "x"], ["usermod", "joni"], ["userdel", "-x", "joni"]],
+)
+def test_what_is_no_command_gets_the_usage_and_exit_code_1(directory: Path, arguments: list[str]) -> None:
+    found = qmailctl(directory, *arguments)
+    assert found.returncode == 1
+    assert found.stderr.startswith("Usage: qmailctl\n{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb")
+
+
+def test_help_has_every_command_of_the_tutorial(directory: Path) -> None:
+    text = qmailctl(directory, "help").stdout
+    for name in "stop start pause cont stat cdb restart doqueue reload queue alrm flush hup".split():
+        assert f"    {name} -- " in text
+
+
+def test_a_queue_that_does_not_answer_is_told_and_may_be_tried_again(directory: Path) -> None:
+    found = qmailctl(directory, "flush")
+    assert found.returncode == 111
+    assert found.stderr.startswith("qmailctl: queue at http://") and found.stderr.endswith("try again\n")
+
+
+def test_cdb_names_the_bad_rule(directory: Path) -> None:
+    rules = directory / "control" / "tcp.smtp"
+    good = rules.read_text()
+    assert qmailctl(directory, "cdb").stdout == f"Reloaded {rules}.\n"
+    rules.write_text(good + "10.:permit\n")
+    found = qmailctl(directory, "cdb")
+    rules.write_text(good)
+    assert found.returncode == 111
+    assert found.stderr == "tcprules: fatal: unable to parse this line: 10.:permit\n"
