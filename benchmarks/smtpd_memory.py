@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.smtpd_dialogue import QuietLog
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Record
 from qmail.ids import IdSource
@@ -24,8 +25,6 @@ from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.server import SmtpdConnection
 from services.smtpd.settings import read_settings
-
-from benchmarks.smtpd_dialogue import QuietLog
 
 STORE_SECONDS = 0.005
 LIMIT_MB = 200

@@ -21,12 +21,13 @@ from aiosmtpd.smtp import SMTP
 
 from qmail.control import Control
 from qmail.log import Log
+from qmail.plaintext import plaintext_allowed, read_gateways
 from qmail.server import Listener
 from qmail.tls import ServerTls, TlsUnavailable
 from services.smtpd.admission import Admission, Admitted
 from services.smtpd.desk import Desk
 from services.smtpd.facts import Client, read_client
-from services.smtpd.interfaces import read_gateways, read_interfaces
+from services.smtpd.interfaces import read_interfaces
 from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
 from services.smtpd.rules import Rule, RuleError, Rules
@@ -131,8 +132,7 @@ class Door:
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None
         self._rules = RulesReader(settings, log)
-        self._gateways = read_gateways()
-        self._plain_from_gateway = settings.contained and settings.address.startswith("127.")
+        self._gateways = read_gateways() if settings.contained else frozenset()
         self._freshness = Freshness(time.monotonic)
         self._current_rules = Rules()
         self._tls_offered = False
@@ -286,16 +286,11 @@ class Door:
             client,
             tls=purpose.tls,
             tls_offered=not purpose.tls and self._tls_offered,
-            auth_offered=purpose.tls or self._allows_plain(ip),
+            auth_offered=plaintext_allowed(
+                tls=purpose.tls, peer_ip=ip, address=self.settings.address, gateways=self._gateways
+            ),
             auth_required=purpose.submission,
         )
-
-    def _allows_plain(self, ip: str) -> bool:
-        """Passwords without TLS.
-
-        From this machine; or, while published on loopback only, from the gateway it looks like.
-        """
-        return ip.startswith("127.") or ip == "::1" or (self._plain_from_gateway and ip in self._gateways)
 
 
 def _bind(listener: Listener) -> socket.socket:

@@ -126,5 +126,9 @@ class Hooked:
     status: bytes | None
     addresses: tuple[bytes, ...]
 
+    @property
+    def refused(self) -> bool:
+        return self.status is not None and self.status[:1] != b"2"
+
 
 Request: TypeAlias = Ready | AskRecipient | Login | Store | Commit | Drop | Hook

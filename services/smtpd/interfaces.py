@@ -1,4 +1,4 @@
-"""This machine's own addresses and subnets, and its default gateways (netdevice(7))."""
+"""This machine's own addresses and subnets (netdevice(7))."""
 
 from __future__ import annotations
 
@@ -46,17 +46,3 @@ def _read_ipv6() -> Iterator[Interface]:
     for line in lines:
         digits, _, prefix_length, *_ = line.split()
         yield ipaddress.IPv6Interface((int(digits, 16), int(prefix_length, 16)))
-
-
-def read_gateways() -> frozenset[str]:
-    """The IPv4 default gateways (/proc/net/route, little-endian hexadecimal)."""
-    try:
-        lines = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return frozenset()
-    rows = [line.split() for line in lines]
-    return frozenset(
-        socket.inet_ntoa(struct.pack("<I", int(row[2], 16)))
-        for row in rows
-        if row[1] == "00000000" and row[2] != "00000000"
-    )

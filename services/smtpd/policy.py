@@ -48,7 +48,7 @@ class Policy:
         if not self.bad_mail_from:
             return False
         lowered = sender.lower()
-        local, at, domain = lowered.rpartition(b"@")
+        _, at, domain = lowered.rpartition(b"@")
         return lowered in self.bad_mail_from or (bool(at) and at + domain in self.bad_mail_from)
 
     def is_in_rcpthosts(self, recipient: bytes) -> bool:

@@ -21,10 +21,11 @@ from qmail.tls import TlsUnavailable
 from services.smtpd import replies
 from services.smtpd.admission import Admitted
 from services.smtpd.desk import Putting
+from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.door import Door, Purpose
 from services.smtpd.facts import AskRecipient, Commit, Drop, Exists, Hook, Login, Ready, Request, Store
 from services.smtpd.plugins import call_authenticator, call_hook
-from services.smtpd.transaction import EXIT_OTHER, Transaction
+from services.smtpd.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Recorded sessions of qmail-smtpd against services.smtpd's dialogue; the socket and the queue are replaced, nothing else."""
+"""Recorded sessions of qmail-smtpd against services.smtpd's dialogue.
+
+The socket and the queue are replaced, nothing else.
+"""
 
 from __future__ import annotations
 

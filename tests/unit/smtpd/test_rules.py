@@ -109,5 +109,5 @@ def test_relaying_for_the_containers_own_network_is_refused(tmp_path: Path) -> N
     own = [ipaddress.IPv4Interface("127.0.0.1/8"), ipaddress.IPv4Interface("172.18.0.3/16")]
     refuse_relaying_for(parse_rules(b'127.:allow,RELAYCLIENT=""\n172.18.:allow\n'), own, "tcp.smtp")
     for dangerous in (b'172.18.0.1:allow,RELAYCLIENT=""', b'172.:allow,RELAYCLIENT=""', b':allow,RELAYCLIENT=""'):
-        with pytest.raises(RuleError, match="line 2: RELAYCLIENT .* covers"):
+        with pytest.raises(RuleError, match=r"line 2: RELAYCLIENT .* covers"):
             refuse_relaying_for(parse_rules(b"9.:deny\n" + dangerous), own, "tcp.smtp")

@@ -15,9 +15,13 @@ from qmail.bus.ports import BusDown, QueueFull
 from qmail.put import EnvelopeTooLarge
 from qmail.session import Ask, Close, Effect, Send, StartTls
 from services.smtpd import replies
+from services.smtpd.dialogue import MAX_BAD_COMMANDS
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store
+from services.smtpd.grammar import MAX_COMMAND_BYTES
 from services.smtpd.policy import Policy
-from services.smtpd.transaction import GATHER_BYTES, MAX_BAD_COMMANDS, MAX_COMMAND_BYTES, State, Transaction
+from services.smtpd.states import State
+from services.smtpd.text import GATHER_BYTES
+from services.smtpd.transaction import Transaction
 
 POLICY = Policy(
     greeting=b"mail.xeris.com",
@@ -157,7 +161,8 @@ def test_any_input_in_any_state_is_answered_or_closed(state: State, lines: list[
 DIALOGUE = (
     b"EHLO x\r\nMAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<joni@xeris.com>\r\nRCPT TO:<x@other.org>\nDATA\r\n"
     b"Received: x\r\n\r\n..dot\r\n.\r\nNOOP\r\nAUTH LOGIN\r\nYXJp\r\ncGFzcw==\r\n"
-    b"mail from:a@b\nrcpt to:x@other.org\r\ndata\r\n.\r\nMAIL FROM:<bad@x>\r\nRCPT TO:<joni@xeris.com>\r\nbogus\r\nQUIT\r\nNOOP\r\n"
+    b"mail from:a@b\nrcpt to:x@other.org\r\ndata\r\n.\r\n"
+    b"MAIL FROM:<bad@x>\r\nRCPT TO:<joni@xeris.com>\r\nbogus\r\nQUIT\r\nNOOP\r\n"
 )
 
 

@@ -1,0 +1,148 @@
+"""MAIL and RCPT, as steps of the dialogue (RFC 5321 4.1.1.2, 4.1.1.3; qmail-smtpd(8)). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qmail.session import Ask
+from services.smtpd import replies
+from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
+from services.smtpd.grammar import MAX_ADDRESS_BYTES, parse_parameters, parse_path, replace_address_literal
+from services.smtpd.login import LoginSteps
+from services.smtpd.states import MAIL, RCPT, START
+
+# All addresses of an envelope, as the bus writes them: its records end at 1 MB.
+MAX_ENVELOPE_BYTES = 700_000
+
+_READY = Ask(Ready())
+_NO, _QUOTA = Exists.NO, Exists.QUOTA
+
+
+class EnvelopeSteps(LoginSteps):
+    """From whom and to whom."""
+
+    def _mail(self, argument: bytes) -> None:
+        address, rest = parse_path(argument)
+        address = replace_address_literal(address, self.policy.local_ips, self.policy.local_ip_host)
+        if len(address) > MAX_ADDRESS_BYTES:
+            self._bad(replies.SYNTAX)
+            return
+        parameters: dict[bytes, bytes] = {}
+        if self.policy.extensions:
+            if self.client.auth_required and not self.account:
+                self._bad(
+                    replies.TLS_FIRST
+                    if self.client.tls_offered and not self.client.auth_offered
+                    else replies.AUTH_FIRST
+                )
+                return
+            parameters = parse_parameters(rest) if rest else parameters
+            refusal = self._refuse_parameters(parameters)
+            if refusal is not None:
+                self._bad(refusal)
+                return
+        self._bad_commands = 0
+
+        def begin(hooked: Hooked) -> None:
+            if hooked.refused:
+                self._reply(hooked.status or replies.LOCAL_ERROR)
+                return
+            self._begin_mail(
+                hooked.addresses[0] if hooked.addresses else address, parameters, hooked.status or replies.OK
+            )
+
+        if self._hooks:
+            self._hooked("MAIL", address, tuple(rest.split()), begin)
+        else:
+            self._begin_mail(address, parameters, replies.OK)
+
+    def _refuse_parameters(self, parameters: Mapping[bytes, bytes]) -> bytes | None:
+        """RFC 1870 6.1, RFC 6152 2. Parameters that nobody announced are ignored, as qmail ignores all."""
+        size = parameters.get(b"SIZE")
+        if size is not None:
+            if not size.isdigit() or len(size) > 20:
+                return replies.BAD_SIZE
+            if 0 < self._limit < int(size):
+                return replies.TOO_BIG
+        if parameters.get(b"BODY", b"7BIT").upper() not in (b"7BIT", b"8BITMIME"):
+            return replies.BAD_BODY
+        return None
+
+    def _begin_mail(self, address: bytes, parameters: Mapping[bytes, bytes], text: bytes) -> None:
+        def begin(_: object) -> None:
+            if self._state is not START:
+                self._forget_mail()
+            self._sender = address
+            self._bad_sender = self.policy.is_bad_sender(address)
+            if parameters:
+                self._body_type = parameters.get(b"BODY", b"7BIT").upper().decode()
+                self._smtputf8 = b"SMTPUTF8" in parameters
+            self._state = MAIL
+            self._reply(text)
+
+        if self.policy.extensions:
+            self._ask(_READY, begin, self._not_ready)
+        else:
+            begin(None)
+
+    def _not_ready(self, error: BaseException) -> None:
+        self._forget_mail()
+        self._reply(self._failure(error))
+
+    def _rcpt(self, argument: bytes) -> None:
+        address, rest = parse_path(argument)
+        address = replace_address_literal(address, self.policy.local_ips, self.policy.local_ip_host)
+        if len(address) > MAX_ADDRESS_BYTES:
+            self._bad(replies.SYNTAX)
+            return
+        self._bad_commands = 0
+        refusal = self._refuse_recipient(address)
+        if refusal is not None:
+            self._reply(refusal)
+            return
+        if self.client.relay:
+            address += self.client.relay
+        if self._hooks:
+            self._hooked("RCPT", address, tuple(rest.split()), lambda hooked: self._hooked_recipient(address, hooked))
+        else:
+            self._look_up(address, replies.OK)
+
+    def _refuse_recipient(self, address: bytes) -> bytes | None:
+        if self._bad_sender:
+            return replies.BAD_MAIL_FROM
+        if self.client.relay is None and not self.account and not self.policy.is_in_rcpthosts(address):
+            return replies.NOT_IN_RCPTHOSTS
+        if not self.policy.extensions:
+            return None
+        self._envelope_bytes += 12 + len(address) * (1 if address.isascii() else 6)
+        if len(self._recipients) >= self.policy.max_recipients or self._envelope_bytes > MAX_ENVELOPE_BYTES:
+            return replies.TOO_MANY_RECIPIENTS
+        return None
+
+    def _hooked_recipient(self, address: bytes, hooked: Hooked) -> None:
+        if hooked.refused:
+            self._reply(hooked.status or replies.LOCAL_ERROR)
+        elif hooked.status is None:
+            self._look_up(address, replies.OK)
+        else:
+            # A plug-in that accepted has answered for whether the mailbox exists, as with aiosmtpd.
+            self._recipients.extend(hooked.addresses or (address,))
+            self._state = RCPT
+            self._reply(hooked.status)
+
+    def _look_up(self, address: bytes, text: bytes) -> None:
+        def known(answer: object) -> None:
+            if answer is _NO:
+                self._reply(replies.NO_MAILBOX)
+            elif answer is _QUOTA:
+                self._reply(replies.OVER_QUOTA)
+            else:
+                self._recipients.append(address)
+                self._state = RCPT
+                self._reply(text)
+
+        if self.policy.extensions and self.policy.is_local(address):
+            # No answer is no reason to refuse mail: whether the mailbox exists is found out at delivery then.
+            self._ask(Ask(AskRecipient(address)), known, known)
+        else:
+            known(Exists.UNKNOWN)

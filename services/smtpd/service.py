@@ -1,0 +1,50 @@
+"""One process of the door: from the connection to the bus until TERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from qmail.bus import subjects
+from qmail.bus.connect import connect, wait_for_streams
+from qmail.bus.nodes import NodeLease
+from qmail.control import Control
+from qmail.health import keep_watch
+from qmail.health_names import names_check
+from qmail.ids import IdSource
+from qmail.log import Log
+from qmail.put import Submitter
+from services.smtpd.admission import Admission
+from services.smtpd.desk import Desk
+from services.smtpd.door import Door
+from services.smtpd.server import SmtpdConnection
+from services.smtpd.settings import Settings
+
+
+async def serve(settings: Settings, admission: Admission) -> None:
+    """Serve until TERM or INT, then finish what runs."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    log = Log("qmail-smtpd")
+    bus = await connect("smtpd", settings.paths, os.environ)
+    await wait_for_streams(bus, (subjects.IN, subjects.BODY))
+    log.attach(bus.publish)
+    ids = IdSource()
+    lease = NodeLease(bus, ids)
+    await lease.claim()
+    door = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission)
+    await door.start(SmtpdConnection)
+
+    async def reach_streams() -> None:
+        await bus.info(subjects.IN)
+
+    domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
+    watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=names_check(domain)))
+    await told.wait()
+    watch.cancel()
+    await door.stop()
+    log.flush()
+    await lease.release()
+    await bus.close()
