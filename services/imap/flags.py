@@ -34,7 +34,7 @@ class FlagSet:
 
 
 def parse_flags(names: Iterable[bytes]) -> FlagSet:
-    """Raises BadFlag for unknown system flags and impossible keywords. \\Recent, which clients cannot set, is left out."""
+    """Raises BadFlag for unknown system flags and impossible keywords. \\Recent, not for clients, is left out."""
     letters, keywords = set(), set()
     for name in names:
         letter = _LETTERS.get(name.lower())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap import replies
@@ -387,7 +388,7 @@ class ImapSession:
         command = c.Append(self._append.mailbox, flags, date)
         return self._append_begins(self._tag, command, literal)
 
-    _steps: dict[Phase, Callable[[ImapSession], Effects | None]] = {
+    _steps: ClassVar[dict[Phase, Callable[[ImapSession], Effects | None]]] = {
         Phase.COMMAND: _step_command,
         Phase.MESSAGE: _step_message,
         Phase.AFTER_MESSAGE: _step_after_message,

@@ -18,8 +18,8 @@ Told = tuple[bytes, Keywords]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to tell. `expunged`: message numbers, each as it is when its turn comes; `exists`, `recent`: None if as before;
-    `flags`: UIDs."""
+    """What to tell. `expunged`: message numbers, each as it is when its turn comes; `exists`, `recent`: None if
+    as before; `flags`: UIDs."""
 
     expunged: tuple[int, ...] = ()
     exists: int | None = None

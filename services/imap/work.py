@@ -226,7 +226,7 @@ class Work:
             self._incoming = Incoming(self._target(request.command.mailbox))
         try:
             flags = parse_flags(request.command.flags)
-            words = canonical(flags.keywords, self._incoming.known_keywords())
+            words = flags.keywords and canonical(flags.keywords, self._incoming.known_keywords())
         except BadFlag as error:
             return Answer(b"NO", replies.error_text(str(error)))
         self._incoming.begin(FlagSet(flags.letters, words), request.command.date)

@@ -123,7 +123,7 @@ class Mailbox:
 
     def _read_keywords(self) -> None:
         self.keyword_table = keywords.read_keywords(self.fd)
-        if self.keyword_table.changes > keywords.MERGE_AT and not self.read_only:
+        if self.keyword_table.changes > keywords.MERGE_AT:
             keywords.merge(self.fd, self.keyword_table, self._files.keys())
 
     def _rebuild(self) -> None:

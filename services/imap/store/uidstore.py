@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
 
 from services.imap.store import files
 from services.imap.store.errors import Busy
@@ -62,16 +61,12 @@ def _read_once(folder: int, known: UidList | None) -> UidList:
     numbers = _numbers(folder)
     if known is not None and numbers and known.number == numbers[0]:
         return known
-    for top in numbers:
-        state = _read_chain(folder, top, known)
-        if state is not None:
-            return state
-    return _damaged(numbers) if numbers else UidList()
-
-
-def _damaged(numbers: Sequence[int]) -> UidList:
-    """Nothing readable is left: a list to be begun anew, above the files that there are, under a new UIDVALIDITY."""
-    return UidList(number=numbers[0])
+    if not numbers:
+        return UidList()
+    state = _read_chain(folder, numbers[0], known)
+    # Files are linked whole, so this is a damaged disk. UIDs told from the lost file must not be given to others: the
+    # list is begun anew above the files that there are, under a new UIDVALIDITY.
+    return state if state is not None else UidList(number=numbers[0])
 
 
 def _read_chain(folder: int, top: int, known: UidList | None) -> UidList | None:
@@ -128,28 +123,45 @@ def claim(folder: int, file: ListFile) -> bool:
     files.make_directory(folder, DIRECTORY)
     fd = os.open(DIRECTORY, files.DIRECTORY, dir_fd=folder)
     try:
-        return _link_prepared(fd, file) and _is_highest(fd, file.number)
+        mine = _link_prepared(fd, file)
+        return bool(mine) and (_is_highest(fd, file.number) or _in_chain(folder, file.number, mine))
     finally:
         os.close(fd)
 
 
-def _link_prepared(fd: int, file: ListFile) -> bool:
+def _link_prepared(fd: int, file: ListFile) -> bytes:
+    """The sum of the file in its place; empty if somebody else has the number."""
     prepared = _PREPARED + files.unique_name().encode()
-    files.write_new(fd, prepared, render_file(file))
+    content = render_file(file)
+    files.write_new(fd, prepared, content)
     try:
         os.link(prepared, b"%d" % file.number, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
     except FileExistsError:
-        return False
+        return b""
     finally:
         with contextlib.suppress(OSError):
             os.unlink(prepared, dir_fd=fd)
     os.fsync(fd)
-    return True
+    return parse_file(content).sum
 
 
 def _is_highest(fd: int, number: int) -> bool:
     """A slow writer may have linked its number where others had passed and cleaned up: then it has claimed nothing."""
     return not any(name.isdigit() and int(name) > number for name in os.listdir(fd))
+
+
+def _in_chain(folder: int, number: int, mine: bytes) -> bool:
+    """Whether others have gone on from our file already. Not certain when a whole list stands above: then no."""
+    try:
+        for above in reversed(range(number, _numbers(folder)[0] + 1)):
+            file = parse_file(files.read_all(folder, b"%b/%d" % (DIRECTORY, above)))
+            if above == number:
+                return file.sum == mine
+            if file.whole:
+                return False
+    except (InvalidList, FileNotFoundError):
+        return False
+    return False
 
 
 def clean_below(folder: int, number: int) -> None:

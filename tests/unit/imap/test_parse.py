@@ -1,0 +1,177 @@
+"""Commands, sets, names, dates: what is taken and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.imap.grammar import commands as c
+from services.imap.grammar import mutf7
+from services.imap.grammar.dates import parse_date_time, render_date_time
+from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.fetch import Body, Plain
+from services.imap.grammar.parse import Bad, append_head, parse_command
+from services.imap.grammar.patterns import compile_pattern
+from services.imap.grammar.sequence import (
+    STAR,
+    SequenceSet,
+    parse_sequence_set,
+    positions_of_uids,
+    render_set,
+    sequence_numbers,
+)
+from services.imap.grammar.tokens import Atom, String
+from services.imap.message import SectionSpec
+
+
+def one(text: bytes, *rest: bytes) -> c.Command:
+    parsed = parse_command((text, *rest))
+    assert not isinstance(parsed, Bad), parsed
+    return parsed[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        (b"a capability", c.Capability()),
+        (b"a NOOP ", c.Noop()),
+        (b'a LOGIN joni "ra\\"hasia"', c.Login(b"joni", b'ra"hasia')),
+        (b"a select inbox", c.Select(b"INBOX")),
+        (b"a EXAMINE InBox.Kerja", c.Examine(b"INBOX.Kerja")),
+        (b"a RENAME INBOX.a INBOX.b", c.Rename(b"INBOX.a", b"INBOX.b")),
+        (b'a LIST "" *', c.List(b"", (b"*",))),
+        (b'a LIST "" ~foo', c.List(b"", (b"~foo",))),
+        (
+            b'a LIST (SUBSCRIBED) "" (a% b*) RETURN (CHILDREN STATUS (MESSAGES))',
+            c.List(b"", (b"a%", b"b*"), (b"SUBSCRIBED",), (b"CHILDREN", b"STATUS"), (b"MESSAGES",)),
+        ),
+        (b"a STATUS inbox (messages unseen)", c.Status(b"INBOX", (b"MESSAGES", b"UNSEEN"))),
+        (b"a UID EXPUNGE 3:4", c.Expunge(SequenceSet(((3, 4),)))),
+        (b"a UID STORE 1 +flags.silent (\\Seen)", c.Store(SequenceSet(((1, 1),)), True, b"+", True, (b"\\Seen",))),
+        (b"a STORE 1 FLAGS \\Seen Kerja", c.Store(SequenceSet(((1, 1),)), False, b"", False, (b"\\Seen", b"Kerja"))),
+        (b"a SEARCH OR (SEEN) NIL", c.Search((Atom(b"OR"), (Atom(b"SEEN"),), Atom(b"NIL")), False)),
+        (b"a UID SEARCH RETURN () ALL", c.Search((Atom(b"ALL"),), True, frozenset((b"ALL",)))),
+        (b"a AUTHENTICATE plain AGEAYg==", c.Authenticate(b"PLAIN", b"AGEAYg==")),
+        (b'a ID ("name" "mutt" "x" NIL)', c.Id(((b"name", b"mutt"), (b"x", b"")))),
+        (b"a CREATE INBOX.Sent (USE (\\Sent))", c.Create(b"INBOX.Sent", (b"\\sent",))),
+        (b"a UID MOVE 1:* INBOX.x", c.Move(SequenceSet(((1, STAR),)), True, b"INBOX.x")),
+    ],
+)
+def test_command(text: bytes, command: c.Command) -> None:
+    assert one(text) == command
+
+
+def test_literals_stand_for_strings() -> None:
+    assert one(b"a LOGIN ", b"jo\r\nni", b" ", b"x", b"") == c.Login(b"jo\r\nni", b"x")
+    assert one(b"a SEARCH SUBJECT ", b"(", b" UNSEEN") == c.Search(
+        (Atom(b"SUBJECT"), String(b"("), Atom(b"UNSEEN")), False
+    )
+
+
+def test_fetch_items() -> None:
+    command = one(b'a FETCH 1 (UID BODY.PEEK[1.2.HEADER.FIELDS (From "X Y")]<10.20> rfc822.size BODY[TEXT])')
+    assert isinstance(command, c.Fetch)
+    assert command.items == (
+        Plain(b"UID"),
+        Body(
+            SectionSpec((1, 2), "HEADER.FIELDS", (b"From", b"X Y")),
+            b'BODY[1.2.HEADER.FIELDS (From "X Y")]<10>',
+            True,
+            (10, 20),
+        ),
+        Plain(b"RFC822.SIZE"),
+        Body(SectionSpec((), "TEXT", ()), b"BODY[TEXT]", False),
+    )
+    assert isinstance(one(b"a FETCH 1 FAST"), c.Fetch)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a", b"a ", b"a FOO", b"a LOGIN", b"a LOGIN x", b"a LOGIN x y z", b'a LOGIN "x y', b"a SELECT", b"a FETCH 0 UID",
+        b"a FETCH 1 BODY[", b"a FETCH 1 BODY[0]", b"a FETCH 1 BODY[MIME]", b"a FETCH 1 BODY[1.]", b"a FETCH 1 (UID",
+        b"a FETCH 1:4294967296 UID", b"a FETCH 1, UID", b"a FETCH 1 BODY[]<0.0>", b"a STORE 1 FLAG \\Seen",
+        b"a STATUS INBOX ()", b"a STATUS INBOX (NONSENSE)", b"a NOOP x", b"a UID NOOP", b"a SEARCH", b"a SEARCH (SEEN",
+        b"a SEARCH " + b"(" * 200 + b"SEEN" + b")" * 200, b"a LIST", b'a LIST (RECURSIVEMATCH) "" *', b"a APPEND INBOX x",
+        b"a ID (x y)", b"a LOGIN \xff y", b"a CREATE INBOX.\x80", b"a UID",
+    ],
+)  # fmt: skip
+def test_refused(text: bytes) -> None:
+    assert isinstance(parse_command((text,)), Bad)
+
+
+@pytest.mark.parametrize("text", [b"", b"+ NOOP", b"* NOOP", b"\x00", b"(a NOOP", b"x" * 300 + b" NOOP"])
+def test_without_a_tag_there_is_nobody_to_answer(text: bytes) -> None:
+    assert parse_command((text,)) == Bad(None, "no tag")
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_command_or_bad(text: bytes) -> None:
+    for verb in (b"", b"a FETCH 1 ", b"a SEARCH ", b"a LIST ", b"a STORE ", b"a ID "):
+        parse_command((verb + text,))
+
+
+def test_append_head_waits_for_the_mailbox_and_then_knows_the_message() -> None:
+    assert append_head((b"a APPEND ",)) is None
+    assert append_head((b"a LOGIN x ",)) is None
+    head = append_head((b"a append ", b"inbox", b' (\\Seen) " 7-Jul-1996 02:44:25 -0700" '))
+    assert head == c.Append(b"INBOX", (b"\\Seen",), 836732665)
+    with pytest.raises(BadSyntax):
+        append_head((b"a APPEND INBOX (",))
+
+
+def test_sets() -> None:
+    assert parse_sequence_set(b"5:3,7,9:*").resolved(12) == [(3, 5), (7, 7), (9, 12)]
+    assert parse_sequence_set(b"20:*").resolved(12) == [(12, 20)]
+    assert sequence_numbers(parse_sequence_set(b"3:1"), 3) == [1, 2, 3]
+    assert sequence_numbers(parse_sequence_set(b"4"), 3) is None
+    assert sequence_numbers(parse_sequence_set(b"1:*"), 0) == []
+    assert positions_of_uids(parse_sequence_set(b"1:5,100,*"), [2, 4, 9]) == [0, 1, 2]
+    assert render_set([1, 2, 3, 9, 8]) == b"1:3,9,8"
+
+
+def test_a_huge_set_costs_nothing() -> None:
+    assert positions_of_uids(parse_sequence_set(b"1:4294967295"), [7]) == [0]
+
+
+@given(st.text(max_size=30))
+def test_names_go_through_modified_utf7_and_back(text: str) -> None:
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert mutf7.decode(mutf7.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(b"Surat &AOk-", "Surat é"), (b"a&-b", "a&b"), (b"&", None), (b"&AO-", None), (b"\xe9", None)]
+)
+def test_modified_utf7(name: bytes, text: str | None) -> None:
+    assert mutf7.decode(name) == text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        (b"*", b"INBOX.a.b", True),
+        (b"%", b"INBOX", True),
+        (b"%", b"INBOX.a", False),
+        (b"inbox.%", b"INBOX.a", True),
+        (b"INBOX.%", b"INBOX.a.b", False),
+        (b"INBOX.a%b*c", b"INBOX.axb.c", True),
+        (b"inb*", b"INBOX", False),
+    ],
+)
+def test_patterns(pattern: bytes, name: bytes, matches: bool) -> None:
+    compiled = compile_pattern(b"", pattern)
+    assert compiled is not None and bool(compiled.match(name)) == matches
+
+
+def test_a_pattern_made_to_cost_time_matches_nothing() -> None:
+    assert compile_pattern(b"", b"*a" * 500) is None
+
+
+def test_dates() -> None:
+    assert render_date_time(836732665) == b'" 7-Jul-1996 09:44:25 +0000"'
+    for text in (b"31-Feb-2004 00:00:00 +0000", b"1-Xyz-2004 00:00:00 +0000", b"01-Jan-2004", b"01-Jan-0000 00:00:00 +0000"):
+        with pytest.raises(BadSyntax):
+            parse_date_time(text)
+    assert render_date_time(2**62) == b'" 1-Jan-1970 00:00:00 +0000"'

@@ -1,0 +1,119 @@
+"""Bytes to commands: any split, literals of both kinds, and every bound."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.imap.grammar.reader import (
+    MAX_COMMAND_BYTES,
+    MAX_LINE_BYTES,
+    Announced,
+    Chunk,
+    CommandReader,
+    Complete,
+    Event,
+    TooLong,
+)
+
+DIALOGUE = (
+    b'a NOOP\r\nb LOGIN {4}\r\njoni {7+}\r\nrahasia\r\nc LIST "" "{3}"\r\nd NOOP\ne APPEND x {3+}\r\n\r\n\0\r\nf NOOP\r\n'
+)
+
+
+def read_all(pieces: list[bytes], stream: bytes = b"APPEND") -> list[Event]:
+    reader, events = CommandReader(), []
+    for piece in pieces:
+        reader.feed(piece)
+        while (event := reader.next()) is not None:
+            events.append(event)
+            if isinstance(event, Announced):
+                reader.stream_literal() if stream in event.parts[0] else reader.accept_literal()
+    return events
+
+
+def commands(events: list[Event]) -> list[tuple[bytes, ...]]:
+    return [event.parts for event in events if isinstance(event, Complete)]
+
+
+def test_commands_are_the_same_however_the_bytes_are_split() -> None:
+    whole = read_all([DIALOGUE])
+    expected = [
+        (b"a NOOP",),
+        (b"b LOGIN ", b"joni", b" ", b"rahasia", b""),
+        (b'c LIST "" "{3}"',),
+        (b"d NOOP",),
+        (b"e APPEND x ", b"", b""),
+        (b"f NOOP",),
+    ]
+    assert commands(whole) == expected
+    for cut in range(1, len(DIALOGUE)):
+        assert commands(read_all([DIALOGUE[:cut], DIALOGUE[cut:]])) == expected
+    single = read_all([bytes([octet]) for octet in DIALOGUE])
+    assert commands(single) == expected
+    assert b"".join(event.data for event in single if isinstance(event, Chunk)) == b"\r\n\0"
+
+
+def test_a_line_beyond_the_bound_is_dropped_and_the_next_command_is_read() -> None:
+    reader = CommandReader()
+    for _ in range(MAX_LINE_BYTES // 1000 + 2):
+        reader.feed(b"x" * 1000)
+        event = reader.next()
+        if event is not None:
+            break
+    assert isinstance(event, TooLong)
+    reader.feed(b"y" * 5_000_000)
+    assert reader.next() is None
+    assert len(reader._buffer) < 100
+    reader.feed(b"\r\na NOOP\r\n")
+    assert reader.next() == Complete((b"a NOOP",))
+
+
+@pytest.mark.parametrize("size", [10, 70_000])
+def test_a_refused_non_synchronising_literal_is_swallowed_with_its_command(size: int) -> None:
+    reader = CommandReader()
+    reader.feed(b"a LOGIN {%d+}\r\n" % size)
+    assert isinstance(reader.next(), Announced)
+    reader.refuse_literal()
+    reader.feed(b"b" * (size - 1))
+    assert reader.next() is None
+    reader.feed(b"b {3+}\r\nabc x\r\nc NOOP\r\n")
+    assert reader.next() == Complete((b"c NOOP",))
+
+
+def test_a_refused_synchronising_literal_ends_the_command_at_once() -> None:
+    reader = CommandReader()
+    reader.feed(b"a LOGIN {99999}\r\nb NOOP\r\n")
+    assert reader.next() == Announced((b"a LOGIN ",), 99999, True)
+    reader.refuse_literal()
+    assert reader.next() == Complete((b"b NOOP",))
+
+
+def test_many_literals_cannot_add_up_beyond_the_bound() -> None:
+    reader = CommandReader()
+    taken = 0
+    reader.feed(b"a SEARCH")
+    for _ in range(100):
+        reader.feed(b" {60000+}\r\n")
+        event = reader.next()
+        assert isinstance(event, Announced)
+        if not reader.fits(event):
+            break
+        reader.accept_literal()
+        reader.feed(b"x" * 60000)
+        taken += 60000
+    assert 60000 < taken <= MAX_COMMAND_BYTES
+
+
+def test_many_long_lines_joined_by_small_literals_cannot_add_up_either() -> None:
+    reader = CommandReader()
+    for _ in range(10):
+        reader.feed(b"a" * 60000 + b"{1+}\r\n")
+        event = reader.next()
+        if isinstance(event, TooLong):
+            break
+        assert isinstance(event, Announced)
+        reader.accept_literal()
+        reader.feed(b"b")
+    assert isinstance(event, TooLong)
+    reader.feed(b"b rest\r\nc NOOP\r\n")
+    assert reader.next() == Complete((b"c NOOP",))
