@@ -22,6 +22,7 @@ from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
 from qmail.envelope import Recipient
 from qmail.ids import IdSource
+from qmail.netstring import encode
 from qmail.paths import Paths, read_paths
 from qmail.put import Draft, Submitter
 from tests.support.bus_server import BusServer
@@ -80,6 +81,16 @@ async def put(bus: JetStreamBus, body: bytes) -> int:
     return envelope.id
 
 
+async def put_as_a_program(socket: Path) -> bytes:
+    """What qmail-inject in a .qmail does; the queue's answer."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    frames = (b"hello\n", b"", b"Fari@xeris.com\0Tdiva@xeris.com\0\0", b"")
+    writer.writelines(encode(frame) for frame in frames)
+    answer = await asyncio.wait_for(reader.read(), SECONDS)
+    writer.close()
+    return answer
+
+
 async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     smtpd, queue, imap = [await connect(role, paths, environ) for role in ("smtpd", "queue", "imap")]
     reports = await Watcher().on(queue, subjects.report("local"))
@@ -92,6 +103,7 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     answer = await smtpd.request(subjects.ASK_RCPT, b'{"address": "joni@elsewhere.org"}', SECONDS)
     assert json.loads(answer) == {"answer": "unknown"}
 
+    assert b":0 " in await put_as_a_program(root / "run/queue")
     for body in (b"Subject: tes\n\nNgetes aaah ....\n", LARGE):
         number = await put(smtpd, body)
         jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, "ari@xeris.com", "joni@xeris.com"]]}

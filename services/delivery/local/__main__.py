@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from qmail.accounts import Accounts
+from qmail.accounts import Accounts, AssignError
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
@@ -24,6 +24,7 @@ from qmail.ids import IdSource
 from qmail.paths import Paths, read_paths
 from qmail.put import Submitter
 from qmail.routing import LOCAL
+from qmail.socket import serve_socket
 from services.delivery.local.announce import Announcer
 from services.delivery.local.answer import Answerer
 from services.delivery.local.deliver import LocalDelivery
@@ -59,6 +60,18 @@ class _Questions:
         self._bus.publish(message.reply, await self._answerer.answer(message.payload))
 
 
+async def _open_door(paths: Paths, submitter: Submitter, accounts: Accounts, control: Control) -> asyncio.Server:
+    """The socket through which users' programs put mail."""
+    alias = accounts.named(b"alias")
+    return await serve_socket(
+        paths.run / "queue",
+        submitter,
+        _ROLE,
+        max_bytes=lambda: control.number("databytes", 0),
+        alias_uid=alias.uid if alias is not None else None,
+    )
+
+
 async def _serve(
     paths: Paths, settings: Settings, spawner: Spawner, started: asyncio.Event, stop: asyncio.Event
 ) -> None:
@@ -67,19 +80,21 @@ async def _serve(
     ids = IdSource()
     node = NodeLease(bus, ids)
     await node.claim()
-    lookup = Lookup(Accounts(paths.users / "assign"), Control(paths.control))
+    accounts, control = Accounts(paths.users / "assign"), Control(paths.control)
+    lookup, submitter = Lookup(accounts, control), Submitter(bus, ids)
     pool = ActingPool(per_user=settings.per_user)
     delivery = LocalDelivery(
         lookup=lookup,
         pool=pool,
         spawner=spawner,
-        forwarder=Forwarder(Submitter(bus, ids)),
+        forwarder=Forwarder(submitter),
         announcer=Announcer(bus.publish),
         per_user=settings.per_user,
         base_environment=settings.program_environment,
     )
     questions = _Questions(bus, Answerer(lookup, pool))
     await bus.subscribe(subjects.ASK_RCPT, questions.ask, subjects.WORKERS)
+    door = await _open_door(paths, submitter, accounts, control)
     worker = Worker(bus, LOCAL, delivery)
     started.set()
     await worker.start()
@@ -87,6 +102,7 @@ async def _serve(
     await stop.wait()
     await worker.stop(_GRACE_SECONDS)
     watch.cancel()
+    door.close()
     await node.release()
     await bus.close()
     pool.close()
@@ -115,7 +131,7 @@ def main() -> int:
     spawner = Spawner()
     try:
         uvloop.run(_main(spawner))
-    except (SettingsError, IdentityError, CredentialsError) as error:
+    except (SettingsError, IdentityError, CredentialsError, AssignError) as error:
         print(f"{_ROLE}: {error}", file=sys.stderr)
         return 1
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 #: What programs may know of our environment.
-_PASSED_ON: Final = ("PATH", "QMAIL_DIR", "TZ", "LANG")
+_PASSED_ON: Final = ("PATH", "QMAIL_DIR", "RUN_DIR", "TZ", "LANG")
 
 
 class SettingsError(Exception):
