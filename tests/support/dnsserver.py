@@ -20,7 +20,8 @@ _FAILURES = {"servfail": dns.rcode.SERVFAIL, "nxdomain": dns.rcode.NXDOMAIN, "re
 
 class DnsServer(asyncio.DatagramProtocol):
     """`zone`: lower-case name -> records ["MX", 10, "mx.test"], ["A", "127.0.0.5"], ... or "servfail",
-    "nxdomain", "refused", "*drop" (no answer at all). A name that is absent does not exist."""
+    "nxdomain", "refused", "*drop" (no answer at all; also as a record, or as a key with names). A name that
+    is absent does not exist."""
 
     def __init__(self, zone: Zone) -> None:
         self._zone = {name.lower().rstrip("."): records for name, records in zone.items()}
@@ -57,10 +58,14 @@ class DnsServer(asyncio.DatagramProtocol):
         self.queries.add(f"{kind} {name}")
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.RA
-        if self._zone.get(name.lower()) == "*drop":
+        if self._silent(name.lower()):
             return None
         reply.set_rcode(self._fill(reply, name, kind))
         return reply
+
+    def _silent(self, name: str) -> bool:
+        records = self._zone.get(name, "")
+        return "*drop" in records or ["*drop"] in list(records) or name in self._zone.get("*drop", ())
 
     def _fill(self, reply: dns.message.Message, name: str, kind: str) -> dns.rcode.Rcode:
         for _ in range(10):

@@ -64,7 +64,7 @@ class Far:
     async def open(self, address: str, port: int) -> Wire:
         self.opened.append(address)
         if address in self.silent:
-            await asyncio.Event().wait()
+            raise TimeoutError
         if address not in self.ports:
             raise ConnectionRefusedError
         return await open_wire("127.0.0.1", self.ports[address])
@@ -312,7 +312,7 @@ def test_a_host_that_times_out_is_left_alone_after_the_second_time(tmp_path: Pat
         return [*rounds, far.opened]
 
     both = ["192.0.2.1", "192.0.2.2"]
-    assert run(tmp_path, test, timeoutconnect="1\n") == [both, both, ["192.0.2.2"], both]
+    assert run(tmp_path, test) == [both, both, ["192.0.2.2"], both]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +391,30 @@ def test_a_message_that_cannot_be_read_to_its_end_never_gets_its_dot(tmp_path: P
     report, received = run(tmp_path, test)
     assert report == [b"r", b"ZUnable to read message. (#4.3.0)\n"]
     assert b"\r\n.\r\n" not in received
+
+
+def test_a_peer_that_stops_reading_is_left_and_holds_no_memory(tmp_path: Path) -> None:
+    produced = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal produced
+        for _ in range(1000):
+            produced += 100_000
+            yield b"x" * 99_999 + b"\n"
+
+    async def test(far: Far) -> list[bytes]:
+        stuck: list[Step] = [*ACCEPTS[:-1], {"sleep": 1.2}]
+        server = ScriptedServer([stuck])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        message = Message(chunks=endless, size_bytes=0)
+        report = await attempt(far.world, b"remote.org", b"a@b", [b"joe@remote.org"], message)
+        await server.stop()
+        return report
+
+    report = run(tmp_path, test, timeoutremote="1\n")
+    assert report == [b"r", b"ZConnected to 192.0.2.1 but connection died. (#4.4.2)\n"]
+    assert produced < 50_000_000  # the rest was never asked for
 
 
 def test_an_unreadable_control_file_is_a_deferral(tmp_path: Path) -> None:
