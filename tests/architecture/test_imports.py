@@ -8,8 +8,6 @@ import pytest
 
 from tests.support.source import OURS, ROOT, file_of, files_of, imports_of, library_of, packages_of, room, shared_rooms
 
-# For tests: what stands in for the bus where no server can run.
-TWINS = {"qmail.bus.memory"}
 # Import name -> name in the index, where they differ.
 DISTRIBUTIONS = {"nats": "nats-py", "argon2": "argon2-cffi", "pam": "python-pam", "dns": "dnspython"}
 
@@ -72,17 +70,21 @@ def test_the_library_knows_no_role() -> None:
         assert not any(name.split(".")[0] == "services" for name in imports_of(path)), path
 
 
-def test_every_module_of_the_library_is_used_by_two_roles_or_by_the_library() -> None:
+def test_every_room_of_the_library_is_used_by_two_roles_or_by_the_library() -> None:
     used: dict[str, set[str]] = {}
     for role in OURS:
         for name in library_of(role):
-            used.setdefault(name, set()).add(OURS[role].part_of or role)
-    within = {name for path in (ROOT / "qmail").rglob("*.py") for name in imports_of(path)}
-    for path in (ROOT / "qmail").rglob("*.py"):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if path.name != "__init__.py" and name not in TWINS:
-            shared = len(used.get(name.removeprefix("qmail."), ())) >= 2 or name in within
-            assert shared, f"{name} is used by {used.get(name.removeprefix('qmail.'), 'nobody')}: it belongs there"
+            used.setdefault(name.split(".")[0], set()).add(OURS[role].part_of or role)
+    within = {
+        name.split(".")[1]
+        for path in (ROOT / "qmail").rglob("*.py")
+        for name in imports_of(path)
+        if name.startswith("qmail.")
+    }
+    for path in (ROOT / "qmail").iterdir():
+        name = path.stem
+        if not name.startswith("__") and name not in within:
+            assert len(used.get(name, ())) >= 2, f"qmail.{name} is used by {used.get(name, 'nobody')}: it belongs there"
 
 
 def test_every_program_is_there() -> None:
