@@ -147,25 +147,30 @@ class Deployment:
 
         return asyncio.run(run())
 
-    def deliver(
-        self, recipient: bytes, body: bytes = MESSAGE, *, large: bool = False, seconds: float = 20, times: int = 1
-    ) -> Outcome:
-        """Deliver one message, `times` times; the last outcome."""
+    def delivery(self, recipient: bytes, body: bytes = MESSAGE, large: bool = False) -> Delivery:
+        """What the worker would hand over."""
 
         async def chunks() -> AsyncIterator[bytes]:
             for start in range(0, len(body), 1000):
                 yield body[start : start + 1000]
 
+        return Delivery(
+            envelope=envelope(),
+            number=0,
+            sender=b"ari@xeris.com",
+            recipient=recipient,
+            attempt=1,
+            body=None if large else body,
+            chunks=chunks,
+        )
+
+    def deliver(
+        self, recipient: bytes, body: bytes = MESSAGE, *, large: bool = False, seconds: float = 20, times: int = 1
+    ) -> Outcome:
+        """Deliver one message, `times` times; the last outcome."""
+        delivery = self.delivery(recipient, body, large)
+
         async def work(local: LocalDelivery, _: ActingPool) -> Outcome:
-            delivery = Delivery(
-                envelope=envelope(),
-                number=0,
-                sender=b"ari@xeris.com",
-                recipient=recipient,
-                attempt=1,
-                body=None if large else body,
-                chunks=chunks,
-            )
             for _ in range(times - 1):
                 await local.deliver(delivery)
             return await local.deliver(delivery)

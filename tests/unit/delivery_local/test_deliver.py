@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import time
 
 import pytest
 
 from qmail.bus import subjects
+from qmail.identity import ActingPool
 from qmail.outcome import Kind, Outcome, deferral, failure, success
+from services.delivery.local.deliver import LocalDelivery
 from tests.unit.delivery_local.conftest import MESSAGE, PER_USER, PREFIX, USERS, Deployment, is_gone
 
 needs_root = pytest.mark.skipif(not PER_USER, reason="needs uid 0 to have users")
@@ -189,6 +193,26 @@ def test_exit_codes_decide(deployment: Deployment, exit_code: int, kind: Kind) -
     deployment.write("joni", ".qmail", b"|exit %d\n./Maildir/\n" % exit_code)
     assert deployment.deliver(b"joni@xeris.com").kind is kind
     assert deployment.mails("joni") == []
+
+
+def test_a_locked_mbox_is_waited_for(deployment: Deployment) -> None:
+    deployment.write("joni", ".qmail", b"&diva\n./Mailbox\n./Maildir/\n")
+    path = deployment.write("joni", "Mailbox", b"")
+
+    async def work(local: LocalDelivery, _: ActingPool) -> Outcome:
+        with path.open("rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            delivering = asyncio.create_task(local.deliver(deployment.delivery(b"joni@xeris.com")))
+            done, _pending = await asyncio.wait([delivering], timeout=0.3)
+            assert not done
+            assert path.read_bytes() == b""
+        return await delivering
+
+    outcome = deployment.using(work)
+    assert isinstance(outcome, Outcome)
+    assert outcome.text.startswith(b"did 2+1+0\n")
+    assert path.read_bytes().count(b"From ari@xeris.com ") == 1
+    assert len(deployment.mails("joni")) == 1
 
 
 # A home that is not as it should be: always a deferral, never a loss.
