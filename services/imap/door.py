@@ -54,9 +54,7 @@ class Door:
 
     def _plain_allowed(self, peer: Peer) -> bool:
         settings = self._settings
-        return plaintext_allowed(
-            tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways
-        )
+        return plaintext_allowed(tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways)
 
     def make_session(self) -> Session:
         """For one connection."""

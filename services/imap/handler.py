@@ -216,5 +216,3 @@ _CLOSING: set[asyncio.Task[None]] = set()
 
 def _shown(user: bytes) -> str:
     return user[:100].decode("latin-1")
-
-

@@ -52,8 +52,7 @@ class View:
         changed = tuple(
             uid
             for uid in self.uids
-            if (message := messages.get(uid)) is not None
-            and self._told[uid] != (message.flags, message.keywords)
+            if (message := messages.get(uid)) is not None and self._told[uid] != (message.flags, message.keywords)
         )
         for uid in (*added, *changed):
             self._told[uid] = (messages[uid].flags, messages[uid].keywords)

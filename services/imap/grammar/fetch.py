@@ -15,9 +15,7 @@ _MACROS = {
     b"FAST": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE"),
     b"FULL": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY"),
 }
-_PLAIN = frozenset(
-    (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"UID")
-)
+_PLAIN = frozenset((b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"UID"))
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _PART = re.compile(rb"[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8})*(?=\.[A-Za-z]|\])")
 _KIND = re.compile(rb"[A-Za-z.]+")

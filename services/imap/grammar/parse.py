@@ -306,10 +306,7 @@ _WITHOUT_ARGUMENTS: dict[bytes, Callable[[Cursor], c.Command]] = {
 _BARE = frozenset(_WITHOUT_ARGUMENTS.values())
 _VERBS: dict[bytes, Callable[[Cursor], c.Command]] = {
     **_WITHOUT_ARGUMENTS,
-    **{
-        kind.verb: _one_mailbox(kind)
-        for kind in (c.Select, c.Examine, c.Delete, c.Subscribe, c.Unsubscribe)
-    },
+    **{kind.verb: _one_mailbox(kind) for kind in (c.Select, c.Examine, c.Delete, c.Subscribe, c.Unsubscribe)},
     b"ID": _id,
     b"AUTHENTICATE": _authenticate,
     b"LOGIN": _login,

@@ -39,7 +39,7 @@ class Mailbox:
     def __init__(self, maildir: int, directory: bytes, *, read_only: bool) -> None:
         self.fd = os.open(directory or b".", files.DIRECTORY, dir_fd=maildir)
         self.read_only = read_only
-            #: UIDs that this session was the first to see; when read-only, that nobody has seen.
+        #: UIDs that this session was the first to see; when read-only, that nobody has seen.
         self.recent: set[int] = set()
         self.messages: dict[int, Message] = {}
         self.keyword_table = KeywordTable()

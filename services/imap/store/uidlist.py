@@ -92,9 +92,7 @@ def parse_file(content: bytes) -> ListFile:
 def render_file(file: ListFile) -> bytes:
     """The content of a list file; `file.sum` is not looked at."""
     kind, below = (b"whole", b"-") if file.whole else (b"more", file.below)
-    lines = [
-        b"%b %b %d %d %d %d %b" % (MAGIC, kind, file.number, file.validity, file.next_uid, file.recent, below)
-    ]
+    lines = [b"%b %b %d %d %d %d %b" % (MAGIC, kind, file.number, file.validity, file.next_uid, file.recent, below)]
     lines += (b"%d %b" % entry for entry in file.entries)
     body = b"\n".join(lines) + b"\n"
     return body + b"end %08x\n" % zlib.crc32(body)

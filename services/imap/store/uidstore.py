@@ -91,9 +91,7 @@ def _read_chain(folder: int, top: int, known: UidList | None) -> UidList | None:
 
 
 def _copy(known: UidList) -> UidList:
-    return UidList(
-        known.number, known.validity, known.next_uid, known.recent, known.sum, known.chain, dict(known.uids)
-    )
+    return UidList(known.number, known.validity, known.next_uid, known.recent, known.sum, known.chain, dict(known.uids))
 
 
 def _read_file(folder: int, number: int, top: int) -> ListFile | None:

@@ -89,11 +89,13 @@ def test_fetch_items() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"a", b"a ", b"a FOO", b"a LOGIN", b"a LOGIN x", b"a LOGIN x y z", b'a LOGIN "x y', b"a SELECT", b"a FETCH 0 UID",
+        b"a", b"a ", b"a FOO", b"a LOGIN", b"a LOGIN x", b"a LOGIN x y z", b'a LOGIN "x y', b"a SELECT",
+        b"a FETCH 0 UID",
         b"a FETCH 1 BODY[", b"a FETCH 1 BODY[0]", b"a FETCH 1 BODY[MIME]", b"a FETCH 1 BODY[1.]", b"a FETCH 1 (UID",
         b"a FETCH 1:4294967296 UID", b"a FETCH 1, UID", b"a FETCH 1 BODY[]<0.0>", b"a STORE 1 FLAG \\Seen",
         b"a STATUS INBOX ()", b"a STATUS INBOX (NONSENSE)", b"a NOOP x", b"a UID NOOP", b"a SEARCH", b"a SEARCH (SEEN",
-        b"a SEARCH " + b"(" * 200 + b"SEEN" + b")" * 200, b"a LIST", b'a LIST (RECURSIVEMATCH) "" *', b"a APPEND INBOX x",
+        b"a SEARCH " + b"(" * 200 + b"SEEN" + b")" * 200, b"a LIST", b'a LIST (RECURSIVEMATCH) "" *',
+        b"a APPEND INBOX x",
         b"a ID (x y)", b"a LOGIN \xff y", b"a CREATE INBOX.\x80", b"a UID",
     ],
 )  # fmt: skip
@@ -171,7 +173,12 @@ def test_a_pattern_made_to_cost_time_matches_nothing() -> None:
 
 def test_dates() -> None:
     assert render_date_time(836732665) == b'" 7-Jul-1996 09:44:25 +0000"'
-    for text in (b"31-Feb-2004 00:00:00 +0000", b"1-Xyz-2004 00:00:00 +0000", b"01-Jan-2004", b"01-Jan-0000 00:00:00 +0000"):
+    for text in (
+        b"31-Feb-2004 00:00:00 +0000",
+        b"1-Xyz-2004 00:00:00 +0000",
+        b"01-Jan-2004",
+        b"01-Jan-0000 00:00:00 +0000",
+    ):
         with pytest.raises(BadSyntax):
             parse_date_time(text)
     assert render_date_time(2**62) == b'" 1-Jan-1970 00:00:00 +0000"'

@@ -16,7 +16,8 @@ from services.imap.grammar.reader import (
 )
 
 DIALOGUE = (
-    b'a NOOP\r\nb LOGIN {4}\r\njoni {7+}\r\nrahasia\r\nc LIST "" "{3}"\r\nd NOOP\ne APPEND x {3+}\r\n\r\n\0\r\nf NOOP\r\n'
+    b'a NOOP\r\nb LOGIN {4}\r\njoni {7+}\r\nrahasia\r\nc LIST "" "{3}"\r\n'
+    b"d NOOP\ne APPEND x {3+}\r\n\r\n\0\r\nf NOOP\r\n"
 )
 
 

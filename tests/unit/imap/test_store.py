@@ -1,0 +1,131 @@
+"""Keywords, cache, view and copying, each by itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
+from services.imap.store import keywords
+from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
+from services.imap.store.keywords import NONE, merge, parse_list, read_keywords, render_list, write_keywords
+from services.imap.store.mailbox import Message
+from services.imap.view import View
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> int:
+    for part in ("cur", "new", "tmp"):
+        (tmp_path / part).mkdir()
+    return os.open(tmp_path, os.O_RDONLY)
+
+
+def message(uid: int, flags: bytes = b"", words: frozenset[bytes] = NONE) -> Message:
+    return Message(uid, b"%d" % uid, b"cur/%d" % uid, flags, words)
+
+
+def test_couriers_list_is_read_and_written() -> None:
+    text = b"Baru\nKerja\n$Forwarded\n\n1.h,S=51:1\n2.h,S=51:2 0\n"
+    table = parse_list(text)
+    assert table.of == {b"1.h,S=51": {b"Kerja"}, b"2.h,S=51": {b"$Forwarded", b"Baru"}}
+    assert parse_list(render_list(table, table.of)).of == table.of
+    assert b"1.h" not in render_list(table, [b"2.h,S=51"])
+
+
+def test_merging_loses_no_change_made_before_or_after(folder: int, tmp_path: Path) -> None:
+    for number in range(60):
+        write_keywords(folder, b"%d.h" % number, frozenset((b"k%d" % (number % 7),)))
+    table = read_keywords(folder)
+    assert table.changes == 60
+    write_keywords(folder, b"3.h", frozenset((b"sesudah",)))
+    merge(folder, table, table.of)
+    again = read_keywords(folder)
+    assert again.of[b"3.h"] == {b"sesudah"}
+    assert {base: words for base, words in again.of.items() if base != b"3.h"} == {
+        base: words for base, words in table.of.items() if base != b"3.h"
+    }
+    merge(folder, again, again.of)
+    for path in (tmp_path / "courierimapkeywords").iterdir():
+        if path.name.startswith("."):
+            path.unlink()
+    assert read_keywords(folder).of == again.of
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a\n\nx", b"a\n\nx:9 z", b"\xff\n\n:0\n" * 50])
+def test_a_damaged_keyword_list_raises_nothing(content: bytes) -> None:
+    parse_list(content)
+
+
+def test_flags() -> None:
+    given = parse_flags((b"\\seen", b"\\Recent", b"Kerja"))
+    assert given == FlagSet(b"S", frozenset((b"Kerja",)))
+    for bad in (b"\\Rusak", b"x" * 300, b"a/b", b"a:b"):
+        with pytest.raises(BadFlag):
+            parse_flags((bad,))
+    assert canonical(frozenset((b"KERJA",)), [b"Kerja"]) == {b"Kerja"}
+    with pytest.raises(BadFlag):
+        canonical(frozenset((b"baru",)), [b"k%d" % number for number in range(keywords.MAX_KEYWORDS)])
+    assert changed(b"PS", NONE, b"", FlagSet(b"F", NONE)) == (b"FP", NONE), "letters of others are kept"
+    assert changed(b"FS", given.keywords, b"-", given) == (b"F", NONE)
+    assert render_flags(b"FS", frozenset((b"b", b"a")), recent=True) == b"(\\Flagged \\Seen a b \\Recent)"
+
+
+def test_view_keeps_numbers_until_expunges_may_be_told() -> None:
+    view = View()
+    first = {uid: message(uid) for uid in (3, 5, 9)}
+    changes = view.update(first, {9}, expunge=True)
+    assert (changes.exists, changes.recent) == (3, 1)
+    later = {3: message(3, b"S"), 9: message(9), 12: message(12)}
+    changes = view.update(later, {9}, expunge=False)
+    assert (changes.expunged, changes.exists, changes.flags) == ((), 4, (3,))
+    assert view.number(12) == 4
+    changes = view.update({12: message(12)}, {9}, expunge=True)
+    assert changes.expunged == (3, 2, 1)
+    assert view.uids == [12]
+    assert view.update({4: message(4), 12: message(12)}, set(), expunge=True).exists is None, (
+        "never below what was told"
+    )
+
+
+def test_cache_remembers_across_openings_and_survives_damage(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path, 2001, b"INBOX", 7)
+    cache.put(SIZE, 1, b"43")
+    cache.put(ENVELOPE, 1, b"(NIL)")
+    cache.close()
+    again = open_cache(tmp_path, 2001, b"INBOX", 7)
+    assert (again.get(SIZE, 1), again.get(ENVELOPE, 1), again.get(SIZE, 2)) == (b"43", b"(NIL)", None)
+    assert open_cache(tmp_path, 2001, b"INBOX", 8).get(SIZE, 1) is None
+    path = next(path for path in tmp_path.glob("??/*") if path.stat().st_size > 30)
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        damaged = open_cache(tmp_path, 2001, b"INBOX", 7)
+        assert damaged.get(SIZE, 1) in (None, b"43")
+        assert damaged.get(ENVELOPE, 1) in (None, b"(NIL)")
+        damaged.put(SIZE, 2, b"5")
+        damaged.close()
+
+
+def test_cache_is_bounded_and_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.imap.store.cache.MAX_FILE_BYTES", 10_000)
+    cache = open_cache(tmp_path, 1, b"INBOX", 1)
+    for uid in range(1000):
+        cache.put(ENVELOPE, uid, b"x" * 100)
+        cache.flush()
+    assert sum(path.stat().st_size for path in tmp_path.glob("??/*")) <= 10_000
+    assert cache.get(ENVELOPE, 999) == b"x" * 100
+    cache.close()
+    sweep_cache(tmp_path, 100)
+    assert not list(tmp_path.glob("??/*"))
+
+
+def test_without_a_volume_nothing_is_remembered_and_nothing_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    cache = open_cache(tmp_path / "file", 1, b"INBOX", 1)
+    cache.put(SIZE, 1, b"1")
+    cache.flush()
+    assert cache.get(SIZE, 1) is None
+    assert MailboxCache().get(SIZE, 1) is None
+    cache.close()
