@@ -145,8 +145,9 @@ async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, 
             if not found:
                 raise HostNotFoundError
             return found
-        exchangers = await _exchangers(resolver, host, exact)
-        found = await resolver.mail_addresses(host, exchangers)
+        name = host if exact else _ascii_name(host)
+        exchangers = await _exchangers(resolver, name, exact)
+        found = await resolver.mail_addresses(name, exchangers)
     except HostNotFoundError as error:
         raise _GivenUpError(replies.no_such_host(target)) from error
     except NullMxError as error:
@@ -156,6 +157,16 @@ async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, 
     if not found:
         raise _GivenUpError(replies.NO_EXCHANGER)
     return found
+
+
+def _ascii_name(host: bytes) -> bytes:
+    """A domain as the DNS knows it: U-labels, which SMTPUTF8 brings, as A-labels (RFC 6531 3.2, RFC 5890)."""
+    if host.isascii():
+        return host
+    try:
+        return host.decode("utf-8").encode("idna")
+    except UnicodeError as error:
+        raise HostNotFoundError from error
 
 
 async def _exchangers(resolver: Resolver, host: bytes, exact: bool) -> list[Exchanger]:

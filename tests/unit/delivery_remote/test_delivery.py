@@ -36,6 +36,7 @@ ZONE: Zone = {
     "me.self.org": [["A", "192.0.2.99"]],
     "null.org": [["MX", 0, "."]],
     "broken.org": "servfail",
+    "xn--bcher-kva.org": [["MX", 10, "mx1.remote.org"]],
 }
 GREETED: list[Step] = [{"send": b"220 hi\r\n"}, {"do": "line"}, {"send": b"250 hi\r\n"}]
 ACCEPTS: list[Step] = [
@@ -278,6 +279,14 @@ def test_the_next_exchanger_is_tried_only_after_a_failed_connection(tmp_path: Pa
     outcome, opened = run(tmp_path, test)
     assert opened == ["192.0.2.1", "192.0.2.2"]
     assert outcome == Outcome(Kind.SUCCESS, b"192.0.2.2 accepted message.\nRemote host said: 250 ok\n")
+
+
+def test_an_international_domain_is_looked_up_as_a_labels(tmp_path: Path) -> None:
+    async def test(far: Far) -> list[str]:
+        await RemoteDelivery(far.world).deliver(delivery("joe@bücher.org".encode()))
+        return far.opened
+
+    assert run(tmp_path, test) == ["192.0.2.1"]
 
 
 def test_no_exchanger_answers(tmp_path: Path) -> None:
