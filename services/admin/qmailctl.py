@@ -16,16 +16,20 @@ from services.admin import report
 from services.admin.connections import read_connections
 from services.admin.files import Keeper
 from services.admin.first_start import FIRST_PASSWORD
+from services.admin.inject.__main__ import run as qmail_inject
+from services.admin.inject.sendmail import run as sendmail
 from services.admin.places import Places, read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
 from services.admin.rules_check import first_bad_line
+from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.users import UserError, Users
 
 USAGE = (
     "Usage: qmailctl\n"
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|queue|help}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
+    "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
 HELP = """\
     stop -- stops mail service (smtp connections refused, nothing goes out)
@@ -46,9 +50,13 @@ HELP = """\
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
     users -- lists the accounts
+    log -- the last lines of log/qmail/current; -f follows
+    su name -- a shell as the account, in its home; without name where control and alias are
+    inject, sendmail -- qmail-inject and sendmail: a message from standard input, sent by root
 """
 LISTEN_TIMEOUT_SECONDS = 10.0
 EX_TEMPORARY = 111
+LOG_LINES = "20"
 
 
 class Usage(Exception):
@@ -68,11 +76,14 @@ class Deployment:
         return QueueClient.find(self.environ, self.places.paths.credentials)
 
     @property
+    def per_user(self) -> bool:
+        """Whether each account has a uid of its own."""
+        return (self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")) == "per-user"
+
+    @property
     def users(self) -> Users:
         """Accounts, with owners where this deployment has them."""
-        identity = self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")
-        keeper = Keeper(per_user=identity == "per-user")
-        return Users(self.places, keeper, read_rights().alias_uid)
+        return Users(self.places, Keeper(per_user=self.per_user), read_rights().alias_uid)
 
 
 Command = Callable[[Deployment, list[str]], int]
@@ -174,6 +185,34 @@ def users(deployment: Deployment, arguments: list[str]) -> int:
     return 0
 
 
+def log(deployment: Deployment, arguments: list[str]) -> int:
+    """What tail(1) shows of the queue's log."""
+    path = deployment.places.paths.log / "qmail" / "current"
+    os.execvp("tail", ["tail", *(arguments or ["-n", LOG_LINES]), str(path)])
+
+
+def su(deployment: Deployment, arguments: list[str]) -> int:
+    """A shell."""
+    try:
+        order = parse_order(arguments)
+    except BadArguments:
+        raise Usage from None
+    if order.name is None:
+        stay(deployment.places.paths.control.parent, deployment.environ, order.argv)
+    user = deployment.users.named(order.name)
+    become(user, deployment.environ, order.argv, per_user=deployment.per_user)
+
+
+def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command:
+    """A command that puts the message on standard input."""
+
+    def command(deployment: Deployment, arguments: list[str]) -> int:
+        sender = {b"QMAILUSER": b"root", **os.environb}
+        return program([os.fsencode(argument) for argument in arguments], sender)
+
+    return command
+
+
 def show_help(deployment: Deployment, arguments: list[str]) -> int:
     """The commands."""
     print(HELP, end="")
@@ -199,6 +238,10 @@ COMMANDS: dict[str, Command] = {
     "passwd": passwd,
     "usermod": usermod,
     "users": users,
+    "log": log,
+    "su": su,
+    "inject": put(qmail_inject),
+    "sendmail": put(sendmail),
 }
 
 

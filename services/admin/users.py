@@ -47,6 +47,10 @@ class Users:
         """The accounts in order of creation. Raises ValueError for a bad line."""
         return self._read().users
 
+    def named(self, name: str) -> User:
+        """The account. Raises UserError where there is none, ValueError for a bad line."""
+        return self._known(name, self._read())
+
     def add(self, name: str, password: str) -> User:
         """Make an account with home, Maildir and password.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from services.admin.inject import replies
-from services.admin.inject.__main__ import run
+from services.admin.inject.__main__ import run as inject
 from services.admin.inject.options import Options
 from services.admin.inject.replies import PERMANENT, Fatal
 
@@ -56,17 +56,17 @@ def _check_mode(argument: bytes) -> None:
         raise Fatal(PERMANENT, refusals.get(mode, replies.SENDMAIL_USAGE))
 
 
-def main() -> int:
-    """Run as sendmail, mailq or newaliases, whichever name called (SENDMAIL_NAME, set by the wrappers)."""
-    program = os.fsencode(PurePath(os.environ.get("SENDMAIL_NAME", "sendmail")).name)
+def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
+    """sendmail, mailq or newaliases, whichever name called (SENDMAIL_NAME, set by the wrappers); the exit code."""
+    program = os.fsencode(PurePath(os.fsdecode(environ.get(b"SENDMAIL_NAME", b"sendmail"))).name)
     try:
-        arguments, environment = to_inject(program, list(map(os.fsencode, sys.argv[1:])), os.environb)
+        injection, environment = to_inject(program, arguments, environ)
     except Fatal as fatal:
         sys.stderr.buffer.write(fatal.text)
         sys.stderr.buffer.flush()
         return fatal.code
-    return run(arguments, environment)
+    return inject(injection, environment)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb))
