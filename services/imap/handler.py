@@ -58,7 +58,6 @@ class ImapHandler:
         self._account: Account | None = None
         self._work: Work | None = None
         self._sent_bytes = 0
-        shared.log.line(f"Connection, ip=[{peer.ip}]")
 
     def announce(self) -> None:
         """Told by the hub: something may have changed."""
@@ -68,7 +67,6 @@ class ImapHandler:
         """The connection is gone."""
         shared, account, work = self._shared, self._account, self._work
         if account is None or work is None:
-            shared.log.line(f"DISCONNECTED, ip=[{self._peer.ip}]")
             return
         shared.hub.leave(account.uid, self)
         shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._peer.ip}], sent={self._sent_bytes}")

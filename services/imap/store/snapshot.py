@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from qmail.maildir.names import base_name, flagged_name, parse_flags
 from services.imap.store import files
@@ -25,20 +27,25 @@ class File:
     flags: bytes
 
 
-def scan(folder: int) -> dict[bytes, File]:
-    """Every message by base name. One that is being moved from new to cur is listed once. Raises OSError."""
+def scan(folder: int, before: Mapping[bytes, File] = MappingProxyType({})) -> dict[bytes, File]:
+    """Every message by base name. One that is being moved from new to cur is listed once. Raises OSError.
+
+    `before`: an earlier scan, whose entries stand for files that are named as they were."""
     found: dict[bytes, File] = {}
-    for directory in (b"new", b"cur"):
+    for directory in (b"new/", b"cur/"):
         for name in files.list_names(folder, directory):
-            if not name.startswith(b"."):
-                found[base_name(name)] = File(directory + b"/" + name, parse_flags(name))
+            if name.startswith(b"."):
+                continue
+            path, base = directory + name, base_name(name)
+            known = before.get(base)
+            found[base] = known if known is not None and known.path == path else File(path, parse_flags(name))
     return found
 
 
 def scan_surely(folder: int, before: dict[bytes, File]) -> dict[bytes, File]:
     """As `scan`; what was there before and is missing is looked for once more, because readdir(3) may miss a file that
     is renamed meanwhile, and a message must not seem gone for that."""
-    found = scan(folder)
+    found = scan(folder, before)
     if not before.keys() <= found.keys():
         again = scan(folder)
         found.update((base, again[base]) for base in before.keys() & again.keys() - found.keys())

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qmail.accounts import Account
 from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
@@ -142,6 +144,20 @@ def answer_to(request: object) -> object:
         case Execute(_, c.Select()):
             return Answer(b"OK", b"done", selected=True)
     return Answer(b"OK", b"done")
+
+
+WORDS = [
+    b"a ", b"LOGIN joni x", b"SELECT INBOX", b"UID ", b"FETCH 1:* ", b"BODY[1.HEADER.FIELDS (", b"SEARCH ", b"{3}",
+    b"{3+}", b"{99999999999}", b"\r\n", b"\n", b"APPEND INBOX ", b"(\\Seen) ", b"IDLE", b"DONE", b"*", b"(", b")", b'"',
+    b"AUTHENTICATE PLAIN", b"\\", b"STORE 1 +FLAGS ", b"LIST ", b"STARTTLS", b"NOOP", b"abc", b"\0", b"\xff", b"[", b"]",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(WORDS) | st.binary(max_size=5), max_size=60))
+def test_no_input_makes_the_session_raise_or_stay_silent_about_a_line(pieces: list[bytes]) -> None:
+    sent, _, _ = run(session(), pieces)
+    assert all(line.split(b" ")[0] in (b"*", b"+") or b" " in line for line in sent.split(b"\r\n")[:-1])
 
 
 def test_nothing_is_done_while_a_question_is_open() -> None:
