@@ -97,15 +97,23 @@ class _Frames:
 
 
 class QueueSocket:
-    """The server's side. `max_bytes()` is the largest message now, 0 for any; `alias_uid` is alias's uid."""
+    """The server's side. `max_bytes()` is the largest message now, 0 for any; `alias_uid` is alias's uid;
+    `uid_of` says who calls."""
 
     def __init__(
-        self, submitter: Submitter, role: str, *, max_bytes: Callable[[], int], alias_uid: int | None = None
+        self,
+        submitter: Submitter,
+        role: str,
+        *,
+        max_bytes: Callable[[], int],
+        alias_uid: int | None = None,
+        uid_of: Callable[[asyncio.StreamWriter], int] | None = None,
     ) -> None:
         self._submitter = submitter
         self._role = role
         self._max_bytes = max_bytes
         self._alias_uid = alias_uid
+        self._uid_of = uid_of or caller_uid
         self._open = 0
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -130,7 +138,7 @@ class QueueSocket:
                 raise ExitError(REJECTED_FOR_NOW)
             await self._submitter.ready()
             submission = self._submitter.begin()
-            await self._take(_Frames(reader), submission, caller_uid(writer))
+            await self._take(_Frames(reader), submission, self._uid_of(writer))
             return OK, submission.id
         except Exception as error:
             if submission is not None:

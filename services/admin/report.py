@@ -21,7 +21,7 @@ def render_qread(messages: Iterable[Mapping[str, Any]]) -> str:
 
 def _render_message(message: Mapping[str, Any]) -> str:
     bouncing = " bouncing" if message["bouncing"] else ""
-    head = f"{_date(message['accepted'])} GMT  #{message['id']}  {message['bytes']}  <{message['sender']}>{bouncing}\n"
+    head = f"{_date(message['accepted'])} GMT  #{message['id']}  {message['bytes']}  <{message['sender']}> {bouncing}\n"
     return head + "".join(_render_recipient(recipient) for recipient in message["recipients"])
 
 

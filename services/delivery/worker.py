@@ -156,8 +156,12 @@ class Worker:
             self._confirmed.popitem(last=False)
         self._check_idle()
 
+    def is_quiet(self) -> bool:
+        """Whether nothing runs and every report is confirmed."""
+        return not self._running and not self._unconfirmed
+
     def _check_idle(self) -> None:
-        if self._stopping and not self._running and not self._unconfirmed:
+        if self._stopping and self.is_quiet():
             self._idle.set()
 
     async def _heartbeat(self) -> None:

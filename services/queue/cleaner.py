@@ -36,8 +36,10 @@ class Cleaner:
         records: Records,
         keep: Callable[[int], Awaitable[bool]],
         log: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._bus, self._floor, self._records, self._keep, self._log = bus, floor, records, keep, log
+        self._clock = clock
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
         self._one_by_one: deque[tuple[int, bool, bool]] = deque()  # (id, held, has chunks) of those with a record
         self._purged_at = 0.0
@@ -137,7 +139,7 @@ class Cleaner:
             try:
                 for subject in await self._bus.subjects(subjects.BODY, "body.*.0"):
                     message_id = subjects.id_of(subject)
-                    old = time.time() - milliseconds_of(message_id) / 1000 > age_seconds
+                    old = self._clock() - milliseconds_of(message_id) / 1000 > age_seconds
                     if old and not is_known(message_id) and not await self._is_committed(message_id):
                         await self._remove_body(message_id)
                         self._log(f"info: removed the half-stored body of {message_id}")

@@ -36,6 +36,10 @@ class Outbox:
         self._confirmations[channel, worker].append(report)
         self._schedule()
 
+    def is_busy(self) -> bool:
+        """Whether something waits for the turn of the loop to end."""
+        return self._scheduled
+
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True

@@ -107,9 +107,13 @@ class Records:
         """Whether a state record of that message is being stored."""
         return message_id in self._saving
 
+    def is_busy(self) -> bool:
+        """Whether anything is still to be stored."""
+        return self._done_task is not None or bool(self._saving)
+
     async def settled(self) -> None:
         """Return when everything given so far is stored (for an orderly end)."""
-        while self._done_task is not None or self._saving:
+        while self.is_busy():
             tasks = [s.task for s in self._saving.values() if s.task is not None]
             if self._done_task is not None:
                 tasks.append(self._done_task)

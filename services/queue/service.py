@@ -39,14 +39,22 @@ class QueueService:
     """One scheduler at work; it holds the lease while this object lives."""
 
     def __init__(
-        self, *, bus: Bus, control: Control, settings: QueueSettings, ids: IdSource, log: Log, epoch: int
+        self,
+        *,
+        bus: Bus,
+        control: Control,
+        settings: QueueSettings,
+        ids: IdSource,
+        log: Log,
+        epoch: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bus, self._control, self._ids, self._log = bus, control, ids, log
+        self._bus, self._control, self._ids, self._log, self._clock = bus, control, ids, log, clock
         self.outbox = Outbox(bus)
         self.records = Records(bus, log.line)
         self.outbox.epoch = self.records.epoch = epoch
         self.floor = Floor()
-        self.cleaner = Cleaner(bus, self.floor, self.records, self._keep, log.line)
+        self.cleaner = Cleaner(bus, self.floor, self.records, self._keep, log.line, clock)
         self.scheduler = Scheduler(
             routes=read_routes(control),
             concurrency={"local": settings.concurrency_local, "remote": settings.concurrency_remote},
@@ -86,7 +94,7 @@ class QueueService:
         await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
         for text in recovery.unreadable:
             self._log.line(f"alert: unreadable record, left where it is: {text}")
-        now = int(time.time())
+        now = int(self._clock())
         sequences = {subjects.id_of(stored.subject): stored.sequence for stored in recovery.old}
         read = [(stored, await self._envelope_of_old(stored, recovery)) for stored in recovery.old]
         # From here to the adoption nothing waits, so nothing old is started before it.
@@ -99,7 +107,7 @@ class QueueService:
                 self.scheduler.wait_asleep(message_id, waiting.dues or [("local", now)])
         self.cleaner.adopt_done_records(recovery.done_sequences, sequences)
         for channel, worker, (message_id, number, attempt) in self._heard:
-            self.scheduler.adopt(channel, worker, message_id, number, attempt, time.time())
+            self.scheduler.adopt(channel, worker, message_id, number, attempt, self._clock())
         self._heard.clear()
         self._recovery = None
         self.ready = True
@@ -164,7 +172,7 @@ class QueueService:
             self._accept(envelope, stored.sequence)
 
     def _accept(self, envelope: Envelope, sequence: int) -> None:
-        self.scheduler.accept(envelope, sequence, int(time.time()))
+        self.scheduler.accept(envelope, sequence, int(self._clock()))
         self._pump()
 
     async def _accept_large(self, stored: Stored) -> None:
@@ -205,9 +213,9 @@ class QueueService:
                 return
             if self._recovery is not None:
                 known = [r for r in reports if r.id in self.scheduler.messages]
-                self.scheduler.report(channel, worker, known, time.time())
+                self.scheduler.report(channel, worker, known, self._clock())
             else:
-                self.scheduler.report(channel, worker, reports, time.time())
+                self.scheduler.report(channel, worker, reports, self._clock())
             self._check_idle()
             self._pump()
 
@@ -220,7 +228,7 @@ class QueueService:
             except ValueError as error:
                 self._log.line(f"alert: {error}")
                 return
-            now = time.time()
+            now = self._clock()
             self._workers[channel][worker] = now
             if not self.scheduler.accepting_work[channel]:
                 self.scheduler.accepting_work[channel] = True
@@ -244,7 +252,7 @@ class QueueService:
         """Once a second: what is due, workers that fell silent, the floor. The one timer of this role."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = time.time()
+            now = self._clock()
             for channel, workers in self._workers.items():
                 for worker in [w for w, heard in workers.items() if now - heard > WORKER_SECONDS]:
                     del workers[worker]
@@ -254,6 +262,12 @@ class QueueService:
                 self.scheduler.tick(int(now))
             self._pump()
             await self.cleaner.sweep(now)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""
+        under_way = self._pumping or self._loading or self.scheduler.running() or self.records.is_busy()
+        bouncing = any(message.bouncing for message in self.scheduler.messages.values())
+        return self.ready and not (under_way or bouncing or self.outbox.is_busy())
 
     def _check_idle(self) -> None:
         if self._stopping and not self.scheduler.running():
@@ -266,7 +280,7 @@ class QueueService:
 
     def _pump_now(self) -> None:
         self._pumping = False
-        self.scheduler.pump(time.time())
+        self.scheduler.pump(self._clock())
 
     # The scheduler's effects.
 
@@ -364,7 +378,7 @@ class QueueService:
                 self._log.line(f"alert: state record of msg {message_id} is gone")
                 self.scheduler.asleep.discard(message_id)
                 return
-            self.scheduler.wake(message, int(time.time()))
+            self.scheduler.wake(message, int(self._clock()))
             self._pump()
         except EnvelopeError as error:
             self._log.line(f"alert: unreadable record, left where it is: state.{message_id}: {error}")
@@ -405,7 +419,7 @@ class QueueService:
 
     def flush(self) -> None:
         """`qmailctl flush`: everything that waits is due now."""
-        self.scheduler.flush(int(time.time()))
+        self.scheduler.flush(int(self._clock()))
         self._pump()
 
     def pause(self, paused: bool) -> None:

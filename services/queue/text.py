@@ -7,23 +7,24 @@ from __future__ import annotations
 
 GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
 _SAFE = bytes(
-    ord("/") if c == 10 else ord("_") if c <= 32 or c >= 127 else c  # newline, blank and control, 8-bit
+    ord("/") if c == 10 else ord("_") if c <= 32 or c >= 127 or c == ord("%") else c  # qsutil.c issafe()
     for c in range(256)
 )
 
 
 def logged(text: bytes) -> str:
-    """A report's text in one log line: blanks, control characters and 8-bit as `_`, newlines as `/`."""
+    """A report's text in one log line: blanks, `%`, control characters and 8-bit as `_`, newlines as `/`."""
     return text.translate(_SAFE).decode("ascii")
 
 
 def bounce_paragraph(recipient: bytes, report: bytes) -> bytes:
     """What a bounce says of one recipient; a blank line inside the report becomes a line that begins with `/`."""
-    body = report if report.endswith(b"\n") else report + b"\n"
+    body = report if report.endswith(b"\n") or not report else report + b"\n"
     safe = bytearray(b"<" + recipient.replace(b"\n", b"_") + b">:\n" + body)
-    for i in range(len(safe) - 1):
-        if safe[i] == 10 and safe[i + 1] == 10:
-            safe[i + 1] = ord("/")
+    # From the end, as addbounce() does: of several newlines in a row all but the first become slashes.
+    for i in range(len(safe) - 2, 0, -1):
+        if safe[i] == 10 and safe[i - 1] == 10:
+            safe[i] = ord("/")
     return bytes(safe) + b"\n"
 
 

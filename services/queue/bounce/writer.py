@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
@@ -26,8 +26,8 @@ AT_ONCE = 8
 class BounceWriter:
     """Answers `bounce` and `keep`; every answer says `ok`, or why not (then the scheduler asks again)."""
 
-    def __init__(self, bus: Bus, control: Control, uid: int) -> None:
-        self._bus, self._control, self._uid = bus, control, uid
+    def __init__(self, bus: Bus, control: Control, uid: int, clock: Callable[[], float] = time.time) -> None:
+        self._bus, self._control, self._uid, self._clock = bus, control, uid, clock
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +69,7 @@ class BounceWriter:
     async def _bounce(self, request: Mapping[str, object]) -> dict[str, object]:
         fetched = await fetch(self._bus, int(str(request["envelope"])), bool(request["held"]))
         report = str(request["text"]).encode("latin-1")
-        bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), time.time())
+        bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock())
         if bounce is None:
             return {"ok": True, "discarded": True}
         await self._put(bounce, fetched, int(str(request["bounce_id"])))
@@ -92,7 +92,7 @@ class BounceWriter:
             size = len(body)
         else:
             size, count = await self._put_chunks(head, original, bounce_id)
-        envelope = complete(draft, bounce_id, size, count, time.time())
+        envelope = complete(draft, bounce_id, size, count, self._clock())
         header = base64.b64encode(encode_envelope(envelope)).decode("ascii")
         await self._store(Record(subjects.accepted(bounce_id), body, {subjects.ENVELOPE_HEADER: header}))
 

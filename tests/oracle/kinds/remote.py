@@ -43,16 +43,16 @@ def same(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
 
 async def _run(given: dict[str, Any]) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
-        servers = await _start_servers(given.get("servers", []), stack)
-        dns_port = await _start_dns(given.get("dns"), stack)
+        servers = await start_servers(given.get("servers", []), stack)
+        dns_port = await start_dns(given.get("dns"), stack)
         with tempfile.TemporaryDirectory() as directory:
-            _write_control(Path(directory), given["control"])
+            write_control(Path(directory), given["control"])
             tcpto = TcpTo(time.time)
             world = World(
                 control=Control(Path(directory)),
                 resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns_port}"}, ipv6=False, lifetime_seconds=3.0),
                 tcpto=tcpto,
-                open_wire=_Network({key: server.port for key, server in servers.items()}).open,
+                open_wire=Network({key: server.port for key, server in servers.items()}).open,
             )
             text = to_bytes(given["stdin"])
             message = read_message(io.BytesIO(text), len(text))
@@ -63,12 +63,12 @@ async def _run(given: dict[str, Any]) -> dict[str, Any]:
             "exit": 0,
             "stdout": from_bytes(stdout),
             "stderr": "",
-            "received": [_received(key, server) for key, server in servers.items()],
+            "received": [received(key, server) for key, server in servers.items()],
             "tcpto_entries": len(tcpto.entries()),
         }
 
 
-class _Network:
+class Network:
     """Leads the case's addresses and ports to the servers that stand for them."""
 
     def __init__(self, ports: dict[tuple[str, int], int]) -> None:
@@ -79,7 +79,7 @@ class _Network:
         return await open_wire("127.0.0.1", self._ports.get((address, port)) or free_port())
 
 
-async def _start_servers(servers: list[dict[str, Any]], stack: AsyncExitStack) -> dict[tuple[str, int], ScriptedServer]:
+async def start_servers(servers: list[dict[str, Any]], stack: AsyncExitStack) -> dict[tuple[str, int], ScriptedServer]:
     started = {}
     for server in servers:
         scripts = [[_step(step) for step in steps] for steps in server["connections"]]
@@ -94,7 +94,7 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
     return {"send": to_bytes(step["send"])} if "send" in step else step
 
 
-async def _start_dns(zone: dict[str, Any] | None, stack: AsyncExitStack) -> int:
+async def start_dns(zone: dict[str, Any] | None, stack: AsyncExitStack) -> int:
     if zone is None:
         return free_port(socket.SOCK_DGRAM)
     server = DnsServer(zone)
@@ -103,7 +103,7 @@ async def _start_dns(zone: dict[str, Any] | None, stack: AsyncExitStack) -> int:
     return server.port
 
 
-def _write_control(directory: Path, control: dict[str, Any]) -> None:
+def write_control(directory: Path, control: dict[str, Any]) -> None:
     ours = {"extensions": "none\n", "localips": _MACHINE_ADDRESSES}
     for name, content in {**ours, **control}.items():
         if isinstance(content, dict) and content.get("type") == "dir":
@@ -112,7 +112,7 @@ def _write_control(directory: Path, control: dict[str, Any]) -> None:
             (directory / name).write_bytes(to_bytes(content))
 
 
-def _received(key: tuple[str, int], server: ScriptedServer) -> dict[str, Any]:
+def received(key: tuple[str, int], server: ScriptedServer) -> dict[str, Any]:
     return {"addr": f"{key[0]}:{key[1]}", "connections": [from_bytes(bytes(part)) for part in server.received]}
 
 
