@@ -194,7 +194,7 @@ class Mailbox:
             # What lies in cur of a folder that we never saw was seen by whoever put it there.
             unclaimed = min((uid for uid, base in entries if self._is_new(base)), default=after)
         recent = unclaimed if self.read_only else after
-        whole = state.chain == 0 or state.chain >= uidstore.MAX_CHAIN or self._mostly_dead(state)
+        whole = state.chain == 0 or state.chain >= uidstore.longest_chain(len(state.uids)) or self._mostly_dead(state)
         kept = tuple(self._alive(state, entries)) if whole else entries
         below = b"" if whole else state.sum
         file = ListFile(state.number + 1, state.validity, after, recent, below, kept, b"")

