@@ -22,6 +22,8 @@ from services.imap.session import ImapSession, Terms
 from services.imap.settings import Settings
 from services.imap.store.cache import sweep_cache
 
+# A long SEARCH keeps its thread; others must not wait for it.
+THREADS = 32
 CACHE_BOUND_BYTES = 1024 * 1024 * 1024
 # Codecs are modules: threads that act as users may not be able to read them, so they are loaded before.
 _CODECS = (
@@ -72,7 +74,7 @@ class Door:
 async def run_door(settings: Settings) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("imapd")
-    pool = acting_pool(settings.identity)
+    pool = acting_pool(settings.identity, THREADS)
     bus = await connect("imap", settings.paths, os.environ)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)

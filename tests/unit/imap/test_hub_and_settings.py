@@ -1,0 +1,102 @@
+"""Who is told of what, and what the role refuses to start with."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from qmail.bus.memory import MemoryBus
+from services.imap.health import greets
+from services.imap.hub import LOOK_SECONDS, Hub
+from services.imap.settings import SettingsError, read_settings
+
+
+class Client:
+    """Counts what it is told."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def announce(self) -> None:
+        self.told += 1
+
+
+def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nobody_else() -> None:
+    async def scenario() -> None:
+        bus = MemoryBus()
+        here, there = Hub(bus), Hub(bus)
+        await here.start()
+        await there.start()
+        joni, joni_there, ari = Client(), Client(), Client()
+        here.join(2001, joni)
+        there.join(2001, joni_there)
+        here.join(2002, ari)
+        here.changed(2001, b"Maildir")
+        await asyncio.sleep(0)
+        assert (joni.told, joni_there.told, ari.told) == (1, 1, 0)
+        bus.publish("new.abc", b"")
+        there.leave(2001, joni_there)
+        bus.publish("new.2001", b"Maildir")
+        await asyncio.sleep(0)
+        assert (joni.told, joni_there.told) == (2, 1)
+        here.stop()
+        there.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcement() -> None:
+    async def scenario() -> None:
+        hub = Hub(MemoryBus())
+        clients = [Client() for _ in range(90)]
+        for client in clients:
+            hub.idle_begins(client)
+        for _ in range(LOOK_SECONDS):
+            before = sum(client.told for client in clients)
+            hub._look()
+            assert sum(client.told for client in clients) - before == 3, "spread over the time"
+            hub.stop()
+        assert {client.told for client in clients} == {1}
+        hub.idle_ends(clients[0])
+        for _ in range(LOOK_SECONDS):
+            hub._look()
+            hub.stop()
+        assert clients[0].told == 1
+
+    asyncio.run(scenario())
+
+
+def test_settings(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "concurrencyimap").write_text("40\n")
+    environ = {"QMAIL_DIR": str(tmp_path), "IMAP_LISTEN": "127.0.0.1:2143,127.0.0.1:2993/tls", "PROCESSES": "3"}
+    settings = read_settings(environ)
+    assert [listener.tls for listener in settings.listeners] == [False, True]
+    assert (settings.limits.connections, settings.limits.connections_per_ip) == (14, 20)
+    assert settings.limits.refusal.startswith(b"* BYE")
+
+
+@pytest.mark.parametrize(("name", "value"), [("PROCESSES", "0"), ("PROCESSES", "viele"), ("IMAP_LISTEN", "143")])
+def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({"QMAIL_DIR": str(tmp_path), name: value})
+
+
+@pytest.mark.parametrize(("greeting", "healthy"), [(b"* OK ready\r\n", True), (b"* BYE full\r\n", False), (b"", False)])
+def test_health_is_the_greeting(greeting: bytes, healthy: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            client.sendall(greeting)
+            client.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert greets("127.0.0.1", server.getsockname()[1]) is healthy
+        thread.join()
+    assert not greets("127.0.0.1", 1)
