@@ -12,7 +12,7 @@ HOLD = "HOLD"  # hold.<id>: what is deferred, so that IN's floor can pass
 STATE = "STATE"  # state.<id>, done.<id>, lease, node.<n>: the last record of a subject counts
 EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
-# The consumer of the scheduler on IN, HOLD and STATE; that of the logger on EVENTS.
+# The consumer of the scheduler on IN and STATE; that of the logger on EVENTS.
 QUEUE_CONSUMER = "queue"
 LOG_CONSUMER = "log"
 
@@ -22,7 +22,7 @@ ASK_RCPT = "ask.rcpt"
 ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"
-CONTROL = "control"
+FLUSH = "control.flush"  # qmailctl flush: workers forget which hosts did not answer
 WORKERS = "workers"  # the queue group of every answering role
 
 # Header of a record of IN or HOLD: the envelope as base64, or ELSEWHERE when it lies in envelope.<id>.

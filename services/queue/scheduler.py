@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from qmail.envelope import Envelope
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
-from services.queue.routing import Routes
+from qmail.routing import Routes
 from services.queue.schedule import is_dying, next_attempt
 from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
 

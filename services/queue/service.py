@@ -21,7 +21,7 @@ from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
 from services.queue.records import ALL, Records
 from services.queue.recovery import Recovery, envelope_in, without_done
-from services.queue.routing import check_routes, read_routes
+from qmail.routing import check_routes, read_routes
 from services.queue.scheduler import Scheduler
 from services.queue.settings import QueueSettings
 
@@ -418,7 +418,8 @@ class QueueService:
     # The administrator.
 
     def flush(self) -> None:
-        """`qmailctl flush`: everything that waits is due now."""
+        """`qmailctl flush`: everything that waits is due now, and no host counts as down (qmail-tcpok)."""
+        self._bus.publish(subjects.FLUSH, b"")
         self.scheduler.flush(int(self._clock()))
         self._pump()
 

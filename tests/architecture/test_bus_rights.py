@@ -86,7 +86,7 @@ def test_what_is_stored_has_exactly_its_stream(stream: str, subject: str) -> Non
 def test_the_readers_are_those_that_the_library_names() -> None:
     consumers = read_definitions()["consumer"]
     assert {(stream, name) for stream, names in consumers.items() for name in names} == {
-        *((stream, subjects.QUEUE_CONSUMER) for stream in (subjects.IN, subjects.HOLD, subjects.STATE)),
+        *((stream, subjects.QUEUE_CONSUMER) for stream in (subjects.IN, subjects.STATE)),
         (subjects.EVENTS, subjects.LOG_CONSUMER),
     }
 

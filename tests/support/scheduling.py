@@ -5,7 +5,7 @@ from __future__ import annotations
 from qmail.envelope import Envelope, Recipient
 from services.queue.message import Message
 from services.queue.ports import Job, Report
-from services.queue.routing import Routes
+from qmail.routing import Routes
 from services.queue.scheduler import Scheduler
 
 

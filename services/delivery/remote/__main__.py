@@ -1,6 +1,6 @@
 """`python -m services.delivery.remote`: sends mail to other hosts until SIGTERM.
 
-SIGALRM forgets which hosts did not answer, as qmail-tcpto's table is forgotten by `qmailctl flush`.
+`qmailctl flush`, or SIGALRM, makes it forget which hosts did not answer (qmail-tcpok).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 
 import uvloop
 
+from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect
 from qmail.control import Control
 from qmail.health import check_bus, keep_watch
@@ -32,6 +33,7 @@ async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: async
     bus = await connect(_ROLE, paths, os.environ)
     delivery = RemoteDelivery(world)
     asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, delivery.flush)
+    await bus.subscribe(subjects.FLUSH, lambda _: delivery.flush())
     worker = Worker(bus, REMOTE, delivery)
     started.set()
     await worker.start()

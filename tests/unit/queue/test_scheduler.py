@@ -106,9 +106,7 @@ def test_a_failure_is_bounced_once_every_recipient_is_done() -> None:
     answer(scheduler, out.jobs[0][1], "D", b"Sorry, no mailbox here by that name. (#5.1.1)\n", 0)
     assert not out.bounces
     answer(scheduler, out.jobs[1][1], "K", b"", 0)
-    assert [m.bounce for m in out.bounces] == [
-        b"<sarah@xeris.com>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"
-    ]
+    assert [m.bounce for m in out.bounces] == [b"<sarah@xeris.com>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n"]
     assert out.saved == [1, 1], "the bounce's text is on the disk before anything is confirmed"
     scheduler.bounced(out.bounces[0], "bounce msg 1 qp 9")
     assert out.lines[-2:] == ["bounce msg 1 qp 9", "end msg 1"] and out.forgotten == [1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qmail.control import Control
-from services.queue.routing import Route, check_routes, read_routes
+from qmail.routing import Route, check_routes, read_routes
 
 
 def control(directory: Path, **files: str) -> Control:
