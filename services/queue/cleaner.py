@@ -34,7 +34,7 @@ class Cleaner:
         bus: Bus,
         floor: Floor,
         records: Records,
-        keep: Callable[[int], Awaitable[bool]],
+        keep: Callable[[int], Awaitable[None]],
         log: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -116,8 +116,7 @@ class Cleaner:
         for _, message_id in self._floor.oldest(KEEP_AT_ONCE):
             if now - milliseconds_of(message_id) / 1000 < BLOCKER_SECONDS:
                 return
-            if not await self._keep(message_id):
-                return
+            await self._keep(message_id)
 
     def aborted(self, message_id: int, is_known: Callable[[int], bool]) -> None:
         """A submission was given up; its chunks go, unless its record was stored after all."""
@@ -129,7 +128,9 @@ class Cleaner:
         if is_known(message_id):
             return
         try:
-            await self._remove_body(message_id)
+            # Its commit may have come through though the answer did not.
+            if not await self._is_committed(message_id):
+                await self._remove_body(message_id)
         except TemporaryError:
             return  # remove_orphans finds it later
 
@@ -137,7 +138,8 @@ class Cleaner:
         """Once an hour: chunks whose message was never committed and cannot be any more."""
         while True:
             try:
-                for subject in await self._bus.subjects(subjects.BODY, "body.*.0"):
+                found = await self._bus.subjects(subjects.BODY, "body.*.0")
+                for subject in [*found, *await self._bus.subjects(subjects.BODY, "envelope.*")]:
                     message_id = subjects.id_of(subject)
                     old = self._clock() - milliseconds_of(message_id) / 1000 > age_seconds
                     if old and not is_known(message_id) and not await self._is_committed(message_id):

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from qmail.bus.ports import Bus
+from qmail.routing import Routes
 from services.queue.message import Message
 from services.queue.service import QueueService
 
@@ -33,13 +34,13 @@ class QueueEntry(BaseModel):
     bouncing: bool
 
 
-def describe(message: Message) -> QueueEntry:
-    """What is known of a message."""
+def describe(message: Message, routes: Routes) -> QueueEntry:
+    """What is known of a message; `routes` say where a recipient went that is done."""
     envelope = message.envelope
     channel_of = {n: name for name, c in message.channels.items() for n in c.undone}
     rows = [
         RecipientEntry(
-            channel=channel_of.get(number, ""),
+            channel=channel_of.get(number) or routes.route(recipient.address).channel,
             address=message.addresses.get(number, recipient.address).decode("utf-8", "replace"),
             done=number not in channel_of,
             last=message.last.get(number, b"").decode("utf-8", "replace"),
@@ -98,4 +99,4 @@ class Listing:
         message = self.service.scheduler.messages.get(message_id)
         if message is None and message_id in self.service.scheduler.asleep:
             message = await self.service.read_state(message_id)
-        return None if message is None else describe(message)
+        return None if message is None else describe(message, self.service.scheduler.routes)

@@ -42,6 +42,7 @@ class DoneRecord:
 @dataclass(slots=True)
 class _Saving:
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    after: list[Callable[[], None]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
 
@@ -102,6 +103,16 @@ class Records:
             for stored in waiting:
                 stored()
         del self._saving[message.id]
+        for then in saving.after:
+            then()
+
+    def after_saving(self, message_id: int, then: Callable[[], None]) -> None:
+        """Call `then` once no state record of the message is on its way: now, if none is."""
+        saving = self._saving.get(message_id)
+        if saving is None:
+            then()
+        else:
+            saving.after.append(then)
 
     def is_saving(self, message_id: int) -> bool:
         """Whether a state record of that message is being stored."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qmail.envelope import Envelope
+from qmail.routing import Routes
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
-from qmail.routing import Routes
 from services.queue.schedule import is_dying, next_attempt
 from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
 
@@ -21,6 +21,8 @@ from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
 LOST_SECONDS = 6.0
 # After a worker died its jobs are tried again this soon: the death says nothing about the message.
 LOST_RETRY_SECONDS = 5
+# A channel with so much to start reads no more of what sleeps: a flush must not bring the whole queue into memory.
+READY_ENOUGH = 1000
 
 
 @dataclass(slots=True)
@@ -29,11 +31,14 @@ class _Running:
     channel: str
     worker: str
     attempt: int
-    heard: float
+    heard: float  # by a clock that nobody sets (time.monotonic)
 
 
 class Scheduler:
-    """All messages of one deployment that are not done with."""
+    """All messages of one deployment that are not done with.
+
+    `now` is the time of day. `uptime` is a clock that nobody sets: whether a worker is alive must not depend on
+    the date."""
 
     def __init__(self, *, routes: Routes, concurrency: dict[str, int], lifetime_seconds: int, out: Out) -> None:
         self.routes = routes
@@ -44,9 +49,10 @@ class Scheduler:
         self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
         self._running: dict[tuple[int, int], _Running] = {}
         self._in_use = {"local": 0, "remote": 0}
-        self._due: list[tuple[int, int, str]] = []
+        self._due: dict[str, list[tuple[int, int]]] = {"local": [], "remote": []}
         # Messages that wait on the bus alone; each costs its entries here and in the heap, no more.
         self.asleep: set[int] = set()
+        self.loading: set[int] = set()
         self._flushed: set[int] = set()
         self._deliveries = 0
         self.paused = False
@@ -89,7 +95,7 @@ class Scheduler:
             if channel.undone:
                 self._begin(message, name, channel, channel.due, now)
 
-    def adopt(self, channel: str, worker: str, message_id: int, number: int, attempt: int, now: float) -> None:
+    def adopt(self, channel: str, worker: str, message_id: int, number: int, attempt: int, uptime: float) -> None:
         """A job of the scheduler before us still runs: it holds its place until its report comes."""
         message = self.messages.get(message_id)
         if message is None or number not in message.channels[channel].undone:
@@ -97,14 +103,14 @@ class Scheduler:
         running = self._running.get((message_id, number))
         if running is None:
             self._deliveries += 1
-            self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, now)
+            self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, uptime)
             self._in_use[channel] += 1
             message.channels[channel].running.add(number)
 
     def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
         if due > now:
             channel.due = due
-            heapq.heappush(self._due, (due, message.id, name))
+            heapq.heappush(self._due[name], (due, message.id))
         else:
             self._pass(message, name, channel, now)
 
@@ -118,7 +124,7 @@ class Scheduler:
 
     # What is started.
 
-    def pump(self, now: float) -> None:
+    def pump(self, uptime: float) -> None:
         """Start what waits, as far as concurrency and workers allow."""
         for name in ("local", "remote"):
             queue = self._ready[name]
@@ -128,12 +134,12 @@ class Scheduler:
                 message, number = queue.popleft()
                 channel = message.channels[name]
                 if number in channel.undone and number not in channel.running:
-                    self._start(message, name, channel, number, now)
+                    self._start(message, name, channel, number, uptime)
 
-    def _start(self, message: Message, name: str, channel: Channel, number: int, now: float) -> None:
+    def _start(self, message: Message, name: str, channel: Channel, number: int, uptime: float) -> None:
         self._deliveries += 1
         attempt = channel.attempts + 1
-        self._running[message.id, number] = _Running(self._deliveries, name, "", attempt, now)
+        self._running[message.id, number] = _Running(self._deliveries, name, "", attempt, uptime)
         self._in_use[name] += 1
         channel.running.add(number)
         if number in channel.ready:
@@ -159,7 +165,7 @@ class Scheduler:
         for report in reports:
             if report.id in self.asleep:
                 # The worker repeats the report until the message has been read again.
-                self._out.load(report.id)
+                self._load(report.id)
                 continue
             message = self.messages.get(report.id)
             channel = message.channels.get(channel_name) if message is not None else None
@@ -218,7 +224,7 @@ class Scheduler:
         channel.attempts += 1
         if channel.undone:
             channel.due = next_attempt(message.birth, now, name)
-            heapq.heappush(self._due, (channel.due, message.id, name))
+            heapq.heappush(self._due[name], (channel.due, message.id))
 
     def _finish(self, message: Message) -> None:
         if message.bounce and not message.bouncing:
@@ -242,32 +248,40 @@ class Scheduler:
 
     def next_due(self) -> int | None:
         """When `tick` has something to do, None while nothing waits."""
-        return self._due[0][0] if self._due else None
+        return min((waiting[0][0] for waiting in self._due.values() if waiting), default=None)
 
     def tick(self, now: int) -> None:
-        """Begin the attempts that are due."""
-        while self._due and self._due[0][0] <= now:
-            due, message_id, name = heapq.heappop(self._due)
-            if message_id in self.asleep:
-                self._out.load(message_id)
-                continue
-            message = self.messages.get(message_id)
-            channel = message.channels.get(name) if message is not None else None
-            if message is None or channel is None:
-                continue
-            if channel.due == due and channel.undone and not (channel.ready or channel.running):
-                self._pass(message, name, channel, now)
+        """Begin the attempts that are due, as far as there is room for them."""
+        for name, waiting in self._due.items():
+            while waiting and waiting[0][0] <= now and len(self._ready[name]) + len(self.loading) < READY_ENOUGH:
+                due, message_id = heapq.heappop(waiting)
+                if message_id in self.asleep:
+                    self._load(message_id)
+                else:
+                    self._begin_due(message_id, name, due, now)
+
+    def _begin_due(self, message_id: int, name: str, due: int, now: int) -> None:
+        message = self.messages.get(message_id)
+        channel = message.channels.get(name) if message is not None else None
+        if message is None or channel is None:
+            return
+        if channel.due == due and channel.undone and not (channel.ready or channel.running):
+            self._pass(message, name, channel, now)
+
+    def _load(self, message_id: int) -> None:
+        if message_id not in self.loading:
+            self.loading.add(message_id)
+            self._out.load(message_id)
 
     def flush(self, now: int) -> None:
         """SIGALRM: everything that waits is due now (qmail-send(8))."""
-        waiting, self._due = self._due, []
         self._flushed |= self.asleep
-        for _, message_id, name in waiting:
-            message = self.messages.get(message_id)
-            if message is not None:
-                message.channels[name].due = now
-            self._due.append((now, message_id, name))
-        heapq.heapify(self._due)
+        for name, waiting in self._due.items():
+            for _, message_id in waiting:
+                message = self.messages.get(message_id)
+                if message is not None:
+                    message.channels[name].due = now
+            waiting[:] = [(now, message_id) for message_id in sorted(message_id for _, message_id in waiting)]
         self.tick(now)
 
     def sleep(self, message: Message) -> bool:
@@ -283,10 +297,16 @@ class Scheduler:
         """A message from before a restart that need not be in memory until it is due."""
         self.asleep.add(message_id)
         for name, due in dues:
-            heapq.heappush(self._due, (due, message_id, name))
+            heapq.heappush(self._due[name], (due, message_id))
+
+    def lost_asleep(self, message_id: int) -> None:
+        """The record of a message that slept cannot be read."""
+        self.asleep.discard(message_id)
+        self.loading.discard(message_id)
 
     def wake(self, message: Message, now: int) -> None:
         """A message that slept has been read: what is due begins, what was flushed is due."""
+        self.loading.discard(message.id)
         if message.id not in self.asleep:
             return
         self.asleep.discard(message.id)
@@ -298,17 +318,22 @@ class Scheduler:
 
     # Workers.
 
-    def heartbeat(self, channel: str, worker: str, running: Iterable[tuple[int, int, int]], now: float) -> None:
+    def heartbeat(self, channel: str, worker: str, running: Iterable[tuple[int, int, int]], uptime: float) -> None:
         """A worker names what it runs."""
         for message_id, number, attempt in running:
             entry = self._running.get((message_id, number))
             if entry is not None and entry.attempt == attempt:
-                entry.heard, entry.worker = now, worker
+                entry.heard, entry.worker = uptime, worker
 
-    def lose(self, now: float) -> None:
+    def excuse(self, uptime: float) -> None:
+        """Nobody can be heard: their silence says nothing until they can be again."""
+        for entry in self._running.values():
+            entry.heard = uptime
+
+    def lose(self, now: float, uptime: float) -> None:
         """Jobs of workers that fell silent are deferred: whether they were done is unknown."""
         for (message_id, number), entry in list(self._running.items()):
-            if now - entry.heard <= LOST_SECONDS:
+            if uptime - entry.heard <= LOST_SECONDS:
                 continue
             message = self.messages[message_id]
             channel = message.channels[entry.channel]
@@ -319,7 +344,7 @@ class Scheduler:
             if not (channel.running or channel.ready):
                 channel.attempts += 1
                 channel.due = int(now) + LOST_RETRY_SECONDS
-                heapq.heappush(self._due, (channel.due, message_id, entry.channel))
+                heapq.heappush(self._due[entry.channel], (channel.due, message_id))
 
     def running(self) -> int:
         """Deliveries under way."""

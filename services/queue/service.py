@@ -14,6 +14,7 @@ from qmail.control import Control, ControlError
 from qmail.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.ids import IdSource
 from qmail.log import Log
+from qmail.routing import check_routes, read_routes
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.message import Message, decode_state
@@ -21,7 +22,6 @@ from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
 from services.queue.records import ALL, Records
 from services.queue.recovery import Recovery, envelope_in, without_done
-from qmail.routing import check_routes, read_routes
 from services.queue.scheduler import Scheduler
 from services.queue.settings import QueueSettings
 
@@ -33,6 +33,8 @@ WORKER_SECONDS = 6.0
 BOUNCE_TIMEOUT_SECONDS = 120.0
 RETRY_SECONDS = 2.0
 MAX_LOADING = 256
+# Numbers are below 2^63.
+MAX_ID_DIGITS = 20
 
 
 class QueueService:
@@ -65,7 +67,7 @@ class QueueService:
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
         self._undone_records: dict[int, int] = {}
-        self._loading: set[int] = set()
+        self._keeping: set[int] = set()
         self._recovery: Recovery | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -94,9 +96,10 @@ class QueueService:
         await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
         for text in recovery.unreadable:
             self._log.line(f"alert: unreadable record, left where it is: {text}")
-        now = int(self._clock())
         sequences = {subjects.id_of(stored.subject): stored.sequence for stored in recovery.old}
         read = [(stored, await self._envelope_of_old(stored, recovery)) for stored in recovery.old]
+        running = await self._running_of_waiting(recovery)
+        now = int(self._clock())
         # From here to the adoption nothing waits, so nothing old is started before it.
         for stored, envelope in read:
             self._take_old(stored, envelope, recovery, now)
@@ -106,8 +109,10 @@ class QueueService:
             elif message_id not in self.scheduler.messages:
                 self.scheduler.wait_asleep(message_id, waiting.dues or [("local", now)])
         self.cleaner.adopt_done_records(recovery.done_sequences, sequences)
+        for message in running:
+            self.scheduler.wake(message, now)
         for channel, worker, (message_id, number, attempt) in self._heard:
-            self.scheduler.adopt(channel, worker, message_id, number, attempt, self._clock())
+            self.scheduler.adopt(channel, worker, message_id, number, attempt, time.monotonic())
         self._heard.clear()
         self._recovery = None
         self.ready = True
@@ -115,13 +120,19 @@ class QueueService:
         self._pump()
         self._spawn(self.cleaner.remove_orphans(self._is_known, self._settings.timeoutsmtpd_seconds + 300))
 
+    async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
+        """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
+        named = {message_id for _, _, (message_id, _, _) in self._heard} & recovery.waiting.keys()
+        return [message for i in sorted(named) if (message := await self._readable_state(i)) is not None]
+
     async def _envelope_of_old(self, stored: Stored, recovery: Recovery) -> Envelope | None:
         return None if subjects.id_of(stored.subject) in recovery.waiting else await self._envelope(stored)
 
     def _take_old(self, stored: Stored, envelope: Envelope | None, recovery: Recovery, now: int) -> None:
         message_id = subjects.id_of(stored.subject)
         waiting = recovery.waiting.get(message_id)
-        if (waiting is not None and waiting.held) or (envelope and recovery.is_ended(message_id, envelope)):
+        ended = ALL in recovery.done.get(message_id, ()) or (envelope and recovery.is_ended(message_id, envelope))
+        if ended or (waiting is not None and waiting.held):
             self.floor.seen(stored.sequence)
             return
         self.floor.add(stored.sequence, message_id)
@@ -164,7 +175,7 @@ class QueueService:
         try:
             envelope = envelope_in(stored)
         except (EnvelopeError, ValueError) as error:
-            self._log.line(f"alert: unreadable record, left where it is: {stored.subject}: {error}")
+            self._set_aside(stored, error)
             return
         if envelope is None:
             self._spawn(self._accept_large(stored))
@@ -196,8 +207,20 @@ class QueueService:
                 envelope = decode_envelope(found.payload)
             return envelope
         except (EnvelopeError, ValueError) as error:
-            self._log.line(f"alert: unreadable record, left where it is: {stored.subject}: {error}")
+            self._set_aside(stored, error)
             return None
+
+    def _set_aside(self, stored: Stored, error: Exception) -> None:
+        """An unreadable record goes to HOLD, for the administrator to look at: it must not stop IN's floor."""
+        self._log.line(f"alert: unreadable record, to be found in HOLD: {stored.subject}: {error}")
+        self._spawn(self._hold_unreadable(stored))
+
+    async def _hold_unreadable(self, stored: Stored) -> None:
+        while True:
+            if await self._copy_to_hold(subjects.id_of(stored.subject)):
+                self.floor.dead(stored.sequence)
+                return
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _on_state(self, stored: Stored) -> None:
         # Later records are our own.
@@ -228,19 +251,19 @@ class QueueService:
             except ValueError as error:
                 self._log.line(f"alert: {error}")
                 return
-            now = self._clock()
-            self._workers[channel][worker] = now
+            uptime = time.monotonic()
+            self._workers[channel][worker] = uptime
             if not self.scheduler.accepting_work[channel]:
                 self.scheduler.accepting_work[channel] = True
                 self._pump()
             if self._recovery is not None:
                 self._heard += [(channel, worker, row) for row in running]
-            self.scheduler.heartbeat(channel, worker, running, now)
+            self.scheduler.heartbeat(channel, worker, running, uptime)
 
         return take
 
     def _on_abort(self, message: BusMessage) -> None:
-        if message.payload.isdigit():
+        if message.payload.isdigit() and len(message.payload) < MAX_ID_DIGITS:
             self.cleaner.aborted(int(message.payload), self._is_known)
 
     def _is_known(self, message_id: int) -> bool:
@@ -252,20 +275,22 @@ class QueueService:
         """Once a second: what is due, workers that fell silent, the floor. The one timer of this role."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = self._clock()
+            now, uptime = self._clock(), time.monotonic()
             for channel, workers in self._workers.items():
-                for worker in [w for w, heard in workers.items() if now - heard > WORKER_SECONDS]:
+                for worker in [w for w, heard in workers.items() if uptime - heard > WORKER_SECONDS]:
                     del workers[worker]
                 self.scheduler.accepting_work[channel] = bool(workers)
-            if self._recovery is None:
-                self.scheduler.lose(now)
-                self.scheduler.tick(int(now))
+            if not self._bus.connected:
+                self.scheduler.excuse(uptime)
+            elif self._recovery is None:
+                self.scheduler.lose(now, uptime)
+            self._check_idle()
             self._pump()
             await self.cleaner.sweep(now)
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""
-        under_way = self._pumping or self._loading or self.scheduler.running() or self.records.is_busy()
+        under_way = self._pumping or self.scheduler.loading or self.scheduler.running() or self.records.is_busy()
         bouncing = any(message.bouncing for message in self.scheduler.messages.values())
         return self.ready and not (under_way or bouncing or self.outbox.is_busy())
 
@@ -280,7 +305,9 @@ class QueueService:
 
     def _pump_now(self) -> None:
         self._pumping = False
-        self.scheduler.pump(self._clock())
+        if self._recovery is None:
+            self.scheduler.tick(int(self._clock()))
+        self.scheduler.pump(time.monotonic())
 
     # The scheduler's effects.
 
@@ -319,7 +346,7 @@ class QueueService:
         self.records.save(message, stored)
 
     def _let_sleep(self, message: Message) -> None:
-        if not self.records.is_saving(message.id):
+        if not self.records.is_saving(message.id) and message.id not in self._keeping:
             self.scheduler.sleep(message)
 
     def confirm(self, channel: str, worker: str, report: Report) -> None:
@@ -330,7 +357,9 @@ class QueueService:
     def ended(self, message: Message) -> None:
         """Nothing is left to do: record it, then clean up."""
         if message.saved or not message.envelope.recipients:
-            self.records.add_done(message, ALL, lambda: self.cleaner.clean(message))
+            # A state record that came after the clean-up would rise again at the next start.
+            clean = lambda: self.cleaner.clean(message)
+            self.records.after_saving(message.id, lambda: self.records.add_done(message, ALL, clean))
 
     def bounce(self, message: Message) -> None:
         """Have the bounce writer put the bounce, as often as it takes."""
@@ -365,25 +394,27 @@ class QueueService:
 
     def load(self, message_id: int) -> None:
         """Read a sleeping message's state record."""
-        if message_id in self._loading:
-            return
-        self._loading.add(message_id)
         self._spawn(self._load(message_id))
 
     async def _load(self, message_id: int) -> None:
+        async with self._load_slots:
+            message = await self._readable_state(message_id)
+        if message is None:
+            self.scheduler.lost_asleep(message_id)
+            return
+        self.scheduler.wake(message, int(self._clock()))
+        self._pump()
+
+    async def _readable_state(self, message_id: int) -> Message | None:
+        """The state record of a message; None, and an alert, where there is none that can be read."""
         try:
-            async with self._load_slots:
-                message = await self.read_state(message_id)
-            if message is None:
-                self._log.line(f"alert: state record of msg {message_id} is gone")
-                self.scheduler.asleep.discard(message_id)
-                return
-            self.scheduler.wake(message, int(self._clock()))
-            self._pump()
+            message = await self.read_state(message_id)
         except EnvelopeError as error:
             self._log.line(f"alert: unreadable record, left where it is: state.{message_id}: {error}")
-        finally:
-            self._loading.discard(message_id)
+            return None
+        if message is None:
+            self._log.line(f"alert: state record of msg {message_id} is gone")
+        return message
 
     async def read_state(self, message_id: int) -> Message | None:
         """The state record of a message, None where it has none. Raises EnvelopeError."""
@@ -394,26 +425,41 @@ class QueueService:
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _keep(self, message_id: int) -> bool:
-        """Have a message copied to HOLD, so that IN's floor can pass it; whether that is done."""
-        message = self.scheduler.messages.get(message_id) or await self.read_state(message_id)
+    async def _keep(self, message_id: int) -> None:
+        """Have a message copied to HOLD, so that IN's floor can pass it."""
+        if message_id in self.scheduler.asleep and message_id not in self.scheduler.loading:
+            self.scheduler.loading.add(message_id)
+            await self._load(message_id)
+        message = self.scheduler.messages.get(message_id)
         if message is None or message.held or message.bouncing:
-            return False
+            return
+        self._keeping.add(message_id)
+        try:
+            await self._hold(message)
+        finally:
+            self._keeping.discard(message_id)
+            self._let_sleep(message)
+
+    async def _hold(self, message: Message) -> None:
+        copied = await self._copy_to_hold(message.id)
+        if self.scheduler.messages.get(message.id) is not message:
+            # It ended meanwhile, and nobody knows of the copy.
+            await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
+            return
+        if copied:
+            message.held = message.saved = True
+            stored = asyncio.Event()
+            self.records.save(message, stored.set)
+            await stored.wait()
+            self.floor.dead(message.sequence)
+
+    async def _copy_to_hold(self, message_id: int) -> bool:
+        """Ask the bounce writer, who alone of us may read the body; whether HOLD has the copy now."""
         try:
             answer = await self._bus.request(subjects.KEEP, str(message_id).encode(), BOUNCE_TIMEOUT_SECONDS)
         except TemporaryError:
             return False
-        if not json.loads(answer).get("ok"):
-            return False
-        current = self.scheduler.messages.get(message_id, message)
-        if current is message or message_id in self.scheduler.asleep:
-            current.held = current.saved = True
-            stored = asyncio.Event()
-            self.records.save(current, stored.set)
-            await stored.wait()
-            self.floor.dead(current.sequence)
-            return True
-        return False
+        return bool(json.loads(answer).get("ok"))
 
     # The administrator.
 

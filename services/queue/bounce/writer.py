@@ -56,7 +56,8 @@ class BounceWriter:
         stored = await self._bus.last(subjects.IN, subjects.accepted(message_id))
         if stored is None:
             raise MessageMissing(f"message {message_id} is not in IN")
-        header = {subjects.ENVELOPE_HEADER: stored.headers[subjects.ENVELOPE_HEADER]}
+        # As it is: what the scheduler cannot read is kept too.
+        header = {name: text for name, text in stored.headers.items() if name == subjects.ENVELOPE_HEADER}
         await self._store(Record(subjects.hold(message_id), stored.payload, header))
         return {"ok": True}
 

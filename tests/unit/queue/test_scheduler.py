@@ -136,9 +136,9 @@ def test_a_worker_that_fell_silent_defers_and_its_late_success_counts() -> None:
     scheduler.pump(0)
     first = out.jobs[0][1]
     scheduler.heartbeat("local", "w", [(1, 0, 1)], 4)
-    scheduler.lose(9)
+    scheduler.lose(9, 9)
     assert scheduler.running() == 1, "heard 5 s ago"
-    scheduler.lose(11)
+    scheduler.lose(11, 11)
     assert scheduler.running() == 0
     scheduler.tick(16)
     scheduler.pump(16)
@@ -152,7 +152,7 @@ def test_a_late_deferral_of_an_older_attempt_changes_nothing() -> None:
     scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     first = out.jobs[0][1]
-    scheduler.lose(7)
+    scheduler.lose(7, 7)
     scheduler.tick(12)
     scheduler.pump(12)
     answer(scheduler, first, "Z", b"late\n", 13)
