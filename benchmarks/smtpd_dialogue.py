@@ -76,11 +76,6 @@ class QuietLog(Log):
 def serve(directory: str, ready: int) -> None:
     """The server's process: writes its port to `ready`."""
 
-    if os.environ.get("NOGC"):
-        import gc
-
-        gc.disable()
-
     async def main() -> None:
         settings = read_settings({"QMAIL_DIR": directory, "SMTP_LISTEN": "127.0.0.1:0", "SUBMISSION_LISTEN": ""})
         queue = Discarder()

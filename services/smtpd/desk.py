@@ -11,7 +11,7 @@ from qmail.bus import subjects
 from qmail.bus.ports import BusDown, TemporaryError
 from qmail.envelope import Envelope, Recipient
 from qmail.put import Draft
-from services.smtpd.facts import Commit, Exists, Mail
+from services.smtpd.facts import AskRecipient, Commit, Exists, Mail, Ready
 
 # How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
 EXISTS_SECONDS = 10.0
@@ -56,18 +56,19 @@ class Desk:
         self._ready_until = float("-inf")
         self._exists_until: dict[bytes, float] = {}
 
-    def knows_ready(self) -> bool:
-        """Whether `ready` would only say yes again."""
-        return self._clock() < self._ready_until and self._bus.connected
+    def known(self, request: object) -> object:
+        """The answer to a question that was answered a moment ago, else None."""
+        if isinstance(request, Ready):
+            return True if self._clock() < self._ready_until and self._bus.connected else None
+        if isinstance(request, AskRecipient):
+            until = self._exists_until.get(request.address)
+            return Exists.OK if until is not None and self._clock() < until else None
+        return None
 
     async def ready(self) -> None:
         """Raises QueueFull, BusDown."""
         await self._submitter.ready()
         self._ready_until = self._clock() + READY_SECONDS
-
-    def knows_recipient(self, address: bytes) -> bool:
-        """Whether this recipient existed a moment ago."""
-        return self._exists_until.get(address, 0.0) > self._clock()
 
     async def look_up(self, address: bytes) -> Exists:
         """Ask delivery-local. Never raises: without an answer the recipient is accepted, as qmail-smtpd accepts all."""

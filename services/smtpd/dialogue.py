@@ -17,7 +17,7 @@ from qmail.put import EnvelopeTooLarge
 from qmail.session import Ask, Close, Effect, Send
 from services.smtpd import replies
 from services.smtpd.data import DataReader
-from services.smtpd.facts import Client, Hook, Hooked
+from services.smtpd.facts import Client, Hook, Hooked, Request
 from services.smtpd.grammar import MAX_AUTH_BYTES, MAX_COMMAND_BYTES, parse_command
 from services.smtpd.policy import Policy
 from services.smtpd.states import CLOSED, COMMAND_STATES, DATA, START, State
@@ -68,13 +68,16 @@ class Dialogue:
         client: Client,
         now: Callable[[], float],
         hooks: frozenset[str] = frozenset(),
+        known: Callable[[object], object] = lambda request: None,
     ) -> None:
+        """`known` gives the answer to a request that needs no asking, else None; `now` the time since the epoch."""
         self.policy = policy
         self.client = client
         self.exit_status = EXIT_OTHER
         self.account = b""
         self._now = now
         self._hooks = hooks
+        self._known = known
         self._table = self.TABLE if policy.extensions else self.QMAIL_TABLE
         self._state = START
         self._buffer = b""
@@ -87,6 +90,8 @@ class Dialogue:
         self._helo: bytes | None = None
         self._extended = False
         self._user = b""
+        #: The Received line's beginning; None: to be made from what is known now.
+        self._received_head: bytes | None = None
         self._limit = policy.databytes if client.databytes is None else client.databytes
         self._forget_mail()
 
@@ -130,6 +135,7 @@ class Dialogue:
         """RFC 3207 4.2: all that was learnt in plain text is forgotten, buffered commands first of all."""
         self._buffer = b""
         self._helo = None
+        self._received_head = None
         self._extended = False
         self.account = b""
         self.client = replace(self.client, tls=True, tls_offered=False, auth_offered=True)
@@ -244,10 +250,15 @@ class Dialogue:
         self._effects.append(Send(b"".join(self._replies)))
         self._replies = []
 
-    def _ask(self, request: Ask, then: Then, otherwise: Callable[[BaseException], None]) -> None:
-        self._effects.append(request)
-        self._then = then
-        self._otherwise = otherwise
+    def _ask(self, request: Request, then: Then, otherwise: Callable[[BaseException], None]) -> None:
+        """Have a question answered and go on with `then`, at once where the answer is known already."""
+        answer = self._known(request)
+        if answer is None:
+            self._effects.append(Ask(request))
+            self._then = then
+            self._otherwise = otherwise
+        else:
+            then(answer)
 
     def _forget_mail(self) -> None:
         self._sender = b""
@@ -288,7 +299,7 @@ class Dialogue:
             assert isinstance(answer, Hooked)
             then(answer)
 
-        self._ask(Ask(Hook(name, address, options)), answered, lambda _: then(Hooked(replies.LOCAL_ERROR, ())))
+        self._ask(Hook(name, address, options), answered, lambda _: then(Hooked(replies.LOCAL_ERROR, ())))
 
 
 _unimplemented: Step = Dialogue._unimplemented

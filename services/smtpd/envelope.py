@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qmail.session import Ask
 from services.smtpd import replies
 from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
 from services.smtpd.grammar import MAX_ADDRESS_BYTES, parse_parameters, parse_path, replace_address_literal
@@ -14,7 +13,7 @@ from services.smtpd.states import MAIL, RCPT, START
 # All addresses of an envelope, as the bus writes them: its records end at 1 MB.
 MAX_ENVELOPE_BYTES = 700_000
 
-_READY = Ask(Ready())
+_READY = Ready()
 _NO, _QUOTA = Exists.NO, Exists.QUOTA
 
 
@@ -143,6 +142,6 @@ class EnvelopeSteps(LoginSteps):
 
         if self.policy.extensions and self.policy.is_local(address):
             # No answer is no reason to refuse mail: whether the mailbox exists is found out at delivery then.
-            self._ask(Ask(AskRecipient(address)), known, known)
+            self._ask(AskRecipient(address), known, known)
         else:
             known(Exists.UNKNOWN)

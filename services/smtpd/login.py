@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.session import Ask, StartTls
+from qmail.session import StartTls
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import Login
@@ -79,9 +79,10 @@ class LoginSteps(Dialogue):
         def answered(name: object) -> None:
             if isinstance(name, bytes) and name:
                 self.account = name
+                self._received_head = None
                 self._bad_commands = 0
                 self._reply(replies.AUTH_OK)
             else:
                 self._bad(replies.AUTH_FAILED)
 
-        self._ask(Ask(Login(mechanism, user, password)), answered, lambda _: self._reply(replies.AUTH_TEMPORARY))
+        self._ask(Login(mechanism, user, password), answered, lambda _: self._reply(replies.AUTH_TEMPORARY))

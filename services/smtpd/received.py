@@ -20,14 +20,16 @@ def protocol_name(*, extended: bool, tls: bool, authenticated: bool) -> bytes:
     return b"ESMTP" + (b"S" if tls else b"") + (b"A" if authenticated else b"")
 
 
-def render_received(client: Client, helo: bytes | None, protocol: bytes, date: bytes) -> bytes:
-    """`helo` None: nothing was said, or nothing that differs from the client's name. `date` as date822 gives it."""
-    return b"Received: from %s%s (%s%s)\n  by %s with %s; %s\n" % (
+def render_received_head(client: Client, helo: bytes | None, protocol: bytes) -> bytes:
+    """The line without its date and end, the same for every message of a session.
+
+    `helo` None: nothing was said, or nothing that differs from the client's name.
+    """
+    return b"Received: from %s%s (%s%s)\n  by %s with %s; " % (
         _safe(client.remote_host),
         b"" if helo is None else b" (HELO " + _safe(helo) + b")",
         b"" if client.remote_info is None else _safe(client.remote_info) + b"@",
         _safe(client.remote_ip),
         _safe(client.local),
         protocol,
-        date,
     )

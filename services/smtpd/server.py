@@ -23,7 +23,7 @@ from services.smtpd.admission import Admitted
 from services.smtpd.desk import Putting
 from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.door import Door, Purpose
-from services.smtpd.facts import AskRecipient, Commit, Drop, Exists, Hook, Login, Ready, Request, Store
+from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, Ready, Request, Store
 from services.smtpd.plugins import call_authenticator, call_hook
 from services.smtpd.transaction import Transaction
 
@@ -100,7 +100,7 @@ class SmtpdConnection(SMTP):
         if client is None:
             self._turn_away(wire, replies.DENIED)
             return
-        self._dialogue = Transaction(policy, client, door.now, door.hooks)
+        self._dialogue = Transaction(policy, client, door.now, door.hooks, door.desk.known)
         self._carry_out(self._dialogue.connected())
 
     def _turn_away(self, wire: asyncio.Transport, text: bytes) -> None:
@@ -173,51 +173,29 @@ class SmtpdConnection(SMTP):
     # --- effects ---
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
-        """Do the effects of a step, and of those that follow from answers known at once."""
-        out: list[bytes] = []
+        """Do the effects of a step."""
         dialogue = self._dialogue
         assert dialogue is not None
-        while True:
-            known: object = None
-            for effect in effects:
-                kind = type(effect)
-                if kind is Send:
-                    out.append(effect.data)  # type: ignore[union-attr]
-                elif kind is Ask:
-                    request = effect.request  # type: ignore[union-attr]
-                    known = self._known(request)
-                    if known is None:
-                        self._write(out)
-                        self._begin(cast(Request, request))
-                        return
-                else:
-                    self._write(out)
-                    if kind is Close:
-                        self._finish()
-                    else:
-                        self._secure()
-                    return
-            if known is None:
-                break
-            effects = dialogue.answered(known)
-        if out:
-            self._write(out)
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                self._write(effect.data)  # type: ignore[union-attr]
+            elif kind is Ask:
+                self._begin(cast(Request, effect.request))  # type: ignore[union-attr]
+                return
+            elif kind is Close:
+                self._finish()
+                return
+            else:
+                self._secure()
+                return
         self.deadline = self._loop.time() + dialogue.policy.timeout_seconds
         if self._door.stopping and (farewell := dialogue.stopping()):
             self._carry_out(farewell)
 
-    def _known(self, request: object) -> object:
-        desk = self._door.desk
-        if isinstance(request, Ready):
-            return True if desk.knows_ready() else None
-        if isinstance(request, AskRecipient):
-            return Exists.OK if desk.knows_recipient(request.address) else None
-        return None
-
-    def _write(self, out: list[bytes]) -> None:
-        if out and self._wire is not None:
-            self._wire.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+    def _write(self, data: bytes) -> None:
+        if self._wire is not None:
+            self._wire.write(data)
 
     def _finish(self) -> None:
         """Our last words are written.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from qmail.dates import date822
-from qmail.session import Ask
 from services.smtpd import replies
 from services.smtpd.data import MAX_HOPS, DataReader, Verdict
 from services.smtpd.envelope import EnvelopeSteps
 from services.smtpd.facts import Commit, Drop, Hooked, Mail, Store
-from services.smtpd.received import protocol_name, render_received
+from services.smtpd.received import protocol_name, render_received_head
 from services.smtpd.states import DATA
 
 # Beyond this a message is no longer gathered but handed on in parts.
@@ -50,12 +49,12 @@ class TextSteps(EnvelopeSteps):
             self._parts_bytes = 0
             if self._streaming:
                 self._streaming = False
-                self._ask(Ask(Drop()), _nothing, _nothing)
+                self._ask(Drop(), _nothing, _nothing)
             return
         if "DATA" in self._hooks or self._parts_bytes <= (PART_BYTES if self._streaming else GATHER_BYTES):
             return
         self._streaming = True
-        self._ask(Ask(Store(self._take_parts())), _nothing, self._not_stored)
+        self._ask(Store(self._take_parts()), _nothing, self._not_stored)
 
     def _take_parts(self) -> bytes:
         text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
@@ -82,7 +81,7 @@ class TextSteps(EnvelopeSteps):
             self._finish_mail(refusal)
 
     def _drop(self, text: bytes) -> None:
-        self._ask(Ask(Drop()), lambda _: self._finish_mail(text), lambda _: self._finish_mail(text))
+        self._ask(Drop(), lambda _: self._finish_mail(text), lambda _: self._finish_mail(text))
 
     def _commit(self) -> None:
         body = self._take_parts()
@@ -99,22 +98,28 @@ class TextSteps(EnvelopeSteps):
         self._hooked("DATA", body, (), decided)
 
     def _put(self, body: bytes) -> None:
-        self._ask(Ask(Commit(self._make_mail(), body)), self._stored, self._not_committed)
+        self._ask(Commit(self._make_mail(), body), self._stored, self._not_committed)
 
     def _make_mail(self) -> Mail:
-        protocol = protocol_name(
-            extended=self.policy.extensions and self._extended, tls=self.client.tls, authenticated=bool(self.account)
-        )
-        fake = self._helo is not None and self._helo.lower() != self.client.remote_host.lower()
+        head = self._received_head
+        if head is None:
+            head = self._received_head = self._make_received_head()
         return Mail(
             sender=self._sender,
             recipients=tuple(self._recipients),
             helo=self._helo or b"",
             account=self.account,
-            prefix=render_received(self.client, self._helo if fake else None, protocol, date822(self._now())),
+            prefix=head + date822(self._now()) + b"\n",
             body_type=self._body_type,
             smtputf8=self._smtputf8,
         )
+
+    def _make_received_head(self) -> bytes:
+        protocol = protocol_name(
+            extended=self.policy.extensions and self._extended, tls=self.client.tls, authenticated=bool(self.account)
+        )
+        fake = self._helo is not None and self._helo.lower() != self.client.remote_host.lower()
+        return render_received_head(self.client, self._helo if fake else None, protocol)
 
     def _stored(self, id: object) -> None:
         assert isinstance(id, int)

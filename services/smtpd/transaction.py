@@ -47,6 +47,7 @@ class Transaction(TextSteps):
     def _greeted(self, name: str, argument: bytes, text: bytes) -> None:
         self._forget_mail()
         self._helo = argument
+        self._received_head = None
         self._extended = name == "EHLO"
         self._bad_commands = 0
 
