@@ -125,6 +125,10 @@ class MemoryBus:
         """Have every message of the subject given to `callback`; in a group, one member gets each."""
         self._subscriptions.append((subject, group, callback))
 
+    def unsubscribe(self, callback: Callable[[Message], None]) -> None:
+        """Give that callback no more messages: its role has died."""
+        self._subscriptions = [row for row in self._subscriptions if row[2] is not callback]
+
     def _require_connection(self) -> None:
         if not self.connected:
             raise BusDown("not connected to the bus")

@@ -72,6 +72,10 @@ class Cleaner:
             due = self._floor.purgeable() >= PURGE_MESSAGES or now - self._purged_at > PURGE_SECONDS
             if due and self._floor.purgeable() > 0:
                 await self._purge(now)
+            elif due and self._records.done_records:
+                # Deferred mail that ends leaves IN as it is.
+                self._purged_at = now
+                await self._purge_done_records(self._floor.floor())
             if self._floor.blocked() >= BLOCKED_MESSAGES and now - self._kept_at > PURGE_SECONDS:
                 self._kept_at = now
                 await self._unblock(now)

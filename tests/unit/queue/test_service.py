@@ -1,0 +1,452 @@
+"""The queue role on the bus: what a restart, a lost answer, a full stream or an aborted submission may not break.
+
+The real scheduler, workers, submitter and bounce writer on a bus in memory; only what a worker would do with a
+message is a table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from qmail.bus import subjects
+from qmail.bus.memory import MemoryBus
+from qmail.bus.ports import Record
+from qmail.control import Control
+from qmail.envelope import Envelope, Recipient
+from qmail.ids import EPOCH_2020_MS, IdSource
+from qmail.log import Log
+from qmail.outcome import Kind, Outcome
+from qmail.put import CHUNK_BYTES, Draft, Submitter
+from services.delivery.worker import Delivery, Worker
+from services.queue.bounce.writer import BounceWriter
+from services.queue.message import Channel, Message, encode_state
+from services.queue.scheduler import READY_ENOUGH
+from services.queue.service import QueueService
+from services.queue.settings import QueueSettings
+from tests.support.line import Line
+from tests.support.scheduling import make_envelope
+from tests.support.warp import run, until
+
+STARTED = 1_700_000_000
+SETTINGS = QueueSettings(
+    concurrency_local=10,
+    concurrency_remote=20,
+    lifetime_seconds=604800,
+    timeoutsmtpd_seconds=1200,
+    http_host="",
+    http_port=0,
+)
+OK = Outcome(Kind.SUCCESS, b"did 1+0+0\n")
+LATER = Outcome(Kind.DEFERRAL, b"not now\n")
+NEVER = Outcome(Kind.FAILURE, b"Sorry, no mailbox here by that name. (#5.1.1)\n")
+T = TypeVar("T")
+
+
+class Lines(Log):
+    """Keeps the log."""
+
+    def __init__(self) -> None:
+        super().__init__("qmail")
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class Answers:
+    """Delivers by local part: `later@`, `never@`, `stuck@` (until `let_go`), all others at once."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[int, bytes]] = []
+        self.begun: list[tuple[int, bytes]] = []
+        self.bodies: list[bytes] = []
+        self.let_go = asyncio.Event()
+        self.table = {b"later": LATER, b"never": NEVER}
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        local = delivery.recipient.partition(b"@")[0]
+        self.begun.append((delivery.envelope.id, local))
+        if local == b"stuck":
+            await self.let_go.wait()
+        outcome = self.table.get(local, OK)
+        if outcome is OK:
+            self.done.append((delivery.envelope.id, local))
+            self.bodies.append(delivery.body or b"")
+        return outcome
+
+
+class House:
+    """A bus that outlives the schedulers and workers on it."""
+
+    def __init__(self, control: Path) -> None:
+        self.bus = MemoryBus()
+        self.control = Control(control)
+        self.ids = IdSource(self.clock)
+        self.ids.grant(1, EPOCH_2020_MS, 2**62)
+        self.submitter = Submitter(self.bus, self.ids, self.clock)
+        self.log = Lines()
+        self._epoch = 0
+
+    @staticmethod
+    def clock() -> float:
+        return STARTED + asyncio.get_running_loop().time()
+
+    async def scheduler(self, *, is_first: bool = True) -> tuple[QueueService, Line]:
+        """A scheduler at work, and the line on which its life hangs."""
+        self._epoch += 1
+        line = Line(self.bus)
+        service = QueueService(
+            bus=line,
+            control=self.control,
+            settings=SETTINGS,
+            ids=self.ids,
+            log=self.log,
+            epoch=self._epoch,
+            clock=self.clock,
+        )
+        await service.start(is_first)
+        return service, line
+
+    async def worker(self, answers: Answers) -> tuple[Worker, Line]:
+        line = Line(self.bus)
+        worker = Worker(line, "local", answers)
+        await worker.start()
+        return worker, line
+
+    async def bounce_writer(self) -> None:
+        await BounceWriter(self.bus, self.control, 901, self.clock).start()
+
+    async def put(self, *locals_: str, sender: bytes = b"ari@xeris.com", body: bytes = b"Subject: x\n\nx\n") -> int:
+        submission = self.submitter.begin()
+        await submission.write(body)
+        recipients = tuple(Recipient(local.encode() + b"@xeris.com") for local in locals_)
+        envelope = await submission.commit(
+            Draft(sender=sender, recipients=recipients, uid=2001, role="smtpd", invoked=b"from network")
+        )
+        return envelope.id
+
+    def held(self, stream: str) -> list[str]:
+        """The subjects that a stream holds."""
+        return sorted(self.bus.streams[stream].last_of)
+
+
+@pytest.fixture
+def in_house(tmp_path: Path) -> Callable[[Callable[[House], Awaitable[T]]], T]:
+    (tmp_path / "me").write_text("mail.xeris.com\n")
+    (tmp_path / "locals").write_text("mail.xeris.com\nxeris.com\n")
+
+    def go(work: Callable[[House], Awaitable[T]]) -> T:
+        async def main() -> T:
+            return await work(House(tmp_path))
+
+        return run(main())
+
+    return go
+
+
+InHouse = Callable[[Callable[[House], Awaitable[object]]], object]
+
+
+def test_a_restart_resumes_exactly_what_is_undone(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        before = Answers()
+        _, workers_line = await house.worker(before)
+        whole = await house.put("a", "b")
+        deferred = await house.put("c", "later")
+        half = await house.put("d", "stuck")
+        await until(
+            lambda: len(before.done) == 4 and house.held(subjects.STATE) != [] and not service.records.is_busy()
+        )
+        service.pause(True)
+        fresh = await house.put("e")
+        line.cut()
+        workers_line.cut()
+
+        after = Answers()
+        after.let_go.set()
+        del after.table[b"later"]
+        await house.worker(after)
+        restarted, _ = await house.scheduler()
+        await until(lambda: len(after.done) == 3 and restarted.is_quiet())
+        assert sorted(after.begun) == sorted([(deferred, b"later"), (half, b"stuck"), (fresh, b"e")])
+        assert whole not in [message_id for message_id, _ in after.begun]
+        await until(lambda: not house.held(subjects.IN) and house.held(subjects.STATE) == [])
+
+    in_house(work)
+
+
+def test_what_ended_before_a_restart_does_not_keep_the_floor(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        answers = Answers()
+        await house.worker(answers)
+        ended = await house.put("later")
+        await until(lambda: ended in service.scheduler.asleep)
+        answers.table.clear()
+        service.flush()
+        # Its done record is stored, the clean-up has not come to it.
+        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.STATE)), 0.9)
+        line.cut()
+        assert house.held(subjects.IN) == [f"in.{ended}"] and f"state.{ended}" in house.held(subjects.STATE)
+        await house.scheduler()
+        await until(lambda: not house.held(subjects.IN) and not house.held(subjects.STATE))
+        assert answers.done == [(ended, b"later")]
+
+    in_house(work)
+
+
+def test_a_bounce_is_put_once_though_the_scheduler_dies_after_putting_it(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        _, line = await house.scheduler()
+        line.cut_after_request = subjects.BOUNCE
+        await house.bounce_writer()
+        answers = Answers()
+        await house.worker(answers)
+        await house.put("never")
+        await line.is_cut.wait()
+        assert len(house.held(subjects.IN)) == 2, "the message and its bounce"
+        service, _ = await house.scheduler()
+        await until(lambda: len(answers.done) > 0 and service.is_quiet() and not house.held(subjects.IN))
+        assert house.bus.streams[subjects.IN].sequence == 2, "no second bounce was ever stored"
+        assert [local for _, local in answers.done] == [b"ari"]
+        assert sum(line.startswith("bounce msg") for line in house.log.lines) == 1
+
+    in_house(work)
+
+
+def test_a_report_is_repeated_until_a_new_scheduler_confirms_it(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        _, line = await house.scheduler()
+        answers = Answers()
+        worker, _ = await house.worker(answers)
+        message = await house.put("stuck")
+        await until(lambda: answers.begun == [(message, b"stuck")])
+        line.cut()
+        answers.let_go.set()
+        await until(lambda: answers.done == [(message, b"stuck")])
+        assert not worker.is_quiet(), "nobody has confirmed"
+        await house.scheduler(is_first=False)
+        await until(lambda: worker.is_quiet() and not house.held(subjects.IN))
+        assert answers.begun == [(message, b"stuck")], "delivered once"
+        assert house.log.lines[-1] == f"end msg {message}"
+
+    in_house(work)
+
+
+def test_a_report_whose_record_is_stored_is_only_confirmed(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        _, line = await house.scheduler()
+        answers = Answers()
+        worker, _ = await house.worker(answers)
+        # The records get through, the confirmations do not.
+        line.muted = "confirm."
+        message = await house.put("joni")
+        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.STATE)))
+        line.cut()
+        assert not worker.is_quiet()
+        await house.scheduler(is_first=False)
+        await until(worker.is_quiet)
+        assert answers.begun == [(message, b"joni")]
+
+    in_house(work)
+
+
+def test_a_new_scheduler_adopts_the_running_job_of_a_deferred_message(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        answers = Answers()
+        answers.table[b"stuck"] = LATER
+        answers.let_go.set()
+        await house.worker(answers)
+        message = await house.put("stuck")
+        await until(lambda: message in service.scheduler.asleep)
+        answers.let_go.clear()
+        service.flush()
+        await until(lambda: len(answers.begun) == 2)
+        line.cut()
+        await house.worker(another := Answers())
+        another.let_go.set()
+        restarted, _ = await house.scheduler(is_first=False)
+        await until(lambda: restarted.ready)
+        assert restarted.scheduler.running() == 1
+        del answers.table[b"stuck"]
+        answers.let_go.set()
+        await until(lambda: not house.held(subjects.IN))
+        assert len(answers.begun) == 2 and not another.begun, "nobody delivered it a second time"
+
+    in_house(work)
+
+
+def test_in_is_purged_up_to_the_floor_and_blockers_go_to_hold(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        answers = Answers()
+        await house.worker(answers)
+        blocker = await house.put("later", body=b"Subject: wait\n\nwait\n")
+        for _ in range(300):
+            await house.put("joni")
+        await until(lambda: len(answers.done) == 300 and service.is_quiet())
+        assert f"in.{blocker}" in house.held(subjects.IN), "the oldest lives"
+        await until(lambda: house.held(subjects.HOLD) == [f"hold.{blocker}"], 90)
+        await until(lambda: not house.held(subjects.IN), 30)
+        assert blocker in service.scheduler.asleep, "it waits on the bus, not in memory"
+        answers.table.clear()
+        service.flush()
+        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.STATE))
+        assert answers.bodies[-1] == b"Subject: wait\n\nwait\n"
+
+    in_house(work)
+
+
+def test_a_blocker_that_ends_while_it_is_copied_leaves_nothing_in_hold(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        answers = Answers()
+        await house.worker(answers)
+        blocker = await house.put("stuck")
+        for _ in range(300):
+            await house.put("joni")
+        asked = asyncio.Event()
+
+        def copy_late(request: object) -> None:
+            asked.set()
+
+        await house.bus.subscribe(subjects.KEEP, copy_late, subjects.WORKERS)
+        await asyncio.wait_for(asked.wait(), 90)
+        answers.let_go.set()
+        await until(lambda: service.scheduler.messages == {})
+        # The copy comes when the message has ended.
+        stored = house.bus.streams[subjects.IN].records
+        await house.bus.store(Record(subjects.hold(blocker), b"", {}))
+        house.bus.publish("_INBOX.1", b'{"ok": true}')
+        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.STATE) and not stored)
+
+    in_house(work)
+
+
+def test_an_unreadable_record_does_not_stop_the_floor(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.bounce_writer()
+        await house.bus.store(Record("in.5", b"x", {subjects.ENVELOPE_HEADER: "!"}))
+        answers = Answers()
+        await house.worker(answers)
+        await house.scheduler()
+        await house.bus.store(Record("in.6", b"y", {}))
+        message = await house.put("joni")
+        await until(lambda: not house.held(subjects.IN))
+        assert house.held(subjects.HOLD) == ["hold.5", "hold.6"] and answers.done == [(message, b"joni")]
+        assert sum("unreadable record" in line for line in house.log.lines) == 2
+
+    in_house(work)
+
+
+@pytest.mark.parametrize("local", ["joni", "later"])
+def test_nothing_is_confirmed_while_the_record_cannot_be_stored(in_house: InHouse, local: str) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        answers = Answers()
+        worker, _ = await house.worker(answers)
+        house.bus.streams[subjects.STATE].max_bytes = 0
+        await house.put(local)
+        await until(lambda: sum("will try again" in line for line in house.log.lines) >= 3)
+        assert not worker.is_quiet() and not house.held(subjects.STATE)
+        house.bus.streams[subjects.STATE].max_bytes = -1
+        await until(worker.is_quiet)
+        assert house.held(subjects.STATE) != [] and len(answers.begun) == 1
+
+    in_house(work)
+
+
+def test_an_abort_removes_half_stored_chunks(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        submission = house.submitter.begin()
+        await submission.write(b"x" * (2 * CHUNK_BYTES + 1))
+        assert len(house.held(subjects.BODY)) == 2
+        await submission.abort()
+        await until(lambda: not house.held(subjects.BODY), 60)
+
+    in_house(work)
+
+
+def test_an_abort_never_removes_the_chunks_of_a_committed_message(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        message = await house.put("joni", body=b"x" * (CHUNK_BYTES + 1))
+        chunks = house.held(subjects.BODY)
+        house.bus.publish(subjects.ABORT, b"%d" % message)
+        await asyncio.sleep(60)
+        assert house.held(subjects.BODY) == chunks and len(chunks) == 2
+        # Not even where the scheduler has not come to know of it yet.
+        service.cleaner.aborted(message, lambda _: False)
+        await asyncio.sleep(60)
+        assert house.held(subjects.BODY) == chunks
+        await house.worker(answers := Answers())
+        await until(lambda: answers.done == [(message, b"joni")])
+        await until(lambda: not house.held(subjects.BODY) and not house.held(subjects.IN))
+
+    in_house(work)
+
+
+def test_chunks_of_a_smtpd_that_died_are_removed_after_its_timeout(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        submission = house.submitter.begin()
+        await submission.write(b"x" * (CHUNK_BYTES + 1))
+        await house.bus.store(Record(subjects.large_envelope(house.ids.next()), b"y"))
+        await house.scheduler()
+        await asyncio.sleep(1000)
+        assert len(house.held(subjects.BODY)) == 2, "it may still go on"
+        await until(lambda: not house.held(subjects.BODY), 8000)
+
+    in_house(work)
+
+
+def test_a_flush_of_a_long_queue_reads_only_what_there_is_room_for(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.worker(answers := Answers())
+        for _ in range(3 * READY_ENOUGH):
+            await house.put("later")
+        await until(lambda: len(service.scheduler.asleep) == 3 * READY_ENOUGH and not service.scheduler.messages)
+        answers.table.clear()
+        service.pause(True)
+        service.flush()
+        await until(lambda: not service.scheduler.loading)
+        assert len(service.scheduler.messages) == READY_ENOUGH
+        service.pause(False)
+        await until(lambda: len(answers.done) == 3 * READY_ENOUGH and service.is_quiet())
+
+    in_house(work)
+
+
+def _waiting_state(envelope: Envelope) -> bytes:
+    message = Message(envelope, 1, channels={"local": Channel({0}, 1, STARTED + 10**6)})
+    return encode_state(message)
+
+
+def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHouse) -> None:
+    async def work(house: House) -> float:
+        for _ in range(10_000):
+            await house.put("joni")
+        for _ in range(10_000):
+            message = house.ids.next()
+            envelope = make_envelope(message, b"later@xeris.com", birth=STARTED)
+            await house.bus.store(Record(subjects.state(message), _waiting_state(envelope)))
+        began = time.perf_counter()
+        service, _ = await house.scheduler()
+        await until(lambda: service.ready)
+        took = time.perf_counter() - began
+        assert len(service.scheduler.messages) == len(service.scheduler.asleep) == 10_000
+        return took
+
+    took = in_house(work)
+    print(f"20,000 messages rebuilt in {took:.2f} s")
+    assert isinstance(took, float) and took < 10
