@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import re
 
-from tests.support.deployment import Deployment, eventually
+from services.admin.rights import read_rights
+from tests.support.deployment import ROLES, Deployment, eventually
 
 
 def letter(subject: str) -> str:
@@ -48,9 +50,17 @@ def test_down_and_up_keep_mail_accounts_uids_and_the_queue(xeris: Deployment) ->
     assert [line.split(":")[0] for line in listed.splitlines()] == ["ari", "joni", "budi"]
 
 
-def test_a_role_that_is_killed_is_started_again(xeris: Deployment) -> None:
-    before = xeris.control("ps", "--quiet", "delivery-local")
-    xeris.try_run("delivery-local", "sh", "-c", "kill -KILL -1")
+def test_roles_that_are_killed_are_started_again(xeris: Deployment) -> None:
+    before = xeris.control("ps", "--quiet")
+    for name, role in read_rights().roles.items():
+        if role.program is not None and name != "admin":
+            xeris.try_run(name, "sh", "-c", "kill -KILL -1", user=f"{role.uid}:{role.gid}")
+    eventually(lambda: healthy(xeris), "every role is healthy again")
+    assert xeris.control("ps", "--quiet") == before
     xeris.send("joni@xeris.com", ["budi@xeris.com"], letter("after the kill"))
     xeris.message_with("budi", "budi-password", b"Subject: after the kill")
-    assert xeris.control("ps", "--quiet", "delivery-local") == before
+
+
+def healthy(deployment: Deployment) -> bool:
+    rows = [json.loads(line) for line in deployment.control("ps", "--format", "json").splitlines()]
+    return all(row["Health"] == "healthy" for row in rows) and len(rows) == len(ROLES)
