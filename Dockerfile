@@ -149,8 +149,13 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && printf '#!/bin/sh\nexec python -m services.admin.qmailctl "$@"\n' >/usr/local/bin/qmailctl \
-    && chmod 0755 /usr/local/bin/qmailctl
+    && mkdir -p /var/qmail/bin \
+    && program() { printf '#!/bin/sh\nexec /opt/venv/bin/python -m %s "$@"\n' "$2" >"$1" && chmod 0755 "$1"; } \
+    && program /usr/local/bin/qmailctl services.admin.qmailctl \
+    && program /var/qmail/bin/qmail-inject services.admin.inject \
+    && program /var/qmail/bin/sendmail services.admin.inject.sendmail \
+    && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
+    && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
 USER 0:0
 CMD ["python", "-m", "services.admin"]
 

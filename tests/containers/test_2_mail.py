@@ -93,6 +93,15 @@ def test_an_unknown_user_behind_a_forward_is_a_bounce_in_qmail_s_words(xeris: De
     assert b"\nSubject: to nobody\n" in bounce
 
 
+@pytest.mark.parametrize("command", ["qmail-inject", "sendmail -t"])
+def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command: str) -> None:
+    subject = f"by {command.split()[0]}"
+    text = f"to: joni\nsubject: {subject}\n\nhello\n"
+    xeris.run("admin", *command.split(), stdin=text, user=xeris.run("admin", "id", "-u", "budi").strip())
+    message = xeris.message_with("joni", "joni-password", f"subject: {subject}".encode())
+    assert b"invoked by uid " + xeris.run("admin", "id", "-u", "budi").strip().encode() + b"); " in message
+
+
 def test_a_stranger_may_not_relay(xeris: Deployment) -> None:
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         xeris.send("spammer@example.org", ["victim@example.net"], letter("relay"))
