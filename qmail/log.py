@@ -1,4 +1,4 @@
-"""Log lines: written once per turn of the event loop, to standard output and as one event on the bus.
+"""Log lines: written once per turn of the event loop to standard output, and gathered for the bus as events.
 
 The admin role keeps multilog directories from these events (log.<name>); `python -m services.*` alone needs
 only standard output, as with daemontools' multilog behind a pipe (multilog(8)).
@@ -16,6 +16,9 @@ from qmail.dates import tai64n
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
 MAX_PENDING_LINES = 10_000
+# How long lines wait for company before they go to the bus, and how many go in one event.
+EVENT_SECONDS = 0.1
+EVENT_LINES = 200
 # One log line; a hostile peer's text must not fill the disk.
 MAX_LINE_CHARACTERS = 4000
 
@@ -28,6 +31,8 @@ class Log:
         self._publish = publish
         self._pending: list[str] = []
         self._scheduled = False
+        self._events: list[str] = []
+        self._events_timer: asyncio.TimerHandle | None = None
 
     def attach(self, publish: Callable[[str, bytes], None]) -> None:
         """Send every further group of lines to the bus as well: `publish(subject, payload)`."""
@@ -53,17 +58,40 @@ class Log:
         loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what is pending, at once."""
+        """Write what is pending to standard output, at once."""
         self._scheduled = False
         lines, self._pending = self._pending, []
         if not lines:
             return
-        text = "\n".join(lines) + "\n"
         if self._publish is not None:
-            self._publish(f"event.log.{self.name}", text.encode())
+            self._gather(lines)
         # Standard output has multilog's text without its stamp: the engine stamps what it collects.
         plain = "".join(line[26:] + "\n" for line in lines)
         _write_all(plain.encode("utf-8", "replace"))
+
+    def _gather(self, lines: list[str]) -> None:
+        """Events explain and are never the truth: they need not go one by one."""
+        self._events += lines
+        if self._events_timer is None:
+            try:
+                self._events_timer = asyncio.get_running_loop().call_later(EVENT_SECONDS, self.publish)
+            except RuntimeError:
+                self.publish()
+
+    def close(self) -> None:
+        """Write and send everything, at the end of a process."""
+        self.flush()
+        self.publish()
+
+    def publish(self) -> None:
+        """Send the gathered lines to the bus, at once."""
+        if self._events_timer is not None:
+            self._events_timer.cancel()
+            self._events_timer = None
+        lines, self._events = self._events, []
+        while lines and self._publish is not None:
+            self._publish(f"event.log.{self.name}", ("\n".join(lines[:EVENT_LINES]) + "\n").encode())
+            lines = lines[EVENT_LINES:]
 
 
 def _write_all(data: bytes) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from qmail.together import Settled, Steps, alone, begin_writing, finish_writing, settle_directory
+
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -96,8 +98,20 @@ def store_at(
 
     maildir: its path from there, ending in a slash.
     """
+    return alone(store_steps(directory, name, chunks, target, mtime_ns, maildir))
+
+
+def store_steps(
+    directory: int,
+    name: bytes,
+    chunks: Iterable[bytes],
+    target: bytes,
+    mtime_ns: int | None = None,
+    maildir: bytes = b"",
+) -> Steps[bool]:
+    """As `store_at`, in steps that wait for the disk together with others (qmail.together)."""
     try:
-        return _store(directory, maildir + b"tmp/" + name, chunks, maildir + target, mtime_ns)
+        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, maildir + target, mtime_ns))
     except MaildirError:
         raise
     except OSError as error:
@@ -124,16 +138,20 @@ def _kind(number: int | None) -> type[MaildirError]:
     return MaildirError
 
 
-def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None) -> bool:
+def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None) -> Steps[bool]:
     fd = _create(directory, tmp)
     if fd < 0:
-        _settle(directory, target)
+        _settle(directory, target, set())
         return False
     try:
         try:
             _write(fd, chunks)
             if mtime_ns is not None:
                 os.utime(fd, ns=(mtime_ns, mtime_ns))
+            begin_writing(fd)
+            yield
+            finish_writing(fd)
+            yield
             os.fsync(fd)
             placed = _link(directory, tmp, target)
         finally:
@@ -141,7 +159,8 @@ def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, m
             _remove(directory, tmp)
     finally:
         os.close(fd)
-    _settle(directory, target)
+    settled = yield
+    _settle(directory, target, settled)
     return placed
 
 
@@ -218,10 +237,10 @@ def _remove(directory: int, tmp: bytes) -> None:
         pass  # what stays in tmp is swept after 36 hours, or replaced by the next attempt
 
 
-def _settle(directory: int, target: bytes) -> None:
+def _settle(directory: int, target: bytes, settled: Settled) -> None:
     """Make the name itself durable."""
     fd = os.open(os.path.dirname(target), _DIRECTORY, dir_fd=directory)
     try:
-        os.fsync(fd)
+        settle_directory(fd, settled)
     finally:
         os.close(fd)

@@ -31,7 +31,7 @@ async def serve(paths: Paths, desk: Desk, log: Log) -> None:
     await told.wait()
     watch.cancel()
     desk.close()
-    log.flush()
+    log.close()
     await bus.close()
 
 

@@ -85,5 +85,5 @@ async def run_door(settings: Settings) -> None:
     watch.cancel()
     door.hub.stop()
     await bus.close()
-    log.flush()
+    log.close()
     pool.close()

@@ -52,6 +52,6 @@ async def run_door(settings: Settings) -> None:
     watch = asyncio.create_task(keep_watch(settings.paths.run, lambda: check_bus(bus)))
     await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
     watch.cancel()
-    log.flush()
+    log.close()
     await bus.close()
     pool.close()

@@ -87,7 +87,7 @@ async def main() -> None:
         http.cancel()
         await node.release()
         await lease.release()
-    log.flush()
+    log.close()
     await writer.stop()
     watch.cancel()
     await bus.close()
@@ -96,5 +96,9 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         uvloop.run(main())
-    except (ControlError, CredentialsError) as error:
+    except ControlError as error:
+        # qmail-send's line, for whoever looks for it in the log (qmail-log(5)); what is wrong, on standard error.
+        Log("qmail").line("alert: cannot start: unable to read controls")
+        sys.exit(f"queue: {error}")
+    except CredentialsError as error:
         sys.exit(f"queue: {error}")

@@ -1,4 +1,5 @@
-"""Jobs and confirmations on their way to the workers: whatever waits when a turn of the loop ends goes together.
+"""Jobs and confirmations on their way to the workers: jobs go at the end of the turn of the loop, whatever waits
+together; confirmations gather a little, since nobody waits for one.
 
 Formats: docs/formats.md, `job.<channel>` and `confirm.<channel>.<worker>`.
 """
@@ -14,10 +15,12 @@ from qmail.bus.ports import Bus
 from services.queue.ports import Job, Report
 
 GROUP_JOBS = 16
+# Far less than the 2 s after which a worker repeats a report.
+CONFIRM_SECONDS = 0.05
 
 
 class Outbox:
-    """What goes to the workers, in groups of at most 16; no timer."""
+    """What goes to the workers, jobs in groups of at most 16."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -25,6 +28,7 @@ class Outbox:
         self._jobs: dict[str, list[Job]] = defaultdict(list)
         self._confirmations: dict[tuple[str, str], list[Report]] = defaultdict(list)
         self._scheduled = False
+        self._confirming = False
 
     def job(self, channel: str, job: Job) -> None:
         """Give a job to any worker of the channel."""
@@ -34,24 +38,29 @@ class Outbox:
     def confirm(self, channel: str, worker: str, report: Report) -> None:
         """Tell a worker that it need not repeat a report."""
         self._confirmations[channel, worker].append(report)
-        self._schedule()
+        if not self._confirming:
+            self._confirming = True
+            asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._send_confirmations)
 
     def is_busy(self) -> bool:
-        """Whether something waits for the turn of the loop to end."""
-        return self._scheduled
+        """Whether something waits to be sent."""
+        return self._scheduled or self._confirming
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self._send_jobs)
 
-    def _send(self) -> None:
+    def _send_jobs(self) -> None:
         self._scheduled = False
         for channel, jobs in self._jobs.items():
             for start in range(0, len(jobs), GROUP_JOBS):
                 group = jobs[start : start + GROUP_JOBS]
                 self._bus.publish(subjects.job(channel), encode_jobs(self.epoch, group))
         self._jobs.clear()
+
+    def _send_confirmations(self) -> None:
+        self._confirming = False
         for (channel, worker), reports in self._confirmations.items():
             keys = [[r.id, r.number, r.attempt] for r in reports]
             payload = json.dumps({"v": 1, "epoch": self.epoch, "confirmed": keys}).encode()

@@ -17,6 +17,9 @@ from qmail.bus.ports import Bus, Record, TemporaryError
 from services.queue.message import Message, encode_state
 
 DONE_RECIPIENTS = 64
+# How long a local success waits for company before its done record is written. A crash in between repeats a
+# delivery that finds its own copy in the Maildir; a remote success cannot be found again and does not wait.
+GATHER_SECONDS = 0.03
 RETRY_SECONDS = 1.0
 # In a done record: every recipient of the message.
 ALL = -1
@@ -56,18 +59,22 @@ class Records:
         self._counter = 0
         self._done: deque[_Entry] = deque()
         self._done_task: asyncio.Task[None] | None = None
+        self._urgent = asyncio.Event()
         self.done_records: deque[DoneRecord] = deque()
         self._saving: dict[int, _Saving] = {}
 
-    def add_done(self, message: Message, number: int, stored: Callable[[], None]) -> None:
+    def add_done(self, message: Message, number: int, stored: Callable[[], None], *, urgent: bool) -> None:
         """Note an ended recipient (ALL: the message); `stored` is called when that is on stable storage."""
+        if urgent:
+            self._urgent.set()
         self._done.append(_Entry(message.id, number, message.sequence, stored))
         if self._done_task is None:
             self._done_task = asyncio.create_task(self._write_done())
 
     async def _write_done(self) -> None:
-        await asyncio.sleep(0)
         while self._done:
+            if len(self._done) < DONE_RECIPIENTS:
+                await self._gather()
             group = [self._done.popleft() for _ in range(min(DONE_RECIPIENTS, len(self._done)))]
             self._counter += 1
             rows = [[entry.message_id, entry.number] for entry in group]
@@ -78,6 +85,13 @@ class Records:
             for entry in group:
                 entry.stored()
         self._done_task = None
+
+    async def _gather(self) -> None:
+        try:
+            await asyncio.wait_for(self._urgent.wait(), GATHER_SECONDS)
+        except TimeoutError:
+            return
+        self._urgent.clear()
 
     async def _store(self, record: Record) -> int:
         while True:

@@ -14,7 +14,7 @@ from qmail.control import Control, ControlError
 from qmail.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.ids import IdSource
 from qmail.log import Log
-from qmail.routing import check_routes, read_routes
+from qmail.routing import REMOTE, check_routes, read_routes
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.message import Message, decode_state
@@ -333,7 +333,7 @@ class QueueService:
             if message.is_done() and not message.saved:
                 self.cleaner.clean(message)
 
-        self.records.add_done(message, number, stored)
+        self.records.add_done(message, number, stored, urgent=channel == REMOTE)
 
     def save(self, message: Message, channel: str, worker: str, reports: list[Report]) -> None:
         """Store the state record, then confirm the reports; what only waits then need not stay in memory."""
@@ -359,7 +359,7 @@ class QueueService:
         if message.saved or not message.envelope.recipients:
             # A state record that came after the clean-up would rise again at the next start.
             clean = lambda: self.cleaner.clean(message)
-            self.records.after_saving(message.id, lambda: self.records.add_done(message, ALL, clean))
+            self.records.after_saving(message.id, lambda: self.records.add_done(message, ALL, clean, urgent=True))
 
     def bounce(self, message: Message) -> None:
         """Have the bounce writer put the bounce, as often as it takes."""

@@ -45,6 +45,6 @@ async def serve(settings: Settings, admission: Admission) -> None:
     await told.wait()
     watch.cancel()
     await door.stop()
-    log.flush()
+    log.close()
     await lease.release()
     await bus.close()

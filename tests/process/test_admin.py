@@ -69,7 +69,7 @@ async def log_lines(server: BusServer, name: str, *lines: str) -> None:
         log = Log(name, bus.publish)
         for line in lines:
             log.line(line)
-        log.flush()
+        log.close()
         async with asyncio.timeout(WAIT_SECONDS):
             while (await admin.info("EVENTS")).messages == stored:
                 pass

@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 
 from qmail.maildir.names import unique_name
 from qmail.outcome import Kind
+from qmail.together import alone
 from services.delivery.local import replies
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job, delivered_to_line
@@ -123,7 +124,7 @@ def _forwarded(job: Job, message: FileMessage) -> Iterator[bytes]:
 
 def _first(run: Run) -> bytes | None:
     try:
-        return run.begin()
+        return alone(run.begin())
     except MailboxLocked:
         return _next(run)
 
@@ -132,7 +133,7 @@ def _next(run: Run) -> bytes | None:
     give_up = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
-            return run.advance()
+            return alone(run.advance())
         except MailboxLocked as locked:
             if time.monotonic() > give_up:
                 raise temporary(replies.mbox_locked(locked.path)) from locked

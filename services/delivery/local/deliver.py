@@ -15,6 +15,7 @@ from qmail.control import ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.maildir.names import unique_name
 from qmail.outcome import Outcome, deferral, success
+from qmail.together import Steps
 from services.delivery.local import replies
 from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
@@ -145,12 +146,12 @@ class LocalDelivery:
         except Refusal as refusal:
             return Outcome(refusal.kind, report + refusal.text)
 
-    async def _step(self, account: Account, step: Callable[[], bytes | None], run: Run) -> bytes | None:
+    async def _step(self, account: Account, step: Callable[[], Steps[bytes | None]], run: Run) -> bytes | None:
         """Do a step as the user; wait for a locked mbox outside the threads, which others need."""
         give_up = time.monotonic() + _LOCK_SECONDS
         while True:
             try:
-                return await self._pool.run(account, step)
+                return await self._pool.run_together(account, step)
             except MailboxLocked as locked:
                 if time.monotonic() > give_up:
                     raise temporary(replies.mbox_locked(locked.path)) from locked

@@ -10,7 +10,8 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from qmail.maildir.writer import MaildirError, MaildirFull, MaildirMissing, store_at
+from qmail.maildir.writer import MaildirError, MaildirFull, MaildirMissing, store_steps
+from qmail.together import Steps
 from services.delivery.local import replies
 from services.delivery.local.home import DotQmail, check_home, find_dot_qmail, find_new_sender, open_home
 from services.delivery.local.job import Job, delivered_to_line, environment, from_line, return_path_line
@@ -42,7 +43,7 @@ class Run:
         self._found: DotQmail | None = None
         self._steps: Iterator[Instruction] = iter(())
 
-    def begin(self) -> bytes | None:
+    def begin(self) -> Steps[bytes | None]:
         """Check home and loop, read .qmail, and advance. Raises as `advance` does."""
         self._home = open_home(self.job.home)
         if check_home(self._home, self.job.home):
@@ -51,16 +52,16 @@ class Run:
             raise permanent(replies.LOOPING)
         self._found = find_dot_qmail(self._home, self.job)
         self._steps = instructions(self._found.content, self._found.executable)
-        return self.advance()
+        return (yield from self.advance())
 
-    def advance(self) -> bytes | None:
+    def advance(self) -> Steps[bytes | None]:
         """Do everything up to the next program; its command, or None at the end.
 
         Raises Refusal, and MailboxLocked: then call again, and it goes on with that mbox.
         """
         while (step := self._pending or next(self._steps, None)) is not None:
             self._pending = step
-            command = self._do(step)
+            command = yield from self._do(step)
             self._pending = None
             if command is not None:
                 return command
@@ -101,14 +102,14 @@ class Run:
         if home >= 0:
             os.close(home)
 
-    def _do(self, step: Instruction) -> bytes | None:
+    def _do(self, step: Instruction) -> Steps[bytes | None]:
         if step.act is Act.PROGRAM:
             self._programs += 1
             return step.argument
         if step.act is Act.FORWARD:
             self.forwards.append(step.argument)
         elif step.act is Act.MAILDIR:
-            self._maildir(step.argument)
+            yield from self._maildir(step.argument)
             self.maildirs.append(step.argument)
             self._files += 1
         else:
@@ -120,9 +121,9 @@ class Run:
         head = from_line(self.job, self._now) + return_path_line(self.job) + self._delivered_to
         append(self._home, path, head, self._message.pieces())
 
-    def _maildir(self, path: bytes) -> None:
+    def _maildir(self, path: bytes) -> Steps[None]:
         try:
-            self._store(path)
+            yield from self._store(path)
         except MaildirMissing as error:
             raise temporary(replies.NO_MAILDIR) from error
         except MaildirFull as error:
@@ -131,9 +132,10 @@ class Run:
         except MaildirError as error:
             raise temporary(replies.MAILDIR_FAILED) from error
 
-    def _store(self, path: bytes) -> None:
+    def _store(self, path: bytes) -> Steps[None]:
         name = self._name_for(self._copies(path))
-        store_at(self._home, name, self._pieces(), b"new/" + name, maildir=path.rstrip(b"/") + b"/")
+        below = path.rstrip(b"/") + b"/"
+        yield from store_steps(self._home, name, self._pieces(), b"new/" + name, maildir=below)
 
     def _copies(self, path: bytes) -> int:
         """How many copies this run put into this directory before, whatever its name was then."""
