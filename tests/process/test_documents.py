@@ -1,0 +1,131 @@
+"""What README.md and docs/ say to type is typed, in order, into one fresh deployment, and prints what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.admin.qmailctl import COMMANDS
+from services.admin.run_settings import DEFAULT_DIRECTORY, PORTS
+from tests.support.deployment import eventually
+from tests.support.documents import LINK, Block, Step, blocks, documents, first_missing, steps
+from tests.support.make_run import MakeRun
+from tests.support.source import ROOT
+
+COMMAND_SECONDS = 60
+LOOK_SECONDS = 40.0
+PAGES = documents()
+BLOCKS = [block for path in PAGES for block in blocks(path)]
+# What qmailctl does by itself, and the engine does in the other way to start.
+BY_SCRIPT = {"start", "stop", "restart", "logs"}
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[MakeRun]:
+    """Below a directory that every role's uid may enter."""
+    directory = Path(tempfile.mkdtemp(prefix="qmail-documents-"))
+    directory.chmod(0o755)
+    deployment = MakeRun(directory / DEFAULT_DIRECTORY)
+    try:
+        deployment.start()
+        deployment.drain()
+        yield deployment
+    finally:
+        deployment.stop()
+        shutil.rmtree(directory)
+
+
+def typed(block: Block, run: MakeRun) -> str:
+    """What a person sees."""
+    environ = {**run.environ, "HOME": str(run.directory.parent)}
+    done = subprocess.run(
+        ["sh", "-eu", "-c", block.text],
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    output = done.stdout.decode("utf-8", "replace")
+    assert block.kind == "sh look" or done.returncode == 0, f"{block.where}: exit code {done.returncode}\n{output}"
+    return output
+
+
+def follow(step: Step, run: MakeRun) -> None:
+    """Type it and compare; what only looks is looked at again while its text may still come."""
+    seen = ""
+
+    def there() -> bool:
+        nonlocal seen
+        seen = typed(step.block, run)
+        return first_missing(step.expected, seen) is None
+
+    if step.looks:
+        try:
+            eventually(there, step.block.where, LOOK_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(
+                f"{error}: {first_missing(step.expected, seen)!r} is not in order in\n{seen}"
+            ) from None
+    else:
+        assert there(), f"{step.block.where}: {first_missing(step.expected, seen)!r} is not in order in\n{seen}"
+
+
+@pytest.mark.skipif(
+    shutil.which("curl") is None and os.environ.get("REQUIRE_ENGINE") != "1", reason="curl is not installed"
+)
+def test_the_commands_print_what_the_documents_say(run: MakeRun) -> None:
+    todo = steps(BLOCKS)
+    assert len(todo) > 20 and sum(bool(step.expected) for step in todo) > 15
+    for step in todo:
+        follow(step, run)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for name, anchor in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" in name:
+            continue
+        target = path.parent / name if name else path
+        assert target.exists(), f"{path.name}: {name}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor.removeprefix("#") in slugs, f"{path.name}: {name}{anchor}"
+
+
+def test_make_and_qmailctl_are_named_as_they_are() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        code = [*(block.text for block in blocks(path)), *re.findall(r"`([^`\n]+)`", text)]
+        for piece in code:
+            named = re.findall(r"(?:^|[;&|$]\s*|^\w+=\S+ )make ([a-z]+)\b", piece, re.MULTILINE)
+            assert set(named) <= targets, f"{path.name}: make {set(named) - targets}"
+            commands = set(re.findall(r"\./qmailctl ([a-z]+)\b", piece))
+            assert commands <= {*COMMANDS, *BY_SCRIPT}, f"{path.name}: qmailctl {commands - COMMANDS.keys()}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/6-running.md"])
+def test_the_settings_for_make_run_are_its_defaults(name: str) -> None:
+    (said,) = re.findall(r"export (QMAIL_DIR=.*?)`?$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    found = dict(pair.split("=") for pair in said.split())
+    expected = {"QMAIL_DIR": DEFAULT_DIRECTORY, **{port: str(number) for port, number in PORTS.items()}}
+    assert found.items() <= expected.items()
+    assert {"SMTP_PORT", "POP3_PORT", "IMAP_PORT"} <= found.keys()
+
+
+def test_a_line_that_is_missing_or_out_of_order_is_found() -> None:
+    assert first_missing(("a <number>", "<id@host>"), "a 12\n<id@host>\n") is None
+    assert first_missing(("b", "a"), "a\nb\n") == "a"
+    assert first_missing(("250 ok <time> qp <number>",), "250 ok\n") == "250 ok <time> qp <number>"
+    assert first_missing(("<a@b>:",), "<c@d>:\n") == "<a@b>:"

@@ -1,0 +1,98 @@
+"""README.md and docs/*.md as commands and what they print.
+
+A block ```sh is run; in ```sh look it only looks at something, and may be run again until its text is there. The
+```text block after one or more of them holds lines of the last one's output, in order. A block ```console is not run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.source import ROOT
+
+FENCE = "```"
+LINK = re.compile(r"\]\(([^)#]*)(#[^)]*)?\)")
+# `<number>`, but neither an address nor the empty sender.
+PLACEHOLDER = re.compile(r"<[a-z]+>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One fenced block; `line` is that of its fence, from 1."""
+
+    path: Path
+    line: int
+    kind: str
+    text: str
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A block to run and the lines that it prints, perhaps none."""
+
+    block: Block
+    expected: tuple[str, ...]
+
+    @property
+    def looks(self) -> bool:
+        """Whether it changes nothing."""
+        return self.block.kind == "sh look"
+
+
+def documents() -> list[Path]:
+    """README.md, the chapters in the order of docs/index.md, and the other pages there."""
+    index = ROOT / "docs" / "index.md"
+    named = [index.parent / name for name, _ in LINK.findall(index.read_text(encoding="utf-8")) if name.endswith(".md")]
+    return list(dict.fromkeys([ROOT / "README.md", index, *named]))
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """The fenced blocks of one page. Raises ValueError for one without an end."""
+    kind: str | None = None
+    began, text = 0, list[str]()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if kind is None and line.startswith(FENCE):
+            kind, began, text = line.removeprefix(FENCE).strip(), number, []
+        elif line == FENCE and kind is not None:
+            yield Block(path=path, line=began, kind=kind, text="\n".join(text))
+            kind = None
+        elif kind is not None:
+            text.append(line)
+    if kind is not None:
+        raise ValueError(f"{path}:{began}: a block without end")
+
+
+def steps(found: list[Block]) -> list[Step]:
+    """Blocks to run, each with the text that follows it."""
+    made: list[Step] = []
+    for before, block in zip([None, *found], found, strict=False):
+        if block.kind in ("sh", "sh look"):
+            made.append(Step(block=block, expected=()))
+        elif block.kind == "text" and before is not None and before.kind in ("sh", "sh look"):
+            lines = tuple(line.strip() for line in block.text.splitlines() if line.strip())
+            made[-1] = Step(block=made[-1].block, expected=lines)
+    return made
+
+
+def pattern(line: str) -> re.Pattern[str]:
+    """The line with its placeholders open."""
+    fixed = PLACEHOLDER.split(line)
+    return re.compile(".+".join(re.escape(part) for part in fixed))
+
+
+def first_missing(expected: tuple[str, ...], output: str) -> str | None:
+    """The first expected line that does not follow in order, or None."""
+    lines = iter([line.strip() for line in output.splitlines()])
+    for line in expected:
+        wanted = pattern(line)
+        if not any(wanted.fullmatch(each) for each in lines):
+            return line
+    return None
