@@ -23,37 +23,9 @@ from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
 from services.admin.rules_check import first_bad_line
 from services.admin.su import BadArguments, become, parse_order, stay
+from services.admin.usage import HELP, USAGE
 from services.admin.users import UserError, Users
 
-USAGE = (
-    "Usage: qmailctl\n"
-    "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|queue|help}\n"
-    "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
-    "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
-)
-HELP = """\
-    stop -- stops mail service (smtp connections refused, nothing goes out)
-    start -- starts mail service (smtp connection accepted, mail can go out)
-    pause -- temporarily stops mail service (connections accepted, nothing leaves)
-    cont -- continues paused mail service
-    stat -- displays status of mail service
-    cdb -- checks the rules for smtp clients
-    restart -- stops and restarts smtp, sends qmail-send a TERM & restarts it
-    doqueue -- schedules queued messages for immediate delivery
-    reload -- sends qmail-send HUP, rereading locals and virtualdomains
-    queue -- shows status of queue
-    alrm -- same as doqueue
-    flush -- same as doqueue
-    hup -- same as reload
-    useradd name -- makes an account; password asked, or from standard input
-    userdel [-r] name -- ends an account; -r removes its home
-    passwd name -- changes a password
-    usermod -L name, -U name -- locks, unlocks log-in
-    users -- lists the accounts
-    log -- the last lines of log/qmail/current; -f follows
-    su name -- a shell as the account, in its home; without name where control and alias are
-    inject, sendmail -- qmail-inject and sendmail: a message from standard input, sent by root
-"""
 LISTEN_TIMEOUT_SECONDS = 10.0
 EX_TEMPORARY = 111
 LOG_LINES = "20"
@@ -166,6 +138,7 @@ def passwd(deployment: Deployment, arguments: list[str]) -> int:
     """Change a password."""
     name = _one(arguments)
     deployment.users.set_password(name, _read_password(name))
+    _forget_first_password(deployment, name)
     return 0
 
 
@@ -175,6 +148,17 @@ def usermod(deployment: Deployment, arguments: list[str]) -> int:
         raise Usage
     deployment.users.set_locked(_one(arguments[1:]), locked=arguments[0] == "-L")
     return 0
+
+
+def _forget_first_password(deployment: Deployment, name: str) -> None:
+    """`stat` must not show a password that is no longer one."""
+    path = deployment.places.paths.credentials / FIRST_PASSWORD
+    try:
+        of_this_name = path.read_text(encoding="ascii").split()[:1] == [name]
+    except FileNotFoundError:
+        return
+    if of_this_name:
+        path.unlink()
 
 
 def users(deployment: Deployment, arguments: list[str]) -> int:

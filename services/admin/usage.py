@@ -1,0 +1,33 @@
+"""What qmailctl says about itself: the lines of the tutorial's script, and ours."""
+
+from __future__ import annotations
+
+USAGE = (
+    "Usage: qmailctl\n"
+    "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|queue|help}\n"
+    "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
+    "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
+)
+HELP = """\
+    stop -- stops mail service (smtp connections refused, nothing goes out)
+    start -- starts mail service (smtp connection accepted, mail can go out)
+    pause -- temporarily stops mail service (connections accepted, nothing leaves)
+    cont -- continues paused mail service
+    stat -- displays status of mail service
+    cdb -- checks the rules for smtp clients
+    restart -- stops and restarts smtp, sends qmail-send a TERM & restarts it
+    doqueue -- schedules queued messages for immediate delivery
+    reload -- sends qmail-send HUP, rereading locals and virtualdomains
+    queue -- shows status of queue
+    alrm -- same as doqueue
+    flush -- same as doqueue
+    hup -- same as reload
+    useradd name -- makes an account; password asked, or from standard input
+    userdel [-r] name -- ends an account; -r removes its home
+    passwd name -- changes a password
+    usermod -L name, -U name -- locks, unlocks log-in
+    users -- lists the accounts
+    log -- the last lines of log/qmail/current; -f follows
+    su name -- a shell as the account, in its home; without name where control and alias are
+    inject, sendmail -- qmail-inject and sendmail: a message from standard input, sent by root
+"""
