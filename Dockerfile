@@ -34,6 +34,19 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
     && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
+# Mail from people and from programs in .qmail, through the queue's socket. Whatever the directory is that a command is
+# called in, its Python comes from here.
+COPY services/inject services/inject
+RUN python3.13 -m compileall -q services \
+    && mkdir -p /var/qmail/bin \
+    && command() { \
+        printf '#!/bin/sh\nSENDMAIL_NAME=${0##*/} PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m %s "$@"\n' "$2" >"$1" \
+        && chmod 0755 "$1"; } \
+    && command /var/qmail/bin/qmail-inject services.inject \
+    && command /var/qmail/bin/qmail-queue services.inject.qmail_queue \
+    && command /var/qmail/bin/sendmail services.inject.sendmail \
+    && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
+    && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
 
 # --- each role's packages, by hash --------------------------------------------------------------------------------------
 
@@ -149,13 +162,9 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && mkdir -p /var/qmail/bin \
-    && program() { printf '#!/bin/sh\nexec /opt/venv/bin/python -m %s "$@"\n' "$2" >"$1" && chmod 0755 "$1"; } \
-    && program /usr/local/bin/qmailctl services.admin.qmailctl \
-    && program /var/qmail/bin/qmail-inject services.admin.inject \
-    && program /var/qmail/bin/sendmail services.admin.inject.sendmail \
-    && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
-    && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
+    && printf '#!/bin/sh\nPYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m services.admin.qmailctl "$@"\n' \
+        >/usr/local/bin/qmailctl \
+    && chmod 0755 /usr/local/bin/qmailctl
 USER 0:0
 CMD ["python", "-m", "services.admin"]
 

@@ -30,7 +30,7 @@ def render_config(static: str, *, listen: str, monitor: str, store: Path, users:
 
 def bus_config(places: Places, port: int, monitor_port: int) -> str:
     """The configuration to be put into `run` for a server on loopback. Raises OSError, ValueError."""
-    users = os.path.relpath(places.paths.credentials / "bus.conf", places.paths.run)
+    users = os.path.relpath(places.credentials_of("bus") / "bus.conf", places.paths.run)
     return render_config(
         STATIC.read_text(encoding="utf-8"),
         listen=f"127.0.0.1:{port}",

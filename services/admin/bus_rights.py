@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from services.admin.files import Keeper
@@ -43,18 +43,19 @@ def _render_user(role: Role, password: str) -> str:
     return "\n".join(lines) + " } }"
 
 
-def make_credentials(rights: Rights, directory: Path, keeper: Keeper) -> None:
-    """One file `<role>.bus` a role, readable by its uid alone, and `bus.conf` for the server. Passwords are kept
-    once made. Raises OSError, and ValueError for a credential file that holds something else."""
+def make_credentials(rights: Rights, directory_of: Callable[[str], Path], keeper: Keeper) -> None:
+    """One file `<user>.bus` a user of the bus, where its role alone has it, and `bus.conf` for the server. Passwords
+    are kept once made. Raises OSError, and ValueError for a credential file that holds something else."""
     passwords: dict[str, str] = {}
-    owners = {role.name: (role.credential_uid, role.gid) for role in rights.bus_users}
+    owners = {role.name: role for role in rights.bus_users}
     owners[STAT_USER] = owners["admin"]
-    for user, (uid, gid) in owners.items():
-        path = directory / f"{user}.bus"
+    for user, role in owners.items():
+        path = directory_of(role.part_of or role.name) / f"{user}.bus"
         passwords[user] = _read_password(path, user) or secrets.token_urlsafe(PASSWORD_BYTES)
-        keeper.file(path, f"{user} {passwords[user]}\n".encode(), 0o400, uid, gid)
+        keeper.file(path, f"{user} {passwords[user]}\n".encode(), 0o400, role.credential_uid, role.gid)
     bus = rights.roles["bus"]
-    keeper.file(directory / "bus.conf", render_users(rights, passwords).encode(), 0o400, bus.uid, bus.gid)
+    path = directory_of("bus") / "bus.conf"
+    keeper.file(path, render_users(rights, passwords).encode(), 0o400, bus.uid, bus.gid)
 
 
 def _read_password(path: Path, user: str) -> str | None:

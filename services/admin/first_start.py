@@ -70,15 +70,17 @@ def first_start(environ: Mapping[str, str]) -> None:
     _control(settings, places, keeper)
     _zones(settings, places, keeper)
     _certificate(places, rights, keeper)
-    make_credentials(rights, places.paths.credentials, keeper)
+    make_credentials(rights, places.credentials_of, keeper)
     _http_token(places, rights, keeper)
     _accounts(settings, places, rights, keeper)
 
 
 def _directories(places: Places, rights: Rights, keeper: Keeper) -> None:
     paths, alias, bus, imap = places.paths, rights.alias_uid, rights.roles["bus"], rights.roles["imap"]
-    for path in (paths.control, paths.users, paths.home, paths.log, paths.tls, paths.credentials):
+    for path in (paths.control, paths.users, paths.home, paths.log, paths.tls):
         keeper.directory(path, 0o755)
+    for role in rights.owners:
+        keeper.directory(places.credentials_of(role), 0o755)
     for name in LOG_DIRECTORIES:
         keeper.directory(paths.log / name, 0o755)
     keeper.directory(paths.auth, 0o700)
@@ -128,7 +130,7 @@ def _certificate(places: Places, rights: Rights, keeper: Keeper) -> None:
 
 
 def _http_token(places: Places, rights: Rights, keeper: Keeper) -> None:
-    queue, path = rights.roles["queue"], places.paths.credentials / HTTP_TOKEN
+    queue, path = rights.roles["queue"], places.credentials_of("queue") / HTTP_TOKEN
     keeper.file_once(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o400, queue.uid, queue.gid)
     keeper.settle(path, 0o400, queue.uid, queue.gid)
 
@@ -142,7 +144,7 @@ def _accounts(settings: Settings, places: Places, rights: Rights, keeper: Keeper
     admin_uid = rights.roles["admin"].credential_uid
     # Shown once by `qmailctl stat`; written before the account, so that no account has an unknown password.
     line = f"{settings.admin_user} {password}\n".encode()
-    keeper.file(places.paths.credentials / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
+    keeper.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
     users.add(settings.admin_user, password)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from qmail.paths import Paths, read_paths
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+OTHERS_CREDENTIALS = Path("/var/lib/credentials")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,12 @@ class Places:
     skeleton: Path
     zones: Path
     below_qmail_dir: bool
+
+    def credentials_of(self, role: str) -> Path:
+        """Where a role's own credentials lie: a volume each in containers, one directory without them."""
+        if self.below_qmail_dir or role == "admin":
+            return self.paths.credentials
+        return OTHERS_CREDENTIALS / role
 
 
 def read_places(environ: Mapping[str, str]) -> Places:

@@ -16,8 +16,6 @@ from services.admin import report
 from services.admin.connections import read_connections
 from services.admin.files import Keeper
 from services.admin.first_start import FIRST_PASSWORD
-from services.admin.inject.__main__ import run as qmail_inject
-from services.admin.inject.sendmail import run as sendmail
 from services.admin.places import Places, read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
@@ -25,6 +23,8 @@ from services.admin.rules_check import first_bad_line
 from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
 from services.admin.users import UserError, Users
+from services.inject.__main__ import run as qmail_inject
+from services.inject.sendmail import run as sendmail
 
 LISTEN_TIMEOUT_SECONDS = 10.0
 EX_TEMPORARY = 111
@@ -45,7 +45,7 @@ class Deployment:
     @property
     def queue(self) -> QueueClient:
         """Raises OSError where the token is not readable."""
-        return QueueClient.find(self.environ, self.places.paths.credentials)
+        return QueueClient.find(self.environ, self.places.credentials_of("queue"))
 
     @property
     def per_user(self) -> bool:

@@ -20,7 +20,7 @@ class QueueUnreachable(Exception):
 
 
 class QueueClient:
-    """One queue; the token is that of `<credentials>/http.token`."""
+    """One queue; the token is that of `http.token` among the queue's credentials."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = url.rstrip("/"), token

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from services.admin.places import REPOSITORY
 
+# Of these there is a volume a role: whoever can become another uid still finds nobody else's password.
+OWN_CREDENTIALS = "credentials"
+OTHERS_CREDENTIALS = "others-credentials"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
@@ -36,10 +40,21 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """One block `commands` of RIGHTS.toml: programs that people start, in the containers of several roles."""
+
+    name: str
+    room: str
+    carried_by: tuple[str, ...]
+    library: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
     """All of RIGHTS.toml."""
 
     roles: dict[str, Role]
+    commands: dict[str, Commands]
     volumes: dict[str, str]
     alias_uid: int
 
@@ -47,6 +62,31 @@ class Rights:
     def bus_users(self) -> list[Role]:
         """The roles that log in to the bus."""
         return [role for role in self.roles.values() if not role.stock]
+
+    def carried_rooms(self, role: str) -> tuple[str, ...]:
+        """The modules of the commands that the role's container carries."""
+        return tuple(commands.room for commands in self.commands.values() if role in commands.carried_by)
+
+    def mounts(self, role: str) -> dict[str, tuple[str, str]]:
+        """Volume -> (place, mode) of the role's container, as the engine names them: each role's credentials are a
+        volume of its own."""
+        parts = [one for one in self.roles.values() if role in (one.name, one.part_of)]
+        found: dict[str, tuple[str, str]] = {}
+        for volume, mode in ((volume, mode) for part in parts for volume, mode in part.volumes.items()):
+            place = self.volumes[volume]
+            if volume == OWN_CREDENTIALS:
+                found[f"{OWN_CREDENTIALS}-{role}"] = (place, mode)
+            elif volume == OTHERS_CREDENTIALS:
+                found |= {f"{OWN_CREDENTIALS}-{one}": (f"{place}/{one}", mode) for one in self.owners if one != role}
+            else:
+                found[volume] = (place, mode)
+        return found
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The containers with credentials."""
+        containers = (role for role in self.roles.values() if role.part_of is None)
+        return tuple(role.name for role in containers if OWN_CREDENTIALS in role.volumes)
 
 
 _FIELDS = {field.name for field in fields(Role)} - {"name"}
@@ -56,7 +96,13 @@ def read_rights(path: Path = REPOSITORY / "RIGHTS.toml") -> Rights:
     """Raises OSError, tomllib.TOMLDecodeError, and ValueError or KeyError for a block that is not as explained."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     roles = {name: _role(name, block) for name, block in table["role"].items()}
-    return Rights(roles=roles, volumes=table["volumes"], alias_uid=table["accounts"]["alias"])
+    commands = {name: _commands(name, block) for name, block in table["commands"].items()}
+    return Rights(roles=roles, commands=commands, volumes=table["volumes"], alias_uid=table["accounts"]["alias"])
+
+
+def _commands(name: str, block: dict[str, object]) -> Commands:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
+    return Commands(name=name, **values)  # type: ignore[arg-type]
 
 
 def _role(name: str, block: dict[str, object]) -> Role:

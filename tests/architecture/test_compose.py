@@ -40,11 +40,13 @@ def test_networks(role: Role) -> None:
 
 @each_container
 def test_volumes(role: Role) -> None:
-    expected = {name: (RIGHTS.volumes[name], mode) for name, mode in role.volumes.items()}
-    for part in RIGHTS.roles.values():
-        if part.part_of == role.name:
-            expected |= {name: (RIGHTS.volumes[name], mode) for name, mode in part.volumes.items()}
-    assert mounts(role) == expected
+    assert mounts(role) == RIGHTS.mounts(role.name)
+
+
+def test_nobody_but_admin_sees_another_s_credentials() -> None:
+    for role in CONTAINERS.values():
+        seen = {volume for volume in mounts(role) if volume.startswith("credentials")}
+        assert role.name == "admin" or seen <= {f"credentials-{role.name}"}, role.name
 
 
 @each_container
@@ -93,4 +95,4 @@ def test_the_networks_between_the_roles_have_no_way_out() -> None:
 
 
 def test_every_volume_is_somebody_s() -> None:
-    assert set(COMPOSE["volumes"]) == set(RIGHTS.volumes)
+    assert set(COMPOSE["volumes"]) == {volume for name in CONTAINERS for volume in RIGHTS.mounts(name)}

@@ -6,7 +6,21 @@ import tomllib
 
 import pytest
 
-from tests.support.source import OURS, ROOT, file_of, files_of, imports_of, library_of, packages_of, room, shared_rooms
+from services.admin.rights import Commands
+from tests.support.source import (
+    OURS,
+    RIGHTS,
+    ROOT,
+    file_of,
+    files_of,
+    imports_of,
+    library_in,
+    library_of,
+    packages_in,
+    packages_of,
+    room,
+    shared_rooms,
+)
 
 # Import name -> name in the index, where they differ.
 DISTRIBUTIONS = {"nats": "nats-py", "argon2": "argon2-cffi", "pam": "python-pam", "dns": "dnspython"}
@@ -33,6 +47,17 @@ def test_a_role_imports_no_other(role: str) -> None:
 def test_the_two_deliveries_do_not_know_each_other(one: str, other: str) -> None:
     for path in files_of(one):
         assert not any(name.startswith(room(other)) for name in imports_of(path)), path
+
+
+@pytest.mark.parametrize("commands", RIGHTS.commands.values(), ids=list(RIGHTS.commands))
+def test_commands_are_of_no_role(commands: Commands) -> None:
+    files = sorted((ROOT / commands.room.replace(".", "/")).rglob("*.py"))
+    for path in files:
+        of_services = {name for name in imports_of(path) if name.split(".")[0] == "services"}
+        assert all(name == commands.room or name.startswith(f"{commands.room}.") for name in of_services), path
+    assert sorted(library_in(files)) == sorted(commands.library), f"[commands.{commands.name}] library in RIGHTS.toml"
+    assert packages_in(files) == set(), "whoever carries them need not carry packages for them"
+    assert set(commands.carried_by) <= set(OURS)
 
 
 @pytest.mark.parametrize("role", OURS)

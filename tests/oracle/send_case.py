@@ -34,9 +34,9 @@ from qmail.log import Log
 from qmail.put import Draft, Submitter
 from qmail.socket import QueueSocket
 from services.admin.assign import User, alias_line, check_name, render_assign, user_lines
-from services.admin.inject.command import Surroundings, inject
-from services.admin.inject.queue import SocketQueue
-from services.admin.inject.replies import Fatal
+from services.inject.command import Surroundings, inject
+from services.inject.queue import SocketQueue
+from services.inject.replies import Fatal
 from services.admin.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery

@@ -43,7 +43,7 @@ class BusServer:
         run = self.directory / "run"
         for directory in (run, self.credentials):
             directory.mkdir(parents=True, exist_ok=True)
-        make_credentials(read_rights(), self.credentials, Keeper(per_user=False))
+        make_credentials(read_rights(), lambda role: self.credentials, Keeper(per_user=False))
         text = render_config(
             STATIC.read_text(),
             listen=f"127.0.0.1:{self.port}",

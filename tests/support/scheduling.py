@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qmail.envelope import Envelope, Recipient
+from qmail.routing import Routes
 from services.queue.message import Message
 from services.queue.ports import Job, Report
-from qmail.routing import Routes
 from services.queue.scheduler import Scheduler
 
 

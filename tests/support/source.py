@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,12 +23,14 @@ def room(role: str) -> str:
 
 
 def shared_rooms(role: str) -> tuple[str, ...]:
-    """What it may import of services/: its own room, and that of the container that it is a part of."""
+    """What it may import of services/: its own room, that of the container that it is a part of, and the commands
+    that it carries."""
     whole = OURS[role].part_of
+    rooms = (room(role), *RIGHTS.carried_rooms(role))
     if role.startswith("delivery-"):
         # Two programs in one folder: what lies directly in it belongs to both.
-        return (room(role), "services.delivery")
-    return (room(role),) if whole is None else (room(role), room(whole))
+        return (*rooms, "services.delivery")
+    return rooms if whole is None else (*rooms, room(whole))
 
 
 def files_of(role: str) -> list[Path]:
@@ -69,14 +72,24 @@ def file_of(module: str) -> Path:
 
 def library_of(role: str) -> set[str]:
     """The modules of qmail/ that the role's own files import, without the leading `qmail.`."""
-    found = {name for path in files_of(role) for name in imports_of(path) if name.split(".")[0] == "qmail"}
+    return library_in(files_of(role))
+
+
+def library_in(files: Iterable[Path]) -> set[str]:
+    """The same for any files."""
+    found = {name for path in files for name in imports_of(path) if name.split(".")[0] == "qmail"}
     return {name.removeprefix("qmail.") for name in found}
 
 
 def packages_of(role: str) -> set[str]:
     """Packages of the index that the role needs at run time: its own imports and those of the library it uses."""
+    return packages_in(files_of(role))
+
+
+def packages_in(files: Iterable[Path]) -> set[str]:
+    """The same for any files."""
     seen: set[Path] = set()
-    todo = files_of(role)
+    todo = list(files)
     found: set[str] = set()
     while todo:
         path = todo.pop()

@@ -1,4 +1,4 @@
-"""Recorded runs of qmail-inject, answered by services.admin.inject; only the queue's socket is replaced."""
+"""Recorded runs of qmail-inject, answered by services.inject; only the queue's socket is replaced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from qmail.control import Control
-from services.admin.inject.command import Surroundings, inject
-from services.admin.inject.queue import render_envelope
-from services.admin.inject.replies import Fatal
+from services.inject.command import Surroundings, inject
+from services.inject.queue import render_envelope
+from services.inject.replies import Fatal
 from tests.oracle.kinds.remote import from_bytes, to_bytes
 from tests.oracle.normalise import Norm
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.admin.inject.addresses import Address, Defaults, rewrite, rewrite_list
-from services.admin.inject.tokens import ParseError, parse_tokens, unparse_tokens, unquote_tokens
+from services.inject.addresses import Address, Defaults, rewrite, rewrite_list
+from services.inject.tokens import ParseError, parse_tokens, unparse_tokens, unquote_tokens
 
 DEFAULTS = Defaults(
     host=tuple(reversed(parse_tokens(b"@host.test"))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.admin.inject.fields import Body, EndOfHeader, Field, is_field, known_name, split_message
+from services.inject.fields import Body, EndOfHeader, Field, is_field, known_name, split_message
 
 
 @pytest.mark.parametrize(

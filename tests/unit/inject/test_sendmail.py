@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.admin.inject.replies import Fatal
-from services.admin.inject.sendmail import to_inject
+from services.inject.replies import Fatal
+from services.inject.sendmail import to_inject
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from qmail.envelope import Envelope, decode_envelope
 from qmail.ids import IdSource
 from qmail.put import Submitter
 from qmail.socket import ExitError, parse_envelope, serve_socket
-from services.admin.inject.queue import CRASHED, SocketQueue, render_envelope
+from services.inject.queue import CRASHED, SocketQueue, render_envelope
 
 ROOT = Path(__file__).parents[3]
 UID = os.getuid()
@@ -181,7 +181,7 @@ def command(
 ) -> subprocess.CompletedProcess[bytes]:
     environ = {"PATH": os.environ["PATH"], "QMAIL_DIR": str(directory), "USER": "ari", **more.pop("env", {})}
     return subprocess.run(
-        [sys.executable, "-m", f"services.admin.inject{module}", *arguments],
+        [sys.executable, "-m", f"services.inject{module}", *arguments],
         input=stdin,
         capture_output=True,
         cwd=ROOT,
@@ -226,7 +226,7 @@ def test_qmail_queue_reads_two_descriptors(machine: Door) -> None:
     # A shell gives descriptor 1 to reading, as callers of qmail-queue do.
     directory = machine.path.parents[1]
     (directory / "envelope").write_bytes(render_envelope(b"a@b", [b"c@d"]))
-    script = f"{sys.executable} -m services.admin.inject.qmail_queue 1<{directory}/envelope"
+    script = f"{sys.executable} -m services.inject.qmail_queue 1<{directory}/envelope"
 
     def put_by_shell() -> int:
         environ = {**os.environ, "QMAIL_DIR": str(directory)}

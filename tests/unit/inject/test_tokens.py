@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.admin.inject.tokens import (
+from services.inject.tokens import (
     LINE_LENGTH,
     Kind,
     ParseError,

@@ -1,4 +1,4 @@
-"""`python -m services.admin.inject.qmail_queue`: qmail-queue(8), the message on fd 0, the envelope on fd 1."""
+"""`python -m services.inject.qmail_queue`: qmail-queue(8), the message on fd 0, the envelope on fd 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from qmail.paths import read_paths
-from services.admin.inject.queue import CRASHED, SocketQueue
+from services.inject.queue import CRASHED, SocketQueue
 
 _READ_ERROR = 54
 _NO_CONNECTION = 56

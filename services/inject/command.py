@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 from qmail import address as envelope_address
 from qmail.control import Control
-from services.admin.inject import replies
-from services.admin.inject.injection import Injection, Request, Sink, rewrite_argument
-from services.admin.inject.options import Options
-from services.admin.inject.queue import Queue
-from services.admin.inject.settings import Settings, read_settings
-from services.admin.inject.tokens import ParseError
+from services.inject import replies
+from services.inject.injection import Injection, Request, Sink, rewrite_argument
+from services.inject.options import Options
+from services.inject.queue import Queue
+from services.inject.settings import Settings, read_settings
+from services.inject.tokens import ParseError
 
 _PROGRAM = b"qmail-inject"
 _ARGUMENTS, _HEADER, _BOTH, _DEFAULT = b"a", b"h", b"H", b"A"

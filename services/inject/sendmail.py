@@ -1,4 +1,4 @@
-"""`python -m services.admin.inject.sendmail`: sendmail's command line over qmail-inject (qmail's sendmail.c)."""
+"""`python -m services.inject.sendmail`: sendmail's command line over qmail-inject (qmail's sendmail.c)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
-from services.admin.inject import replies
-from services.admin.inject.__main__ import run as inject
-from services.admin.inject.options import Options
-from services.admin.inject.replies import PERMANENT, Fatal
+from services.inject import replies
+from services.inject.__main__ import run as inject
+from services.inject.options import Options
+from services.inject.replies import PERMANENT, Fatal
 
 _ALONE = b"vimtx"
 _TAKES = b"efpoBFb"

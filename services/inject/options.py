@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.admin.inject.replies import PERMANENT, Fatal
+from services.inject.replies import PERMANENT, Fatal
 
 
 class Options:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmail.control import Control, ControlError
-from services.admin.inject import replies
-from services.admin.inject.addresses import Defaults
-from services.admin.inject.tokens import ParseError, Token, parse_tokens
+from services.inject import replies
+from services.inject.addresses import Defaults
+from services.inject.tokens import ParseError, Token, parse_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

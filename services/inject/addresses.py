@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.admin.inject.tokens import Kind, ParseError, Token
+from services.inject.tokens import Kind, ParseError, Token
 
 Address = list[Token]
 _COMMA = Token(Kind.COMMA, b",")

@@ -1,4 +1,4 @@
-"""`python -m services.admin.inject`: qmail-inject(8). A message comes from standard input and goes to the queue."""
+"""`python -m services.inject`: qmail-inject(8). A message comes from standard input and goes to the queue."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from qmail.control import Control
 from qmail.paths import read_paths
-from services.admin.inject.command import Surroundings, inject
-from services.admin.inject.queue import SocketQueue
-from services.admin.inject.replies import Fatal
+from services.inject.command import Surroundings, inject
+from services.inject.queue import SocketQueue
+from services.inject.replies import Fatal
 
 
 def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from qmail import address as envelope_address
 from qmail.dates import date822
-from services.admin.inject import replies
-from services.admin.inject.addresses import Address, rewrite, rewrite_list
-from services.admin.inject.fields import Body, Field, is_field, known_name, split_message
-from services.admin.inject.settings import Settings
-from services.admin.inject.tokens import Kind, ParseError, Token, parse_tokens, unparse_tokens, unquote_tokens
+from services.inject import replies
+from services.inject.addresses import Address, rewrite, rewrite_list
+from services.inject.fields import Body, Field, is_field, known_name, split_message
+from services.inject.settings import Settings
+from services.inject.tokens import Kind, ParseError, Token, parse_tokens, unparse_tokens, unquote_tokens
 
 _DELETED_BY_LETTER = {b"from": "f", b"message-id": "i", b"return-path": "s"}
 _NEVER_KEPT = frozenset({b"bcc", b"resent-bcc", b"return-path", b"content-length"})
