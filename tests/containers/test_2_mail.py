@@ -102,6 +102,19 @@ def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command:
     assert b"invoked by uid " + xeris.run("admin", "id", "-u", "budi").strip().encode() + b"); " in message
 
 
+@pytest.mark.parametrize("command", ["qmail-inject", "/usr/sbin/sendmail -t"])
+def test_a_program_in_dot_qmail_puts_mail_as_its_user(xeris: Deployment, command: str) -> None:
+    # A directory of that name in the home must not take the place of the commands' own code.
+    subject = f"answer by {command.split()[0]}"
+    line = f"|mkdir -p services qmail; printf 'to: budi\\nsubject: {subject}\\n\\nhello\\n' | {command}\n"
+    write = "umask 077; cat >/home/joni/.qmail-answer && chown joni:joni /home/joni/.qmail-answer"
+    xeris.run("admin", "sh", "-c", write, stdin=line)
+    xeris.send("budi@xeris.com", ["joni-answer@xeris.com"], letter("a question"))
+    answer = xeris.message_with("budi", "budi-password", f"subject: {subject}".encode())
+    assert answer.startswith(b"Return-Path: <joni@xeris.com>\n")
+    assert b"invoked by uid " + xeris.run("admin", "id", "-u", "joni").strip().encode() + b"); " in answer
+
+
 def test_a_stranger_may_not_relay(xeris: Deployment) -> None:
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         xeris.send("spammer@example.org", ["victim@example.net"], letter("relay"))
