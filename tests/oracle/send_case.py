@@ -15,10 +15,9 @@ import itertools
 import os
 import re
 import shutil
-import stat
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,8 @@ from qmail.identity import ActingPool
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.put import Draft, Submitter
+from qmail.session import Ask, Effect, Send
 from qmail.socket import QueueSocket
-from services.admin.assign import User, alias_line, check_name, render_assign, user_lines
-from services.inject.command import Surroundings, inject
-from services.inject.queue import SocketQueue
-from services.inject.replies import Fatal
 from services.admin.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
@@ -48,25 +44,26 @@ from services.delivery.remote.deliver import RemoteDelivery
 from services.delivery.remote.resolve import make_resolver
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.worker import Worker
+from services.inject.command import Surroundings, inject
+from services.inject.queue import SocketQueue
+from services.inject.replies import Fatal
 from services.queue.bounce.writer import BounceWriter
 from services.queue.listing import Listing
 from services.queue.service import QueueService
 from services.queue.settings import read_settings
+from services.smtpd.desk import Desk, Putting
+from services.smtpd.facts import Commit, read_client
+from services.smtpd.policy import PolicyReader
+from services.smtpd.transaction import Transaction
 from tests.oracle.kinds.remote import Network, received, start_dns, start_servers, to_bytes, write_control
 from tests.oracle.normalise import Norm
+from tests.oracle.send_homes import QMAIL_UIDS, USERS, Homes
 
 # A day of the month with two digits, as when the cases were recorded.
 _STARTED = 1_700_000_000
-_QMAIL_UIDS = {
-    "alias": 1003,
-    "qmaild": 1004,
-    "qmaill": 1005,
-    "qmailp": 1006,
-    "qmailq": 1007,
-    "qmailr": 1008,
-    "qmails": 1009,
-}
-_USERS = (("ari", 2001), ("joni", 2002), ("joe", 2003), ("diva", 2004))
+_UIDS = {"root": 0, **USERS, **QMAIL_UIDS}
+# Who puts mail on the bus himself: smtpd and the bounce writer.
+_WITHOUT_SOCKET = {"qmaild": b"from network", "qmails": b"for bounce"}
 _PATH = b"/var/qmail/bin:/usr/bin:/bin"
 _GRACE_SECONDS = 10.0
 # After the last word on the bus everything that follows from it happens within so many turns of the loop.
@@ -142,6 +139,7 @@ class SendCase:
         self._log = CaseLog()
         self._began = time.time()
         self._caller = 0
+        self._said = b""
         self._submissions: list[dict[str, Any]] = []
 
     async def run(self) -> dict[str, Any]:
@@ -150,7 +148,9 @@ class SendCase:
             self.root = Path(tempfile.mkdtemp(prefix="qmail-send-"))
             stack.callback(shutil.rmtree, self.root)
             self.root.chmod(0o755)
-            self._make_files()
+            self._homes = Homes(self.root, self._given)
+            self._homes.make()
+            self._make_control()
             servers = await start_servers(self._given.get("servers", []), stack)
             dns_port = await start_dns(self._given.get("dns"), stack)
             await self._start(stack, Network({key: s.port for key, s in servers.items()}), dns_port)
@@ -179,6 +179,13 @@ class SendCase:
             return result
 
     # The deployment.
+
+    def _make_control(self) -> None:
+        control = self.root / "control"
+        control.mkdir()
+        write_control(control, self._given["control"])
+        if "defaultdelivery" in self._given:
+            (control / "defaultdelivery").write_text(self._given["defaultdelivery"])
 
     async def _start(self, stack: AsyncExitStack, network: Network, dns_port: int) -> None:
         self._bus, ids, control = WatchedBus(), five_digit_ids(), Control(self.root / "control")
@@ -214,14 +221,14 @@ class SendCase:
             clock=self._clock,
         )
         await self._queue.start(is_first=True)
-        await BounceWriter(self._bus, control, _QMAIL_UIDS["qmails"], self._clock).start()
+        await BounceWriter(self._bus, control, QMAIL_UIDS["qmails"], self._clock).start()
         for worker in self._workers:
             await worker.start()
         served = QueueSocket(
             submitter,
             "admin",
             max_bytes=lambda: 0,
-            alias_uid=_QMAIL_UIDS["alias"],
+            alias_uid=QMAIL_UIDS["alias"],
             uid_of=lambda _: self._caller,
         )
         server = await asyncio.start_unix_server(served.accept, self.root / "socket")
@@ -245,11 +252,12 @@ class SendCase:
 
     async def _submit(self, given: dict[str, Any]) -> None:
         uid = given["uid"]
-        self._caller = _QMAIL_UIDS.get(uid, uid)
+        self._caller = _UIDS.get(uid, uid)
         sender = to_bytes(given["sender"])
         recipients = [to_bytes(recipient) for recipient in given["recipients"]]
-        if uid == "qmaild":
-            await self._submit_from_network(sender, recipients, to_bytes(given["message"]))
+        if uid in _WITHOUT_SOCKET:
+            invoked = _WITHOUT_SOCKET[uid]
+            await self._put(invoked, sender, recipients, to_bytes(given["message"]))
             return
         queue = SocketQueue(self.root / "socket")
 
@@ -260,23 +268,42 @@ class SendCase:
 
         self._submissions.append({"exit": await asyncio.to_thread(put)})
 
-    async def _submit_from_network(self, sender: bytes, recipients: list[bytes], message: bytes) -> None:
-        """smtpd has no use for the socket: it puts on the bus itself."""
+    async def _put(self, invoked: bytes, sender: bytes, recipients: list[bytes], message: bytes) -> None:
+        draft = Draft(
+            sender=sender,
+            recipients=tuple(map(Recipient, recipients)),
+            uid=self._caller,
+            role="smtpd",
+            invoked=invoked,
+        )
         submission = self._submitter.begin()
         await submission.write(message)
-        await submission.commit(
-            Draft(
-                sender=sender,
-                recipients=tuple(map(Recipient, recipients)),
-                uid=self._caller,
-                role="smtpd",
-                invoked=b"from network",
-            )
-        )
+        await submission.commit(draft)
         self._submissions.append({"exit": 0})
 
+    async def _smtp(self, given: dict[str, Any]) -> None:
+        client = read_client({name: to_bytes(value) for name, value in given["env"].items()})
+        session = Transaction(PolicyReader(Control(self.root / "control")).current(), client, self._clock)
+        self._said = b""
+        await self._carry_out(session, session.connected())
+        await self._carry_out(session, session.received(to_bytes(given["stdin"])))
+        said = text_of(self._shown_bytes(self._said))
+        self._submissions.append({"exit": session.exit_status >> 8, "stdout": said, "stderr": ""})
+
+    async def _carry_out(self, session: Transaction, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._said += effect.data
+            elif isinstance(effect, Ask):
+                assert isinstance(effect.request, Commit), effect.request
+                desk = Desk(self._bus, self._submitter, QMAIL_UIDS["qmaild"])
+                number = await Putting(desk).commit(effect.request, "", b"")
+                await self._carry_out(session, session.answered(number))
+            else:
+                return
+
     async def _inject(self, given: dict[str, Any]) -> None:
-        self._caller = given["uid"] or 0
+        self._caller = _UIDS.get(given["uid"], given["uid"] or 0)
         around = Surroundings(
             environ={to_bytes(name): to_bytes(value) for name, value in given["env"].items()},
             control=Control(self.root / "control"),
@@ -303,111 +330,24 @@ class SendCase:
     _STEPS: dict[str, Callable[[SendCase, Any], Awaitable[None]]] = {  # noqa: RUF012
         "queue": _submit,
         "inject": _inject,
+        "smtp": _smtp,
         "control": _control,
         "signal": _signal,
         "sleep": _sleep,
     }
 
-    # Files.
-
-    def _make_files(self) -> None:
-        control = self.root / "control"
-        control.mkdir()
-        write_control(control, self._given["control"])
-        if "defaultdelivery" in self._given:
-            (control / "defaultdelivery").write_text(self._given["defaultdelivery"])
-        self._owners = {self.root / "alias": _QMAIL_UIDS["alias"]}
-        self._make_home(self.root / "alias", {"uid": _QMAIL_UIDS["alias"]})
-        entries = list(self._passwd())
-        for entry in entries:
-            self._make_home(self.root / "home" / entry["user"], entry)
-        for file in self._given["files"]:
-            self._make_file(file)
-        self._sealed = {path: path.read_bytes() for path in self._below() if path.is_file()}
-        for entry in entries:
-            if "mode" in entry:
-                (self.root / "home" / entry["user"]).chmod(int(entry["mode"], 8))
-        (self.root / "users").mkdir()
-        (self.root / "users" / "assign").write_text(self._assign(entries))
-
-    def _passwd(self) -> Iterator[dict[str, Any]]:
-        removed = self._given.get("passwd_remove", ())
-        for user, uid in _USERS:
-            if user not in removed:
-                yield {"user": user, "uid": uid}
-        yield from self._given.get("passwd_extra", ())
-
-    def _make_home(self, home: Path, entry: dict[str, Any]) -> None:
-        self._owners[home] = entry["uid"]
-        made = [home] if entry.get("nomaildir") else [home, *(home / "Maildir" / sub for sub in ("tmp", "new", "cur"))]
-        for directory in made:
-            directory.mkdir(parents=True, mode=0o755)
-        for directory in (home, *(path for path in home.rglob("*"))):
-            self._own(directory, entry["uid"])
-        self._own(home, entry.get("owner", entry["uid"]))
-
-    def _own(self, path: Path, uid: int) -> None:
-        if self._as_root:
-            os.chown(path, uid, uid)
-
-    def _make_file(self, file: dict[str, Any]) -> None:
-        path = self._place(file["path"])
-        path.write_bytes(to_bytes(file["content"]))
-        path.chmod(int(file.get("mode", "0644"), 8))
-        home = next(home for home in self._owners if home in path.parents)
-        self._own(path, self._owners[home])
-
-    def _place(self, path: str) -> Path:
-        return self.root / path.replace("/var/qmail/", "").lstrip("/")
-
-    def _assign(self, entries: list[dict[str, Any]]) -> str:
-        """The case's users/assign, and behind it what qmail-pw2u(8) makes of passwd: nobody with uid 0, nobody whose
-        home is not his own. qmail reads assign first, so no entry may stand before a wildcard that covers it."""
-        text = self._given.get("assign", ".\n").replace("/home/", f"{self.root}/home/")
-        lines = text.partition(".\n")[0].splitlines()
-        covered = tuple(line[1:].partition(":")[0].lower() for line in lines if line.startswith("+"))
-        for entry in entries:
-            if self._may_receive(entry) and not (covered and entry["user"].startswith(covered)):
-                home = self.root / "home" / entry["user"]
-                lines += user_lines(User(name=entry["user"], uid=entry["uid"], home=home))
-        if "" not in covered:
-            lines.append(alias_line(_QMAIL_UIDS["alias"], self.root / "alias"))
-        return render_assign(lines)
-
-    def _may_receive(self, entry: dict[str, Any]) -> bool:
-        try:
-            check_name(entry["user"])
-        except ValueError:
-            return False
-        return entry["uid"] != 0 and entry.get("owner", entry["uid"]) == entry["uid"]
-
     # Results.
 
-    def _below(self) -> Iterator[Path]:
-        for top in ("home", "alias"):
-            yield from (self.root / top).rglob("*")
-
     def _files(self) -> list[dict[str, Any]]:
-        found = [path for path in self._below() if path.is_file() and self._sealed.get(path) != path.read_bytes()]
-        return sorted((self._fact(path) for path in found), key=lambda fact: (fact["path"], str(fact["content"])))
-
-    def _fact(self, path: Path) -> dict[str, Any]:
-        facts = path.stat()
-        owner = {uid: name for name, uid in _QMAIL_UIDS.items()}.get(facts.st_uid, str(facts.st_uid))
-        shown = str(path.relative_to(self.root)).replace("alias/", "var/qmail/alias/", 1)
-        return {
-            "path": re.sub(r"/\d{10}\.\d+\.[^/]*$", "/<TIME>.<PID>.<HOSTNAME>", f"/{shown}"),
-            "owner": owner if self._as_root else None,
-            "mode": f"{stat.S_IMODE(facts.st_mode):04o}",
-            "content": text_of(self._shown_bytes(path.read_bytes())),
-        }
+        found = [{**fact, "content": text_of(self._shown_bytes(fact["content"]))} for fact in self._homes.changed()]
+        return sorted(found, key=lambda fact: (fact["path"], fact["content"]))
 
     def _shown_connections(self, server: dict[str, Any]) -> dict[str, Any]:
         shown = [text_of(self._shown_bytes(to_bytes(text))) for text in server["connections"]]
         return {**server, "connections": shown}
 
     def _shown_line(self, line: str) -> str:
-        for name, uid in _QMAIL_UIDS.items():
+        for name, uid in QMAIL_UIDS.items():
             line = re.sub(rf" uid {uid}$", f" uid <{name}>", line)
         return self._shown(line)
 

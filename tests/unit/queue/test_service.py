@@ -18,19 +18,17 @@ from qmail.bus import subjects
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Record
 from qmail.control import Control
-from qmail.envelope import Envelope, Recipient
+from qmail.envelope import Recipient
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.outcome import Kind, Outcome
 from qmail.put import CHUNK_BYTES, Draft, Submitter
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
-from services.queue.message import Channel, Message, encode_state
 from services.queue.scheduler import READY_ENOUGH
 from services.queue.service import QueueService
 from services.queue.settings import QueueSettings
 from tests.support.line import Line
-from tests.support.scheduling import make_envelope
 from tests.support.warp import run, until
 
 STARTED = 1_700_000_000
@@ -45,6 +43,7 @@ SETTINGS = QueueSettings(
 OK = Outcome(Kind.SUCCESS, b"did 1+0+0\n")
 LATER = Outcome(Kind.DEFERRAL, b"not now\n")
 NEVER = Outcome(Kind.FAILURE, b"Sorry, no mailbox here by that name. (#5.1.1)\n")
+LONG = READY_ENOUGH + 200
 T = TypeVar("T")
 
 
@@ -413,33 +412,34 @@ def test_a_flush_of_a_long_queue_reads_only_what_there_is_room_for(in_house: InH
     async def work(house: House) -> None:
         service, _ = await house.scheduler()
         await house.worker(answers := Answers())
-        for _ in range(3 * READY_ENOUGH):
+        for _ in range(LONG):
             await house.put("later")
-        await until(lambda: len(service.scheduler.asleep) == 3 * READY_ENOUGH and not service.scheduler.messages)
+        await until(lambda: len(service.scheduler.asleep) == LONG and not service.scheduler.messages)
         answers.table.clear()
         service.pause(True)
         service.flush()
         await until(lambda: not service.scheduler.loading)
         assert len(service.scheduler.messages) == READY_ENOUGH
         service.pause(False)
-        await until(lambda: len(answers.done) == 3 * READY_ENOUGH and service.is_quiet())
+        await until(lambda: len(answers.done) == LONG and service.is_quiet())
 
     in_house(work)
 
 
-def _waiting_state(envelope: Envelope) -> bytes:
-    message = Message(envelope, 1, channels={"local": Channel({0}, 1, STARTED + 10**6)})
-    return encode_state(message)
-
-
 def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHouse) -> None:
     async def work(house: House) -> float:
+        service, line = await house.scheduler()
+        _, workers_line = await house.worker(Answers())
+        deferred = await house.put("later")
+        await until(lambda: deferred in service.scheduler.asleep)
+        state = await house.bus.last(subjects.STATE, subjects.state(deferred))
+        assert state is not None
+        line.cut()
+        workers_line.cut()
         for _ in range(10_000):
             await house.put("joni")
-        for _ in range(10_000):
-            message = house.ids.next()
-            envelope = make_envelope(message, b"later@xeris.com", birth=STARTED)
-            await house.bus.store(Record(subjects.state(message), _waiting_state(envelope)))
+        for _ in range(9_999):
+            await house.bus.store(Record(subjects.state(house.ids.next()), state.payload))
         began = time.perf_counter()
         service, _ = await house.scheduler()
         await until(lambda: service.ready)
