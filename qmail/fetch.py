@@ -5,13 +5,15 @@ For the roles that may: the delivery programs and the bounce writer.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored
 from qmail.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.place import Place, decode_header, header_of
+
+Reader = Callable[[str, str], Awaitable[Stored | None]]
 
 
 class MessageMissing(Exception):
@@ -20,33 +22,41 @@ class MessageMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A message: `body` is None where it lies in chunks; `record` is what IN or HOLD has of it."""
+    """A message: `body` is None where it lies in chunks; `header` is its envelope as the record has it."""
 
     envelope: Envelope
     body: bytes | None
-    record: Stored
+    header: str
 
 
-async def fetch(bus: Bus, message_id: int, held: bool) -> Fetched:
+async def fetch(bus: Bus, message_id: int, held: bool, place: Place, read: Reader | None = None) -> Fetched:
     """Read a message, first where it should be, then where it may have gone.
 
-    Raises MessageMissing, EnvelopeError and BusDown; all are temporary to the caller."""
-    places = [(subjects.IN, subjects.accepted(message_id)), (subjects.HOLD, subjects.hold(message_id))]
-    for stream, subject in reversed(places) if held else places:
-        stored = await bus.last(stream, subject)
+    `read(stream, subject)` reads a record, as Bus.last does. Raises MessageMissing, EnvelopeError and BusDown; all
+    are temporary to the caller."""
+    read = read or bus.last
+    places = [
+        (subjects.IN, subjects.accepted(place.record), place.index, place.offset),
+        (subjects.HOLD, subjects.hold(message_id), 0, 0),
+    ]
+    for stream, subject, index, offset in reversed(places) if held else places:
+        stored = await read(stream, subject)
         if stored is not None:
-            envelope = await _envelope(bus, message_id, stored)
-            return Fetched(envelope, None if envelope.chunk_count else stored.payload, stored)
+            return await _take(bus, message_id, stored, index, offset)
     raise MessageMissing(f"message {message_id} is neither in IN nor in HOLD")
 
 
-async def _envelope(bus: Bus, message_id: int, stored: Stored) -> Envelope:
-    header = stored.headers.get(subjects.ENVELOPE_HEADER, "")
-    if header != subjects.ELSEWHERE:
-        try:
-            return decode_envelope(base64.b64decode(header))
-        except ValueError as error:
-            raise EnvelopeError(f"{stored.subject}: {error}") from error
+async def _take(bus: Bus, message_id: int, stored: Stored, index: int, offset: int) -> Fetched:
+    header = header_of(stored, index)
+    envelope = decode_header(header) or await _large_envelope(bus, message_id)
+    if envelope.id != message_id:
+        raise EnvelopeError(f"{stored.subject}: number {index} is message {envelope.id}, not {message_id}")
+    if envelope.chunk_count:
+        return Fetched(envelope, None, header)
+    return Fetched(envelope, stored.payload[offset : offset + envelope.size_bytes], header)
+
+
+async def _large_envelope(bus: Bus, message_id: int) -> Envelope:
     large = await bus.last(subjects.BODY, subjects.large_envelope(message_id))
     if large is None:
         raise MessageMissing(f"envelope of {message_id} is not in BODY")

@@ -1,7 +1,7 @@
 """Putting a message on the bus: what qmail-queue(8) does with its todo directory, done with streams.
 
-The body goes first (in chunks where it is large), then the one record `in.<id>` that commits: what has no such
-record does not exist, what has one is never lost.
+The body goes first (in chunks where it is large), then the one record of IN that commits: what has no such record
+does not exist, what has one is never lost. Small messages that are accepted at the same time share a record.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from qmail.bus.ports import AlreadyStored, Bus, BusDown, QueueFull, Record, Temp
 from qmail.dates import date822
 from qmail.envelope import Envelope, Recipient, encode_envelope
 from qmail.ids import IdSource, NoNumbers
+from qmail.place import SEPARATOR
 
 # Bodies up to here ride in the envelope's record; larger ones go in chunks of this size.
 CHUNK_BYTES = 512 * 1024
@@ -25,9 +26,6 @@ CHUNK_BYTES = 512 * 1024
 MAX_HEADER_BYTES = 48 * 1024
 # The largest envelope at all: it must fit one record.
 MAX_ENVELOPE_BYTES = 900 * 1024
-BATCH_AT_LEAST = 8
-BATCH_AT_MOST = 64
-BATCH_BYTES = 4 * 1024 * 1024
 # How old the knowledge may be that the streams have room.
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
@@ -84,21 +82,33 @@ def complete(draft: Draft, message_id: int, size_bytes: int, chunk_count: int, n
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message to commit: its part of the header, its body where that is small, and who waits for the end."""
+
+    id: int
+    header: str
+    payload: bytes
+    shares: bool  # whether it may lie in one record with others
+    future: asyncio.Future[None]
+
+
 class Committer:
-    """Stores the records that commit: one batch in flight, singles while few wait (design.md section 5)."""
+    """Stores the records that commit: whatever waits goes into one record, one record in flight (qmail.place)."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waiting: deque[tuple[Record, asyncio.Future[None]]] = deque()
-        self._batch: asyncio.Task[None] | None = None
-        self._singles = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
 
-    def commit(self, record: Record) -> asyncio.Future[None]:
-        """Store a record; the future ends when it is on stable storage, or fails as Bus.store does."""
+    def commit(self, message_id: int, header: str, payload: bytes, shares: bool) -> asyncio.Future[None]:
+        """Store a message; the future ends when it is on stable storage, or fails as Bus.store does.
+
+        shares: it is small, and whole in header and payload, so that it may lie in one record with others."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((record, future))
-        if self._batch is None:
-            self._batch = asyncio.create_task(self._run())
+        self._waiting.append(_Waiting(message_id, header, payload, shares, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
         return future
 
     async def _run(self) -> None:
@@ -106,45 +116,30 @@ class Committer:
         await asyncio.sleep(0)
         while self._waiting:
             group = self._take()
-            if len(group) >= BATCH_AT_LEAST:
-                await self._store_together(group)
-            else:
-                await asyncio.gather(*(self._store_one(record, future) for record, future in group))
-        self._batch = None
+            header = SEPARATOR.join(message.header for message in group)
+            payload = b"".join(message.payload for message in group)
+            record = Record(subjects.accepted(group[0].id), payload, {subjects.ENVELOPE_HEADER: header})
+            try:
+                await self._bus.store(record)
+            except (TemporaryError, AlreadyStored) as error:
+                for message in group:
+                    _fail(message.future, error)
+                continue
+            for message in group:
+                if not message.future.done():
+                    message.future.set_result(None)
+        self._task = None
 
-    def _take(self) -> list[tuple[Record, asyncio.Future[None]]]:
-        group: list[tuple[Record, asyncio.Future[None]]] = []
-        size = 0
-        while self._waiting and len(group) < BATCH_AT_MOST and size < BATCH_BYTES:
+    def _take(self) -> list[_Waiting]:
+        group = [self._waiting.popleft()]
+        header, size = len(group[0].header), len(group[0].payload)
+        while group[0].shares and self._waiting and self._waiting[0].shares:
+            header += 1 + len(self._waiting[0].header)
+            size += len(self._waiting[0].payload)
+            if header > MAX_HEADER_BYTES or size > CHUNK_BYTES:
+                break
             group.append(self._waiting.popleft())
-            size += len(group[-1][0].payload)
         return group
-
-    async def _store_together(self, group: list[tuple[Record, asyncio.Future[None]]]) -> None:
-        try:
-            await self._bus.store_batch([record for record, _ in group])
-        except (TemporaryError, AlreadyStored) as error:
-            # One refused member refuses all, and a lost answer says nothing: each on its own then.
-            unknown = isinstance(error, BusDown)
-            await asyncio.gather(*(self._store_one(record, future, unknown) for record, future in group))
-            return
-        for _, future in group:
-            if not future.done():
-                future.set_result(None)
-
-    async def _store_one(self, record: Record, future: asyncio.Future[None], unknown: bool = False) -> None:
-        try:
-            await self._bus.store(record)
-        except AlreadyStored as error:
-            # Our own number: only we can have stored it, in a batch whose answer was lost.
-            if not unknown:
-                _fail(future, error)
-                return
-        except TemporaryError as error:
-            _fail(future, error)
-            return
-        if not future.done():
-            future.set_result(None)
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:
@@ -190,8 +185,8 @@ class Submission:
         header = base64.b64encode(encode_envelope(envelope)).decode()
         if len(header) > MAX_HEADER_BYTES:
             header = await self._store_large(encode_envelope(envelope))
-        record = Record(subjects.accepted(self.id), payload, {subjects.ENVELOPE_HEADER: header})
-        await self._submitter.committer.commit(record)
+        shares = not self._chunks and header != subjects.ELSEWHERE
+        await self._submitter.committer.commit(self.id, header, payload, shares)
         return envelope
 
     async def _store_large(self, encoded: bytes) -> str:

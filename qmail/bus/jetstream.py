@@ -204,23 +204,6 @@ class JetStreamBus:
                 raise BusDown("not connected to the bus")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def store_batch(self, records: Sequence[Record]) -> None:
-        """Store all or none (ADR-50): only the last member is answered, after one fsync for all."""
-        batch = f"{self._inbox[-22:]}{next(_BATCH_COUNTER)}"
-        last = len(records)
-        if not self.connected:
-            raise BusDown("not connected to the bus")
-        for number, record in enumerate(records, 1):
-            headers = dict(record.headers or {})
-            headers["Nats-Batch-Id"] = batch
-            headers["Nats-Batch-Sequence"] = str(number)
-            if number < last:
-                self._send(record.subject, record.payload, "", headers)
-                continue
-            headers["Nats-Batch-Commit"] = "1"
-            answer = await self._ask(record.subject, record.payload, STORE_TIMEOUT_SECONDS, headers)
-            _sequence_of(answer.payload)
-
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last record of a subject, None where there is none."""
         message = await self._ask(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", STORE_TIMEOUT_SECONDS)

@@ -139,14 +139,6 @@ class MemoryBus:
         self._check(record, expected_sequence)
         return self._append(record)
 
-    async def store_batch(self, records: Sequence[Record]) -> None:
-        """Store all or none. Raises QueueFull, AlreadyStored, BusDown."""
-        self._require_connection()
-        for record in records:
-            self._check(record, None)
-        for record in records:
-            self._append(record)
-
     def _check(self, record: Record, expected_sequence: int | None) -> None:
         name = _STREAM_OF[record.subject.split(".", 1)[0]]
         stream = self.streams[name]

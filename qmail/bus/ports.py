@@ -95,9 +95,6 @@ class Bus(Protocol):
 
         Raises QueueFull, AlreadyStored, WrongSequence (only with `expected_sequence`), BusDown."""
 
-    async def store_batch(self, records: Sequence[Record]) -> None:
-        """Store all or none, on stable storage. Raises QueueFull, AlreadyStored, BusDown."""
-
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last record of a subject, None where there is none."""
 

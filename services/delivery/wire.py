@@ -6,17 +6,21 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from qmail.place import Place
+
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One delivery to make; (id, number, attempt) is its name, `held` says that HOLD has the message."""
+    """One delivery to make; (id, number, attempt) is its name, `held` says that HOLD has the message, `place` where IN
+    has it."""
 
     id: int
     number: int
     attempt: int
     held: bool
+    place: Place
     sender: bytes
     recipient: bytes
 
@@ -41,8 +45,8 @@ def decode_jobs(payload: bytes) -> JobGroup:
         if f["v"] != VERSION:
             raise ValueError(f"job group version {f['v']}; expected {VERSION}")
         jobs = tuple(
-            Job(i, n, a, held, sender.encode("latin-1"), recipient.encode("latin-1"))
-            for i, n, a, held, sender, recipient in f["jobs"]
+            Job(i, n, a, held, Place(*place), sender.encode("latin-1"), recipient.encode("latin-1"))
+            for i, n, a, held, place, sender, recipient in f["jobs"]
         )
         return JobGroup(f["epoch"], jobs)
     except (KeyError, TypeError, AttributeError) as error:

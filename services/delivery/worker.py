@@ -16,8 +16,9 @@ from typing import Protocol
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Message, TemporaryError
 from qmail.envelope import Envelope, EnvelopeError
-from qmail.fetch import Fetched, MessageMissing, chunks, fetch
+from qmail.fetch import MessageMissing, chunks, fetch
 from qmail.outcome import Outcome, deferral
+from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 
 HEARTBEAT_SECONDS = 2.0
@@ -61,7 +62,7 @@ class Worker:
         self._confirmed: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._fresh: list[tuple[int, int, int]] = []
         self._report_scheduled = False
-        self._fetching: dict[tuple[int, bool], asyncio.Task[Fetched]] = {}
+        self._records = RecordReader(bus)
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False
         self._idle = asyncio.Event()
@@ -100,7 +101,7 @@ class Worker:
 
     async def _run(self, job: Job) -> None:
         try:
-            fetched = await self._fetch(job)
+            fetched = await fetch(self._bus, job.id, job.held, job.place, self._records.read)
         except (TemporaryError, MessageMissing, EnvelopeError):
             outcome = deferral(FETCH_FAILED)
         else:
@@ -121,15 +122,6 @@ class Worker:
         if not self._report_scheduled:
             self._report_scheduled = True
             asyncio.get_running_loop().call_soon(self._report_fresh)
-
-    async def _fetch(self, job: Job) -> Fetched:
-        """Jobs of one message that begin together read it once."""
-        key = (job.id, job.held)
-        task = self._fetching.get(key)
-        if task is None:
-            task = self._fetching[key] = asyncio.create_task(fetch(self._bus, *key))
-            task.add_done_callback(lambda _: self._fetching.pop(key, None))
-        return await asyncio.shield(task)
 
     # Reports.
 

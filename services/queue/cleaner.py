@@ -50,7 +50,7 @@ class Cleaner:
         envelope = message.envelope
         large = envelope.chunk_count > 0 or len(envelope.recipients) > 100
         if not message.held:
-            self._floor.dead(message.sequence)
+            self._floor.dead(message.sequence, message.id)
             if large:
                 self._bodies.append((message.sequence, message.id))
         if message.saved:

@@ -20,22 +20,27 @@ class Floor:
     """The sequences of IN that are still needed, oldest first."""
 
     def __init__(self) -> None:
-        self._live: OrderedDict[int, int] = OrderedDict()
+        # Sequence of IN -> the messages in that record that are needed.
+        self._live: OrderedDict[int, set[int]] = OrderedDict()
         self._last = 0
         self._purged = 0
 
     def add(self, sequence: int, message_id: int) -> None:
-        """A record that is needed."""
-        self._live[sequence] = message_id
+        """A message of a record is needed."""
+        self._live.setdefault(sequence, set()).add(message_id)
         self._last = max(self._last, sequence)
 
     def seen(self, sequence: int) -> None:
-        """A record that is not needed any more."""
+        """A record of which a message is not needed any more."""
         self._last = max(self._last, sequence)
 
-    def dead(self, sequence: int) -> None:
-        """A record's message has ended, or HOLD has its copy."""
-        self._live.pop(sequence, None)
+    def dead(self, sequence: int, message_id: int) -> None:
+        """A message has ended, or HOLD has its copy."""
+        live = self._live.get(sequence)
+        if live is not None:
+            live.discard(message_id)
+            if not live:
+                del self._live[sequence]
 
     def floor(self) -> int:
         """The oldest sequence that is needed: all below may go."""
@@ -54,13 +59,13 @@ class Floor:
         return self._last + 1 - self.floor() - len(self._live)
 
     def oldest(self, most: int) -> list[tuple[int, int]]:
-        """(sequence, message id) of the oldest live records."""
+        """(sequence, message id) of the oldest messages that are needed."""
         rows: list[tuple[int, int]] = []
-        for row in self._live.items():
+        for sequence, live in self._live.items():
             if len(rows) >= most:
                 break
-            rows.append(row)
-        return rows
+            rows += [(sequence, message_id) for message_id in sorted(live)]
+        return rows[:most]
 
     def __len__(self) -> int:
         return len(self._live)

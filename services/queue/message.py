@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 
 from qmail.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
+from qmail.place import Place
 
 VERSION = 1
 
@@ -31,7 +32,7 @@ class Message:
     """One accepted message that is not done with."""
 
     envelope: Envelope
-    sequence: int  # of its record in IN
+    place: Place  # where IN has it
     held: bool = False  # whether HOLD has its copy
     channels: dict[str, Channel] = field(default_factory=dict)
     addresses: dict[int, bytes] = field(default_factory=dict)  # as rewritten for the channel
@@ -45,6 +46,11 @@ class Message:
     def id(self) -> int:
         """qmail's msg number."""
         return self.envelope.id
+
+    @property
+    def sequence(self) -> int:
+        """Of its record in IN."""
+        return self.place.sequence
 
     @property
     def birth(self) -> int:
@@ -62,7 +68,7 @@ def encode_state(message: Message) -> bytes:
         {
             "v": VERSION,
             "envelope": encode_envelope(message.envelope).decode("ascii"),
-            "seq": message.sequence,
+            "place": message.place.as_list(),
             "held": message.held,
             "undone": {name: sorted(c.undone) for name, c in message.channels.items()},
             "attempts": {name: c.attempts for name, c in message.channels.items()},
@@ -87,7 +93,7 @@ def decode_state(record: bytes) -> Message:
         }
         return Message(
             envelope=decode_envelope(f["envelope"].encode("ascii")),
-            sequence=f["seq"],
+            place=Place(*f["place"]),
             held=f["held"],
             channels=channels,
             addresses={int(n): a.encode("latin-1") for n, a in f["to"].items()},

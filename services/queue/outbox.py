@@ -71,7 +71,16 @@ class Outbox:
 def encode_jobs(epoch: int, jobs: list[Job]) -> bytes:
     """A group of jobs as a worker reads it (services/delivery/wire.py)."""
     rows = [
-        [j.id, j.number, j.attempt, j.held, j.sender.decode("latin-1"), j.recipient.decode("latin-1")] for j in jobs
+        [
+            j.id,
+            j.number,
+            j.attempt,
+            j.held,
+            j.place.as_list(),
+            j.sender.decode("latin-1"),
+            j.recipient.decode("latin-1"),
+        ]
+        for j in jobs
     ]
     return json.dumps({"v": 1, "epoch": epoch, "jobs": rows}).encode("ascii")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from qmail.place import Place
 from services.queue.message import Message
 
 
@@ -16,6 +17,7 @@ class Job:
     number: int
     attempt: int
     held: bool
+    place: Place
     sender: bytes
     recipient: bytes
 

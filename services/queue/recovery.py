@@ -7,14 +7,13 @@ wait for any of this.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.envelope import Envelope, EnvelopeError
 from services.queue.message import Message
 from services.queue.records import ALL
 
@@ -36,14 +35,6 @@ def read_waiting(record: bytes) -> Waiting:
         return Waiting(dues, bool(f["held"]), not dues)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EnvelopeError(f"not a state record: {error}") from error
-
-
-def envelope_in(stored: Stored) -> Envelope | None:
-    """The envelope in the header of a record of IN; None where it lies in a record of its own."""
-    header = stored.headers.get(subjects.ENVELOPE_HEADER, "")
-    if header == subjects.ELSEWHERE:
-        return None
-    return decode_envelope(base64.b64decode(header))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qmail.envelope import Envelope
+from qmail.place import Place
 from qmail.routing import Routes
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
@@ -60,9 +61,9 @@ class Scheduler:
 
     # What comes in.
 
-    def accept(self, envelope: Envelope, sequence: int, now: int) -> None:
+    def accept(self, envelope: Envelope, place: Place, now: int) -> None:
         """A new message: log it, route its recipients, start what can be started."""
-        message = Message(envelope, sequence)
+        message = Message(envelope, place)
         self.messages[message.id] = message
         self._log_new(message)
         for number, recipient in enumerate(envelope.recipients):
@@ -148,7 +149,7 @@ class Scheduler:
         self._out.log(f"starting delivery {self._deliveries}: msg {message.id} to {name} {logged(recipient)}")
         self._log_status()
         sender = verp(message.envelope.sender, recipient)
-        self._out.start_job(name, Job(message.id, number, attempt, message.held, sender, recipient))
+        self._out.start_job(name, Job(message.id, number, attempt, message.held, message.place, sender, recipient))
 
     def _log_status(self) -> None:
         self._out.log(self.status_line())

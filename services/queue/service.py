@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Coroutine
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Stored, TemporaryError
+from qmail.bus.ports import Bus, Follower, Stored, TemporaryError
 from qmail.bus.ports import Message as BusMessage
 from qmail.control import Control, ControlError
 from qmail.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.ids import IdSource
 from qmail.log import Log
+from qmail.place import Place, read_places
 from qmail.routing import REMOTE, check_routes, read_routes
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
@@ -21,7 +22,7 @@ from services.queue.message import Message, decode_state
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
 from services.queue.records import ALL, Records
-from services.queue.recovery import Recovery, envelope_in, without_done
+from services.queue.recovery import Recovery, without_done
 from services.queue.scheduler import Scheduler
 from services.queue.settings import QueueSettings
 
@@ -87,22 +88,26 @@ class QueueService:
             await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
         await self._bus.subscribe(subjects.ABORT, self._on_abort)
         recovery = self._recovery
-        await self._bus.follow(subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set)
+        states = await self._bus.follow(
+            subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
+        )
         await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, recovery.in_read.set)
-        self._spawn(self._rebuild(recovery, 0.0 if is_first else LISTEN_SECONDS))
+        self._spawn(self._rebuild(recovery, states, 0.0 if is_first else LISTEN_SECONDS))
         self._spawn(self._sweep())
 
-    async def _rebuild(self, recovery: Recovery, listen_seconds: float) -> None:
+    async def _rebuild(self, recovery: Recovery, states: Follower, listen_seconds: float) -> None:
         await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
+        # What comes into STATE from now on is our own.
+        await states.stop()
         for text in recovery.unreadable:
             self._log.line(f"alert: unreadable record, left where it is: {text}")
-        sequences = {subjects.id_of(stored.subject): stored.sequence for stored in recovery.old}
-        read = [(stored, await self._envelope_of_old(stored, recovery)) for stored in recovery.old]
+        read = [pair for stored in recovery.old for pair in await self._read(stored)]
+        sequences = {envelope.id: place.sequence for envelope, place in read}
         running = await self._running_of_waiting(recovery)
         now = int(self._clock())
         # From here to the adoption nothing waits, so nothing old is started before it.
-        for stored, envelope in read:
-            self._take_old(stored, envelope, recovery, now)
+        for envelope, place in read:
+            self._take_old(envelope, place, recovery, now)
         for message_id, waiting in recovery.waiting.items():
             if ALL in recovery.done.get(message_id, set()):
                 self.cleaner.forget_record(message_id, waiting.held)
@@ -125,20 +130,15 @@ class QueueService:
         named = {message_id for _, _, (message_id, _, _) in self._heard} & recovery.waiting.keys()
         return [message for i in sorted(named) if (message := await self._readable_state(i)) is not None]
 
-    async def _envelope_of_old(self, stored: Stored, recovery: Recovery) -> Envelope | None:
-        return None if subjects.id_of(stored.subject) in recovery.waiting else await self._envelope(stored)
-
-    def _take_old(self, stored: Stored, envelope: Envelope | None, recovery: Recovery, now: int) -> None:
-        message_id = subjects.id_of(stored.subject)
-        waiting = recovery.waiting.get(message_id)
-        ended = ALL in recovery.done.get(message_id, ()) or (envelope and recovery.is_ended(message_id, envelope))
-        if ended or (waiting is not None and waiting.held):
-            self.floor.seen(stored.sequence)
+    def _take_old(self, envelope: Envelope, place: Place, recovery: Recovery, now: int) -> None:
+        waiting = recovery.waiting.get(envelope.id)
+        if recovery.is_ended(envelope.id, envelope) or (waiting is not None and waiting.held):
+            self.floor.seen(place.sequence)
             return
-        self.floor.add(stored.sequence, message_id)
-        if envelope is not None:
-            self.scheduler.accept(envelope, stored.sequence, now)
-            without_done(self.scheduler.messages[message_id], recovery.done.get(message_id, set()))
+        self.floor.add(place.sequence, envelope.id)
+        if waiting is None:
+            self.scheduler.accept(envelope, place, now)
+            without_done(self.scheduler.messages[envelope.id], recovery.done.get(envelope.id, set()))
 
     async def stop(self, grace_seconds: float) -> None:
         """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8))."""
@@ -171,59 +171,63 @@ class QueueService:
         if recovery is not None and stored.sequence <= recovery.old_last:
             recovery.old.append(stored)
             return
-        self.floor.add(stored.sequence, subjects.id_of(stored.subject))
         try:
-            envelope = envelope_in(stored)
-        except (EnvelopeError, ValueError) as error:
+            found = read_places(stored)
+        except EnvelopeError as error:
             self._set_aside(stored, error)
             return
-        if envelope is None:
-            self._spawn(self._accept_large(stored))
-        else:
-            self._accept(envelope, stored.sequence)
+        for envelope, place in found:
+            if envelope is None:
+                self.floor.add(stored.sequence, place.record)
+                self._spawn(self._accept_large(stored))
+            else:
+                self._accept(envelope, place)
 
-    def _accept(self, envelope: Envelope, sequence: int) -> None:
-        self.scheduler.accept(envelope, sequence, int(self._clock()))
+    def _accept(self, envelope: Envelope, place: Place) -> None:
+        self.floor.add(place.sequence, envelope.id)
+        self.scheduler.accept(envelope, place, int(self._clock()))
         self._pump()
 
     async def _accept_large(self, stored: Stored) -> None:
-        envelope = await self._envelope(stored)
-        if envelope is not None:
-            self._accept(envelope, stored.sequence)
+        for envelope, place in await self._read(stored):
+            self._accept(envelope, place)
 
-    async def _envelope(self, stored: Stored) -> Envelope | None:
-        """The envelope of a record of IN, read where it lies; None where it cannot be understood."""
+    async def _read(self, stored: Stored) -> list[tuple[Envelope, Place]]:
+        """The messages of a record of IN, their envelopes read where they lie; none where one cannot be understood."""
         try:
-            envelope = envelope_in(stored)
-            while envelope is None:
-                subject = subjects.large_envelope(subjects.id_of(stored.subject))
-                try:
-                    found = await self._bus.last(subjects.BODY, subject)
-                except TemporaryError:
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                if found is None:
-                    raise EnvelopeError(f"{subject} is missing")
-                envelope = decode_envelope(found.payload)
-            return envelope
-        except (EnvelopeError, ValueError) as error:
+            return [(envelope or await self._large(place.record), place) for envelope, place in read_places(stored)]
+        except EnvelopeError as error:
             self._set_aside(stored, error)
-            return None
+            return []
+
+    async def _large(self, message_id: int) -> Envelope:
+        """An envelope in a record of its own. Raises EnvelopeError."""
+        subject = subjects.large_envelope(message_id)
+        while True:
+            try:
+                found = await self._bus.last(subjects.BODY, subject)
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if found is None:
+                raise EnvelopeError(f"{subject} is missing")
+            return decode_envelope(found.payload)
 
     def _set_aside(self, stored: Stored, error: Exception) -> None:
         """An unreadable record goes to HOLD, for the administrator to look at: it must not stop IN's floor."""
         self._log.line(f"alert: unreadable record, to be found in HOLD: {stored.subject}: {error}")
+        self.floor.add(stored.sequence, subjects.id_of(stored.subject))
         self._spawn(self._hold_unreadable(stored))
 
     async def _hold_unreadable(self, stored: Stored) -> None:
+        record = subjects.id_of(stored.subject)
         while True:
-            if await self._copy_to_hold(subjects.id_of(stored.subject)):
-                self.floor.dead(stored.sequence)
+            if await self._copy_to_hold({"id": record, "place": None}):
+                self.floor.dead(stored.sequence, record)
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
     def _on_state(self, stored: Stored) -> None:
-        # Later records are our own.
         if self._recovery is not None and not self._recovery.state_read.is_set():
             self._recovery.take_state(stored)
 
@@ -372,8 +376,9 @@ class QueueService:
             self.records.save(message, stored.set)
             await stored.wait()
         request = {
-            "envelope": message.id,
+            "id": message.id,
             "held": message.held,
+            "place": message.place.as_list(),
             "bounce_id": message.bounce_id,
             "text": message.bounce.decode("latin-1"),
         }
@@ -441,7 +446,7 @@ class QueueService:
             self._let_sleep(message)
 
     async def _hold(self, message: Message) -> None:
-        copied = await self._copy_to_hold(message.id)
+        copied = await self._copy_to_hold({"id": message.id, "place": message.place.as_list()})
         if self.scheduler.messages.get(message.id) is not message:
             # It ended meanwhile, and nobody knows of the copy.
             await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
@@ -451,12 +456,12 @@ class QueueService:
             stored = asyncio.Event()
             self.records.save(message, stored.set)
             await stored.wait()
-            self.floor.dead(message.sequence)
+            self.floor.dead(message.sequence, message.id)
 
-    async def _copy_to_hold(self, message_id: int) -> bool:
+    async def _copy_to_hold(self, request: dict[str, object]) -> bool:
         """Ask the bounce writer, who alone of us may read the body; whether HOLD has the copy now."""
         try:
-            answer = await self._bus.request(subjects.KEEP, str(message_id).encode(), BOUNCE_TIMEOUT_SECONDS)
+            answer = await self._bus.request(subjects.KEEP, json.dumps(request).encode(), BOUNCE_TIMEOUT_SECONDS)
         except TemporaryError:
             return False
         return bool(json.loads(answer).get("ok"))

@@ -20,6 +20,7 @@ from qmail.fetch import chunks, fetch
 from qmail.ids import IdSource
 from qmail.put import CHUNK_BYTES, Draft, Submitter
 from tests.support.bus_server import BusServer
+from tests.support.stored import fetch_all, places
 
 WAIT_SECONDS = 20
 
@@ -86,17 +87,6 @@ def test_a_stored_record_is_read_back_and_cannot_be_overwritten(on_bus: OnBus) -
         stored = await bus.last(subjects.IN, subjects.accepted(1))
         assert stored is not None and (stored.payload, stored.sequence) == (b"first", sequence)
         assert await bus.last(subjects.IN, subjects.accepted(2)) is None
-
-    on_bus(scenario)
-
-
-def test_a_batch_is_stored_whole_or_not_at_all(on_bus: OnBus) -> None:
-    async def scenario(bus: Bus) -> None:
-        await bus.store_batch([record(number) for number in range(20)])
-        with pytest.raises(AlreadyStored):
-            await bus.store_batch([record(100), record(5), record(101)])
-        assert await bus.last(subjects.IN, subjects.accepted(100)) is None
-        assert (await bus.info(subjects.IN)).messages == 20
 
     on_bus(scenario)
 
@@ -189,7 +179,7 @@ def test_a_full_stream_says_so_and_takes_nothing(on_bus: OnBus) -> None:
                 await bus.store(record(number, bytes(900_000)))
         before = (await bus.info(subjects.IN)).messages
         with pytest.raises(QueueFull):
-            await bus.store_batch([record(1000 + number, bytes(900_000)) for number in range(3)])
+            await bus.store(record(1000, bytes(900_000)))
         assert (await bus.info(subjects.IN)).messages == before
 
     on_bus(scenario)
@@ -210,8 +200,10 @@ def test_messages_put_together_all_arrive_once(on_bus: OnBus) -> None:
 
         numbers = await asyncio.gather(*(put(number) for number in range(100)))
         assert len(set(numbers)) == 100
+        where = await places(bus)
+        assert len({place.record for place in where.values()}) < 100, "what is accepted together shares a record"
         for number, message_id in enumerate(numbers):
-            fetched = await fetch(bus, message_id, held=False)
+            fetched = await fetch(bus, message_id, False, where[message_id])
             assert fetched.body == b"message %d\n" % number
             assert fetched.envelope.prefix.startswith(b"Received: (qmail %d invoked from network); " % message_id)
         await lease.release()
@@ -229,7 +221,7 @@ def test_a_large_message_goes_in_chunks_and_comes_back_whole(on_bus: OnBus) -> N
             await submission.write(piece)
         envelope = await submission.commit(DRAFT)
         assert envelope.size_bytes == 5 * len(piece) and envelope.chunk_count == 3
-        fetched = await fetch(bus, envelope.id, held=False)
+        [fetched] = await fetch_all(bus)
         assert fetched.body is None
         read = [chunk async for chunk in chunks(bus, fetched.envelope)]
         assert b"".join(read) == piece * 5 and max(map(len, read)) <= CHUNK_BYTES
@@ -246,7 +238,7 @@ def test_an_envelope_too_large_for_a_header_has_a_record_of_its_own(on_bus: OnBu
         await submission.write(b"hello\n")
         draft = Draft(sender=b"", recipients=recipients, uid=1, role="smtpd", invoked=b"from network")
         envelope = await submission.commit(draft)
-        fetched = await fetch(bus, envelope.id, held=False)
+        [fetched] = await fetch_all(bus)
         assert fetched.envelope == envelope and fetched.body == b"hello\n"
 
     on_bus(scenario)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Follower, Message, Record, Stored, StreamInfo
@@ -59,10 +59,6 @@ class Line:
     async def store(self, record: Record, expected_sequence: int | None = None) -> int:
         await self._pass()
         return await self._bus.store(record, expected_sequence)
-
-    async def store_batch(self, records: Sequence[Record]) -> None:
-        await self._pass()
-        await self._bus.store_batch(records)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         await self._pass()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qmail.envelope import Envelope, Recipient
+from qmail.place import Place
 from qmail.routing import Routes
 from services.queue.message import Message
 from services.queue.ports import Job, Report
@@ -93,6 +94,11 @@ def make_envelope(
         chunk_count=0,
         recipients=tuple(Recipient(r) for r in recipients),
     )
+
+
+def accept(scheduler: Scheduler, envelope: Envelope, sequence: int, now: int) -> None:
+    """A new message, alone in its record of IN."""
+    scheduler.accept(envelope, Place(sequence, envelope.id), now)
 
 
 def answer(scheduler: Scheduler, job: Job, letter: str, text: bytes, now: float, channel: str = "local") -> None:

@@ -11,12 +11,14 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
 from qmail.control import Control, ControlError
 from qmail.envelope import EnvelopeError, Recipient, encode_envelope
 from qmail.fetch import Fetched, MessageMissing, chunks, fetch
+from qmail.place import Place
 from qmail.put import CHUNK_BYTES, Draft, complete
 from services.queue.bounce.text import Bounce, make_bounce, read_names
 
@@ -45,21 +47,38 @@ class BounceWriter:
         async with self._slots:
             try:
                 if message.subject == subjects.KEEP:
-                    answer = await self._keep(int(message.payload))
+                    answer = await self._keep(json.loads(message.payload))
                 else:
                     answer = await self._bounce(json.loads(message.payload))
-            except (TemporaryError, MessageMissing, EnvelopeError, ControlError, ValueError, KeyError) as error:
+            except (
+                TemporaryError,
+                MessageMissing,
+                EnvelopeError,
+                ControlError,
+                ValueError,
+                KeyError,
+                TypeError,
+            ) as error:
                 answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
         self._bus.publish(message.reply, json.dumps(answer).encode())
 
-    async def _keep(self, message_id: int) -> dict[str, object]:
-        stored = await self._bus.last(subjects.IN, subjects.accepted(message_id))
-        if stored is None:
-            raise MessageMissing(f"message {message_id} is not in IN")
-        # As it is: what the scheduler cannot read is kept too.
-        header = {name: text for name, text in stored.headers.items() if name == subjects.ENVELOPE_HEADER}
-        await self._store(Record(subjects.hold(message_id), stored.payload, header))
+    async def _keep(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """Copy a message to HOLD; without a place, the record of that number as it is, which nobody can read."""
+        message_id = int(request["id"])
+        if request["place"] is None:
+            header, payload = await self._raw(message_id)
+        else:
+            fetched = await fetch(self._bus, message_id, False, Place(*request["place"]))
+            header, payload = {subjects.ENVELOPE_HEADER: fetched.header}, fetched.body or b""
+        await self._store(Record(subjects.hold(message_id), payload, header))
         return {"ok": True}
+
+    async def _raw(self, record: int) -> tuple[dict[str, str], bytes]:
+        stored = await self._bus.last(subjects.IN, subjects.accepted(record))
+        if stored is None:
+            raise MessageMissing(f"record {record} is not in IN")
+        header = {name: text for name, text in stored.headers.items() if name == subjects.ENVELOPE_HEADER}
+        return header, stored.payload
 
     async def _store(self, record: Record) -> None:
         try:
@@ -67,8 +86,8 @@ class BounceWriter:
         except AlreadyStored:
             return  # an earlier request did it, and its answer was lost
 
-    async def _bounce(self, request: Mapping[str, object]) -> dict[str, object]:
-        fetched = await fetch(self._bus, int(str(request["envelope"])), bool(request["held"]))
+    async def _bounce(self, request: Mapping[str, Any]) -> dict[str, object]:
+        fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
         report = str(request["text"]).encode("latin-1")
         bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock())
         if bounce is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.scheduling import answer, make_envelope, make_scheduler
+from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     recipient = b"joni@xeris.com" if channel == "local" else b"x@far.org"
     scheduler, out = make_scheduler(lifetime=lifetime)
     now = given.get("after_birth", 0)
-    scheduler.accept(make_envelope(1, recipient), 1, now)
+    accept(scheduler, make_envelope(1, recipient), 1, now)
     attempts: list[dict[str, Any]] = []
     while True:
         scheduler.tick(now)

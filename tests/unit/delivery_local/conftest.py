@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 from qmail.accounts import Accounts
-from qmail.bus import subjects
 from qmail.bus.memory import MemoryBus
 from qmail.control import Control
 from qmail.envelope import Envelope, Recipient
-from qmail.fetch import Fetched, fetch
+from qmail.fetch import Fetched
 from qmail.identity import ActingPool
 from qmail.ids import IdSource
 from qmail.outcome import Outcome
@@ -31,6 +30,7 @@ from services.delivery.local.forward import Forwarder
 from services.delivery.local.lookup import Lookup
 from services.delivery.local.spawn import Spawner
 from services.delivery.worker import Delivery
+from tests.support.stored import fetch_all
 
 PER_USER = os.geteuid() == 0 or "QMAIL_TEST_PER_USER" in os.environ
 USERS = {"ari": 2001, "joni": 2002, "diva": 2004, "alias": 900}
@@ -181,12 +181,7 @@ class Deployment:
 
     def submitted(self) -> list[Fetched]:
         """What was put on the bus."""
-        found = self.bus.streams[subjects.IN].last_of
-
-        async def read() -> list[Fetched]:
-            return [await fetch(self.bus, subjects.id_of(subject), False) for subject in found]
-
-        return asyncio.run(read())
+        return asyncio.run(fetch_all(self.bus))
 
 
 def is_gone(pid: int) -> bool:

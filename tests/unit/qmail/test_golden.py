@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.place import Place
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 from services.queue.message import Channel, Message, decode_state, encode_state
 from services.queue.outbox import decode_heartbeat, decode_reports, encode_jobs
@@ -37,7 +38,7 @@ ENVELOPE = Envelope(
 )
 STATE = Message(
     envelope=ENVELOPE,
-    sequence=42,
+    place=Place(42, 217612277476073000, 1, 2000),
     held=True,
     channels={"local": Channel(set()), "remote": Channel({1}, attempts=2, due=1795449077)},
     addresses={0: b"ari@xeris.com", 1: b"x\x80@far.org"},
@@ -69,9 +70,9 @@ def test_what_is_no_envelope_is_refused(record: bytes) -> None:
 
 
 def test_queue_and_worker_understand_each_other() -> None:
-    job = QueueJob(7, 0, 1, False, b"a\xff@b", b"joni@xeris.com")
+    job = QueueJob(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com")
     group = decode_jobs(encode_jobs(3, [job]))
-    assert group.epoch == 3 and group.jobs == (Job(7, 0, 1, False, b"a\xff@b", b"joni@xeris.com"),)
+    assert group.epoch == 3 and group.jobs == (Job(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com"),)
     worker, reports = decode_reports(encode_reports("w", [((7, 0, 1), "K", b"did 1+0+0\n\xff")]))
     assert (worker, reports) == ("w", [Report(7, 0, 1, "K", b"did 1+0+0\n\xff")])
     assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == ("w", [(7, 0, 1)])

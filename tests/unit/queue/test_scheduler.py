@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from services.queue.message import decode_state, encode_state
-from tests.support.scheduling import answer, make_envelope, make_scheduler
+from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
 
 
 def test_a_local_message_is_logged_in_qmails_words() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(7, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(7, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     answer(scheduler, out.jobs[0][1], "K", b"did 1+0+0\n", 1)
     assert out.lines == [
@@ -26,7 +26,7 @@ def test_a_local_message_is_logged_in_qmails_words() -> None:
 def test_concurrency_bounds_what_runs_and_the_rest_starts_in_order() -> None:
     scheduler, out = make_scheduler(local=2)
     for number in range(4):
-        scheduler.accept(make_envelope(number, b"joni@xeris.com"), number, 0)
+        accept(scheduler, make_envelope(number, b"joni@xeris.com"), number, 0)
     scheduler.pump(0)
     assert [job.id for _, job in out.jobs] == [0, 1]
     answer(scheduler, out.jobs[0][1], "K", b"", 0)
@@ -37,7 +37,7 @@ def test_concurrency_bounds_what_runs_and_the_rest_starts_in_order() -> None:
 def test_nothing_starts_while_no_worker_is_there_or_the_queue_is_paused() -> None:
     scheduler, out = make_scheduler()
     scheduler.accepting_work["local"] = False
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     assert not out.jobs
     scheduler.accepting_work["local"] = True
@@ -51,7 +51,7 @@ def test_nothing_starts_while_no_worker_is_there_or_the_queue_is_paused() -> Non
 
 def test_a_deferral_is_saved_before_it_is_confirmed_and_waits_its_time() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"x@far.org"), 1, 0)
+    accept(scheduler, make_envelope(1, b"x@far.org"), 1, 0)
     scheduler.pump(0)
     answer(scheduler, out.jobs[0][1], "Z", b"no route\n", 0, "remote")
     assert out.saved == [1] and not out.done
@@ -66,7 +66,7 @@ def test_a_deferral_is_saved_before_it_is_confirmed_and_waits_its_time() -> None
 
 def test_a_message_that_waits_leaves_memory_and_comes_back_when_due() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"x@far.org", b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"x@far.org", b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     local = next(job for channel, job in out.jobs if channel == "local")
     remote = next(job for channel, job in out.jobs if channel == "remote")
@@ -85,8 +85,8 @@ def test_a_message_that_waits_leaves_memory_and_comes_back_when_due() -> None:
 
 def test_flush_makes_sleeping_and_waiting_messages_due() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"x@far.org"), 1, 0)
-    scheduler.accept(make_envelope(2, b"x@far.org"), 2, 0)
+    accept(scheduler, make_envelope(1, b"x@far.org"), 1, 0)
+    accept(scheduler, make_envelope(2, b"x@far.org"), 2, 0)
     scheduler.pump(0)
     for _, job in list(out.jobs):
         answer(scheduler, job, "Z", b"no\n", 0, "remote")
@@ -101,7 +101,7 @@ def test_flush_makes_sleeping_and_waiting_messages_due() -> None:
 
 def test_a_failure_is_bounced_once_every_recipient_is_done() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"sarah@xeris.com", b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"sarah@xeris.com", b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     answer(scheduler, out.jobs[0][1], "D", b"Sorry, no mailbox here by that name. (#5.1.1)\n", 0)
     assert not out.bounces
@@ -114,7 +114,7 @@ def test_a_failure_is_bounced_once_every_recipient_is_done() -> None:
 
 def test_a_virtual_domains_prefix_is_not_shown_in_the_bounce() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"nobody@virt.example"), 1, 0)
+    accept(scheduler, make_envelope(1, b"nobody@virt.example"), 1, 0)
     scheduler.pump(0)
     assert out.jobs[0][1].recipient == b"joni-nobody@virt.example"
     answer(scheduler, out.jobs[0][1], "D", b"no\n", 0)
@@ -123,7 +123,7 @@ def test_a_virtual_domains_prefix_is_not_shown_in_the_bounce() -> None:
 
 def test_the_last_attempt_turns_a_deferral_into_a_failure() -> None:
     scheduler, out = make_scheduler(lifetime=100)
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 101)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 101)
     scheduler.pump(101)
     answer(scheduler, out.jobs[0][1], "Z", b"no\n", 101)
     assert "failure: no/I'm_not_going_to_try_again;" in out.lines[-2]
@@ -132,7 +132,7 @@ def test_the_last_attempt_turns_a_deferral_into_a_failure() -> None:
 
 def test_a_worker_that_fell_silent_defers_and_its_late_success_counts() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     first = out.jobs[0][1]
     scheduler.heartbeat("local", "w", [(1, 0, 1)], 4)
@@ -149,7 +149,7 @@ def test_a_worker_that_fell_silent_defers_and_its_late_success_counts() -> None:
 
 def test_a_late_deferral_of_an_older_attempt_changes_nothing() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     first = out.jobs[0][1]
     scheduler.lose(7, 7)
@@ -162,7 +162,7 @@ def test_a_late_deferral_of_an_older_attempt_changes_nothing() -> None:
 
 def test_a_repeated_report_is_confirmed_and_nothing_else() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     job = out.jobs[0][1]
     answer(scheduler, job, "K", b"", 0)
@@ -173,7 +173,7 @@ def test_a_repeated_report_is_confirmed_and_nothing_else() -> None:
 def test_a_job_of_the_scheduler_before_us_is_adopted_not_started_again() -> None:
     scheduler, out = make_scheduler()
     scheduler.accepting_work["local"] = False
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.adopt("local", "w", 1, 0, 1, 0)
     scheduler.accepting_work["local"] = True
     scheduler.pump(0)
@@ -182,7 +182,7 @@ def test_a_job_of_the_scheduler_before_us_is_adopted_not_started_again() -> None
 
 def test_a_message_to_be_held_waits_until_then() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com", hold_until=50), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com", hold_until=50), 1, 0)
     scheduler.pump(0)
     assert not out.jobs
     scheduler.tick(50)
@@ -192,6 +192,25 @@ def test_a_message_to_be_held_waits_until_then() -> None:
 
 def test_verp_gives_each_recipient_its_own_sender() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com", sender=b"list-@xeris.com-@[]"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com", sender=b"list-@xeris.com-@[]"), 1, 0)
     scheduler.pump(0)
     assert out.jobs[0][1].sender == b"list-joni=xeris.com@xeris.com"
+
+
+def test_a_date_set_forward_loses_no_job() -> None:
+    scheduler, out = make_scheduler()
+    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    scheduler.pump(0)
+    scheduler.lose(1_000_000, 3)
+    assert scheduler.running() == 1 and len(out.jobs) == 1
+
+
+def test_silence_while_nobody_can_be_heard_loses_no_job() -> None:
+    scheduler, _ = make_scheduler()
+    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    scheduler.pump(0)
+    scheduler.excuse(20)
+    scheduler.lose(21, 21)
+    assert scheduler.running() == 1
+    scheduler.lose(27, 27)
+    assert scheduler.running() == 0, "it can be heard again, and is silent"

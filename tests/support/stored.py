@@ -1,0 +1,24 @@
+"""Finding accepted messages on a bus: where each lies in IN."""
+
+from __future__ import annotations
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus
+from qmail.fetch import Fetched, fetch
+from qmail.place import Place, read_places
+
+
+async def places(bus: Bus) -> dict[int, Place]:
+    """The place of every message in IN; a message with a large envelope is alone in its record."""
+    found: dict[int, Place] = {}
+    for subject in await bus.subjects(subjects.IN, "in.*"):
+        stored = await bus.last(subjects.IN, subject)
+        assert stored is not None
+        for envelope, place in read_places(stored):
+            found[place.record if envelope is None else envelope.id] = place
+    return found
+
+
+async def fetch_all(bus: Bus) -> list[Fetched]:
+    """Every message in IN, in the order of their numbers."""
+    return [await fetch(bus, message_id, False, place) for message_id, place in sorted((await places(bus)).items())]
