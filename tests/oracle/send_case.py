@@ -68,7 +68,7 @@ _PATH = b"/var/qmail/bin:/usr/bin:/bin"
 _GRACE_SECONDS = 10.0
 # After the last word on the bus everything that follows from it happens within so many turns of the loop.
 _TURNS = 10
-_QUIET_SECONDS = 20.0
+_QUIET_SECONDS = 10.0
 
 
 class Clock:

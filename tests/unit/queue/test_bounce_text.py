@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.queue.bounce.text import BounceNames, make_bounce
-from services.queue.text import bounce_paragraph
+from services.queue.text import bounce_paragraph, logged
 
 NAMES = BounceNames(
     bounce_from=b"MAILER-DAEMON", bounce_host=b"mail.xeris.com", double_bounce_to=b"postmaster@mail.xeris.com"
@@ -47,3 +47,12 @@ def test_bounces_of_a_verp_sender_go_to_the_owner() -> None:
 
 def test_a_blank_line_inside_a_report_cannot_end_the_paragraph() -> None:
     assert bounce_paragraph(b"a\n@b", b"one\n\ntwo") == b"<a_@b>:\none\n/two\n\n"
+
+
+def test_several_blank_lines_and_none_at_all() -> None:
+    assert bounce_paragraph(b"a@b", b"\n\nx") == b"<a@b>:\n//x\n\n"
+    assert bounce_paragraph(b"a@b", b"") == b"<a@b>:\n\n", "a program that failed silently"
+
+
+def test_what_is_not_safe_is_not_logged() -> None:
+    assert logged(b"a%b c\nd\xe9\x7f~") == "a_b_c/d__~"
