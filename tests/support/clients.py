@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ class Client:
 
     def letter(self, subject: str, body: str = "halo") -> str:
         """A message to oneself."""
-        return f"From: {self.address}\nTo: {self.address}\nSubject: {subject}\n\n{body}\n"
+        head = f"From: {self.address}\nTo: {self.address}\nSubject: {subject}\nMessage-ID: {make_msgid()}\n"
+        return f"{head}Date: {formatdate()}\n\n{body}\n"
 
     @contextmanager
     def imap(self, folder: str = "INBOX") -> Iterator[imaplib.IMAP4]:
