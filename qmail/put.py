@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qmail.bus import subjects
-from qmail.bus.ports import AlreadyStored, Bus, BusDown, QueueFull, Record, TemporaryError
+from qmail.bus.ports import Bus, BusDown, QueueFull, Record
 from qmail.dates import date822
 from qmail.envelope import Envelope, Recipient, encode_envelope
 from qmail.ids import IdSource, NoNumbers
@@ -121,7 +121,8 @@ class Committer:
             record = Record(subjects.accepted(group[0].id), payload, {subjects.ENVELOPE_HEADER: header})
             try:
                 await self._bus.store(record)
-            except (TemporaryError, AlreadyStored) as error:
+            except Exception as error:
+                # Whatever it was, whoever waits must hear of it, and who comes next must not wait for ever.
                 for message in group:
                     _fail(message.future, error)
                 continue

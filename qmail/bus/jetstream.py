@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -125,7 +125,8 @@ class JetStreamBus:
                 subject, payload, reply, headers = self._outgoing.popleft()
                 try:
                     await self._client.publish(subject, payload, reply=reply, headers=headers)
-                except (nats.errors.Error, OSError) as error:
+                except Exception as error:
+                    # Whatever the client raises while it reconnects: what comes next must still be sent.
                     self._requests.answer(reply.rpartition(".")[2], _as_failure(subject, error))
 
     def _send(self, subject: str, payload: bytes, reply: str, headers: dict[str, str] | None = None) -> None:

@@ -111,7 +111,7 @@ def test_a_program_in_dot_qmail_puts_mail_as_its_user(xeris: Deployment, command
     xeris.run("admin", "sh", "-c", write, stdin=line)
     xeris.send("budi@xeris.com", ["joni-answer@xeris.com"], letter("a question"))
     answer = xeris.message_with("budi", "budi-password", f"subject: {subject}".encode())
-    assert answer.startswith(b"Return-Path: <joni@xeris.com>\n")
+    assert answer.startswith(b"Return-Path: <joni@mail.xeris.com>\n")
     assert b"invoked by uid " + xeris.run("admin", "id", "-u", "joni").strip().encode() + b"); " in answer
 
 

@@ -18,7 +18,7 @@ def test_a_message_is_listed_as_by_qmail_qread() -> None:
         ],
     }
     assert render_qread([message]) == (
-        "27 May 2003 12:35:13 GMT  #217613928334020000  312  <ari@xeris.com> bouncing\n"
+        "27 May 2003 12:35:13 GMT  #217613928334020000  312  <ari@xeris.com>  bouncing\n"
         "\tlocal\tjoni@xeris.com\n  done\tremote\tjoe@example.org\n"
     )
 
