@@ -81,6 +81,19 @@ async def _show(run: Path, also: Callable[[], Awaitable[None]] | None, seconds: 
         _log.error("not able to say so: %s", error)
 
 
+def both(
+    first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]] | None
+) -> Callable[[], Awaitable[None]]:
+    """One check of two; the second may be missing."""
+
+    async def check() -> None:
+        await first()
+        if second is not None:
+            await second()
+
+    return check
+
+
 async def check_bus(bus: Bus) -> None:
     """The least that every role needs. Raises BusDown."""
     if not bus.connected:

@@ -28,6 +28,7 @@ class NodeLease:
         self._owner = secrets.token_hex(8)
         self._node = -1
         self._sequence = 0
+        self._renewing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def claim(self) -> None:
@@ -73,16 +74,23 @@ class NodeLease:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
+            with suppress(TemporaryError):
+                await self.renew()
+
+    async def renew(self) -> None:
+        """Claim the node for as long again: a record on stable storage, which shows that there can be more.
+
+        Does nothing before the claim. Raises TemporaryError."""
+        if self._node < 0:
+            return
+        async with self._renewing:
             try:
-                await self._renew()
-            except TemporaryError:
-                continue
+                await self._prolong()
             except WrongSequence:
                 # An unanswered renewal was stored after all, or somebody took the node when it had run out.
-                with suppress(TemporaryError):
-                    await self._claim_again()
+                await self._claim_again()
 
-    async def _renew(self) -> None:
+    async def _prolong(self) -> None:
         until = max(int(self._clock() * 1000), self._ids.last_ms) + LEASE_SECONDS * 1000
         self._sequence = await self._write(self._node, self._owner, until, self._sequence)
         self._ids.grant(self._node, 0, until)
@@ -98,8 +106,9 @@ class NodeLease:
         """Give the node back: the next owner starts after the last number given out."""
         if self._task is not None:
             self._task.cancel()
-        if self._node >= 0:
+        node, self._node = self._node, -1
+        if node >= 0:
             try:
-                await self._write(self._node, "", self._ids.last_ms, self._sequence)
+                await self._write(node, "", self._ids.last_ms, self._sequence)
             except (TemporaryError, WrongSequence):
                 return

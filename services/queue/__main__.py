@@ -15,7 +15,7 @@ from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control, ControlError
-from qmail.health import keep_watch
+from qmail.health import both, keep_watch
 from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
@@ -46,12 +46,12 @@ async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, set
     await uvicorn.Server(config)._serve()
 
 
-async def _watch(bus: JetStreamBus, control: Control, paths: Paths) -> None:
+async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLease) -> None:
     async def check() -> None:
         await bus.info(subjects.IN)
 
     domain = control.line_or_me("defaultdomain").decode("latin-1")
-    await keep_watch(paths.run, check, also=names_check(domain))
+    await keep_watch(paths.run, check, also=both(node.renew, names_check(domain)))
 
 
 async def main() -> None:
@@ -66,7 +66,9 @@ async def main() -> None:
     bus = await connect("queue", paths, os.environ)
     log.attach(bus.publish)
     await wait_for_streams(bus, ALL_STREAMS)
-    watch = asyncio.create_task(_watch(bus, control, paths))
+    ids = IdSource()
+    node = NodeLease(bus, ids)
+    watch = asyncio.create_task(_watch(bus, control, paths, node))
     writer = BounceWriterProcess(log.line)
     writer.start()
     lease = Lease(bus, stop.set)
@@ -74,8 +76,6 @@ async def main() -> None:
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
-        ids = IdSource()
-        node = NodeLease(bus, ids)
         await node.claim()
         service = QueueService(bus=bus, control=control, settings=settings, ids=ids, log=log, epoch=lease.epoch)
         asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)

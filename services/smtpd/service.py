@@ -10,7 +10,7 @@ from qmail.bus import subjects
 from qmail.bus.connect import connect, wait_for_streams
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control
-from qmail.health import keep_watch
+from qmail.health import both, keep_watch
 from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
@@ -41,7 +41,8 @@ async def serve(settings: Settings, admission: Admission) -> None:
         await bus.info(subjects.IN)
 
     domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
-    watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=names_check(domain)))
+    seen = both(lease.renew, names_check(domain))
+    watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen))
     await told.wait()
     watch.cancel()
     await door.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -256,6 +257,37 @@ def test_two_processes_never_share_a_node(on_bus: OnBus, monkeypatch: pytest.Mon
         assert len(given) == 4000
         await one.release()
         await two.release()
+
+    on_bus(scenario)
+
+
+def test_a_claim_is_renewed_as_often_as_asked_and_by_whoever_asks(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        now = [1_800_000_000.0]
+        lease = NodeLease(bus, IdSource(lambda: now[0]), lambda: now[0])
+        await lease.renew()  # nothing is claimed yet, nothing happens
+        await lease.claim()
+        (subject,) = await bus.subjects(subjects.STATE, "node.*")
+
+        async def record() -> dict[str, object]:
+            stored = await bus.last(subjects.STATE, subject)
+            assert stored is not None
+            found: dict[str, object] = json.loads(stored.payload)
+            return found
+
+        claimed = await record()
+        now[0] += 7
+        await asyncio.gather(lease.renew(), lease.renew())
+        assert await record() == {**claimed, "until": claimed["until"] + 7000}  # type: ignore[operator]
+        # A renewal that was stored while its answer was lost.
+        await bus.store(Record(subject, json.dumps(claimed).encode()))
+        await lease.renew()
+        now[0] += 1
+        await lease.renew()
+        assert (await record())["until"] == claimed["until"] + 8000  # type: ignore[operator]
+        await lease.release()
+        await lease.renew()
+        assert (await record())["owner"] == ""
 
     on_bus(scenario)
 
