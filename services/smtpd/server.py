@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Session
@@ -251,21 +252,26 @@ class SmtpdConnection(SMTP):
         """
         dialogue = self._dialogue
         assert dialogue is not None
-        effects: Sequence[Effect] = ()
         try:
             answer = await self._serve(request)
         except Exception as error:
             self._log_failure(request, error)
-            effects = dialogue.failed(error)
+            step = partial(dialogue.failed, error)
         else:
-            effects = dialogue.answered(answer)
+            step = partial(dialogue.answered, answer)
         finally:
             self._job = None
             if self._gone:
                 self._leave()
-        if not self._gone:
-            self._carry_out(effects)
+        if self._gone:
+            return
+        try:
+            self._carry_out(step())
             self._go_on()
+        except Exception:
+            # A fault of ours. A client who hears nothing more would wait, and no deadline runs.
+            _log.exception("%s: dialogue failed", self._ip)
+            self.abort()
 
     async def _serve(self, request: Request) -> object:
         desk = self._door.desk

@@ -17,6 +17,7 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from services.smtpd.health import probe
+from services.smtpd.transaction import Transaction
 
 Connect = Callable[[int], Any]
 OpenDoor = Callable[..., Any]
@@ -167,6 +168,19 @@ def test_bus_down_is_a_451_at_mail_and_at_the_commit(door: Any, connect: Connect
     door.do(lambda: setattr(door.bus, "connected", True))
     assert client.ask(b"MAIL FROM:<a@b>") == b"250 ok\r\n"
     assert door.messages() == []
+
+
+def test_a_fault_of_ours_ends_the_connection_instead_of_leaving_the_client_waiting(
+    door: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(self: Transaction, answer: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Transaction, "answered", fault)
+    client = greeted(connect, door.port)
+    client.send(b"MAIL FROM:<ari@xeris.com>\r\n")
+    assert client.rest() == b""
+    assert door.do(lambda: len(door.door.connections)) == 0
 
 
 def test_disconnect_in_the_middle_of_data_stores_nothing(door: Any, connect: Connect) -> None:
