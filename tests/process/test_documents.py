@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ COMMAND_SECONDS = 60
 LOOK_SECONDS = 40.0
 PAGES = documents()
 BLOCKS = [block for path in PAGES for block in blocks(path)]
+README = PAGES[0].read_text(encoding="utf-8")
 # What qmailctl does by itself, and the engine does in the other way to start.
 BY_SCRIPT = {"start", "stop", "restart", "logs"}
 
@@ -122,6 +124,26 @@ def test_the_settings_for_make_run_are_its_defaults(name: str) -> None:
     expected = {"QMAIL_DIR": DEFAULT_DIRECTORY, **{port: str(number) for port, number in PORTS.items()}}
     assert found.items() <= expected.items()
     assert {"SMTP_PORT", "POP3_PORT", "IMAP_PORT"} <= found.keys()
+
+
+def test_the_table_of_rights_is_that_of_rights_toml() -> None:
+    """Networks, and the volumes: `homes` is home, `password hashes` is auth, a role's own password is not mentioned."""
+    rows = re.findall(r"^\| ([a-z0-9, -]+) \| ([0-9 ,-]+) \| ([a-z, ]+) \| ([^|]+) \|", README, re.MULTILINE)
+    rights = tomllib.loads((ROOT / "RIGHTS.toml").read_text(encoding="utf-8"))["role"]
+    told = {name: (networks, volumes) for names, _, networks, volumes in rows for name in names.split(", ")}
+    # bounce and stat are users of the bus in another role's container.
+    assert set(told) == set(rights) - {"bounce", "stat"}
+    for name, (networks, volumes) in told.items():
+        assert set(networks.split(", ")) == set(rights[name]["networks"]), name
+        if name in ("admin", "bus", "dns"):
+            continue
+        said = volumes.replace("homes", "home").replace("password hashes", "auth")
+        for volume, access in rights[name]["volumes"].items():
+            if volume.startswith("credentials") or volume == "imapcache":
+                continue
+            word = "write" if access == "rw" else "read"
+            part = next((part for part in said.split("; ") if re.search(rf"\b{volume}\b.*: ", part)), "")
+            assert re.search(rf": {word}\b", part), f"{name}: {volume}: {word} is not in {volumes!r}"
 
 
 def test_a_line_that_is_missing_or_out_of_order_is_found() -> None:
