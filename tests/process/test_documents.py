@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -15,13 +14,10 @@ import pytest
 
 from services.admin.qmailctl import COMMANDS
 from services.admin.run_settings import DEFAULT_DIRECTORY, PORTS
-from tests.support.deployment import eventually
-from tests.support.documents import LINK, Block, Step, blocks, documents, first_missing, steps
+from tests.support.documents import LINK, blocks, documents, first_missing, follow, steps, type_in
 from tests.support.make_run import MakeRun
 from tests.support.source import ROOT
 
-COMMAND_SECONDS = 60
-LOOK_SECONDS = 40.0
 PAGES = documents()
 BLOCKS = [block for path in PAGES for block in blocks(path)]
 README = PAGES[0].read_text(encoding="utf-8")
@@ -44,52 +40,15 @@ def run() -> Iterator[MakeRun]:
         shutil.rmtree(directory)
 
 
-def typed(block: Block, run: MakeRun) -> str:
-    """What a person sees."""
-    environ = {**run.environ, "HOME": str(run.directory.parent)}
-    done = subprocess.run(
-        ["sh", "-eu", "-c", block.text],
-        cwd=ROOT,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
-    output = done.stdout.decode("utf-8", "replace")
-    assert block.kind == "sh look" or done.returncode == 0, f"{block.where}: exit code {done.returncode}\n{output}"
-    return output
-
-
-def follow(step: Step, run: MakeRun) -> None:
-    """Type it and compare; what only looks is looked at again while its text may still come."""
-    seen = ""
-
-    def there() -> bool:
-        nonlocal seen
-        seen = typed(step.block, run)
-        return first_missing(step.expected, seen) is None
-
-    if step.looks:
-        try:
-            eventually(there, step.block.where, LOOK_SECONDS)
-        except AssertionError as error:
-            raise AssertionError(
-                f"{error}: {first_missing(step.expected, seen)!r} is not in order in\n{seen}"
-            ) from None
-    else:
-        assert there(), f"{step.block.where}: {first_missing(step.expected, seen)!r} is not in order in\n{seen}"
-
-
 @pytest.mark.skipif(
     shutil.which("curl") is None and os.environ.get("REQUIRE_ENGINE") != "1", reason="curl is not installed"
 )
 def test_the_commands_print_what_the_documents_say(run: MakeRun) -> None:
     todo = steps(BLOCKS)
     assert len(todo) > 20 and sum(bool(step.expected) for step in todo) > 15
+    environ = {**run.environ, "HOME": str(run.directory.parent)}
     for step in todo:
-        follow(step, run)
+        follow(step, lambda text: type_in(text, environ))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

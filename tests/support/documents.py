@@ -7,11 +7,16 @@ A block ```sh is run; in ```sh look it only looks at something, and may be run a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.deployment import eventually
 from tests.support.source import ROOT
+
+COMMAND_SECONDS = 60
+LOOK_SECONDS = 40.0
 
 FENCE = "```"
 LINK = re.compile(r"\]\(([^)#]*)(#[^)]*)?\)")
@@ -96,3 +101,37 @@ def first_missing(expected: tuple[str, ...], output: str) -> str | None:
         if not any(wanted.fullmatch(each) for each in lines):
             return line
     return None
+
+
+def type_in(text: str, environ: Mapping[str, str]) -> tuple[int, str]:
+    """Exit code of a shell that is given the text, and everything that it shows."""
+    done = subprocess.run(
+        ["sh", "-eu", "-c", text],
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def follow(step: Step, typed: Callable[[str], tuple[int, str]]) -> None:
+    """Type it and compare; what only looks is looked at again while its text may still come. Raises AssertionError."""
+    code, seen = 0, ""
+
+    def there() -> bool:
+        nonlocal code, seen
+        code, seen = typed(step.block.text)
+        return first_missing(step.expected, seen) is None
+
+    try:
+        if step.looks:
+            eventually(there, step.block.where, LOOK_SECONDS)
+        else:
+            assert there() and code == 0, step.block.where
+    except AssertionError as error:
+        missing = first_missing(step.expected, seen)
+        raise AssertionError(f"{error}: exit code {code}, {missing!r} is missing or out of order in\n{seen}") from None
