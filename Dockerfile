@@ -171,6 +171,7 @@ CMD ["python", "-m", "services.admin"]
 # The stock server with our configuration; its users are a file that admin makes.
 FROM ${NATS_IMAGE} AS bus
 COPY services/bus/nats.conf /etc/nats/nats-server.conf
+COPY services/bus/health.sh /etc/nats/health.sh
 USER 907:907
 
 # The stock server with our Corefile, and one tool for its health check, because it has no shell and no client.

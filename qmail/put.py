@@ -12,9 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, BusDown, QueueFull, Record
+from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record
 from qmail.dates import date822
 from qmail.envelope import Envelope, Recipient, encode_envelope
 from qmail.ids import IdSource, NoNumbers
@@ -93,10 +94,16 @@ class _Waiting:
     future: asyncio.Future[None]
 
 
+class Storing(Protocol):
+    """The part of the bus that a committer needs."""
+
+    async def store(self, record: Record) -> int: ...
+
+
 class Committer:
     """Stores the records that commit: whatever waits goes into one record, one record in flight (qmail.place)."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Storing) -> None:
         self._bus = bus
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -170,7 +177,7 @@ class Submission:
 
     async def _store_chunk(self, chunk: bytes) -> None:
         number, self._chunks = self._chunks, self._chunks + 1
-        await self._submitter.bus.store(Record(subjects.body(self.id, number), chunk))
+        await self._submitter.store(Record(subjects.body(self.id, number), chunk))
 
     async def commit(self, draft: Draft) -> Envelope:
         """Make the message exist; on return it is on stable storage.
@@ -193,7 +200,7 @@ class Submission:
     async def _store_large(self, encoded: bytes) -> str:
         if len(encoded) > MAX_ENVELOPE_BYTES:
             raise EnvelopeTooLarge(f"{len(encoded)} bytes; at most {MAX_ENVELOPE_BYTES}")
-        await self._submitter.bus.store(Record(subjects.large_envelope(self.id), encoded))
+        await self._submitter.store(Record(subjects.large_envelope(self.id), encoded))
         return subjects.ELSEWHERE
 
     async def abort(self) -> None:
@@ -209,9 +216,10 @@ class Submitter:
     def __init__(self, bus: Bus, ids: IdSource, clock: Callable[[], float] = time.time) -> None:
         self.bus = bus
         self.clock = clock
-        self.committer = Committer(bus)
+        self.committer = Committer(self)
         self._ids = ids
         self._checked = float("-inf")
+        self._disk_full_until = float("-inf")
 
     def begin(self) -> Submission:
         """A new message. Raises BusDown where this process has no numbers left to give."""
@@ -220,11 +228,22 @@ class Submitter:
         except NoNumbers as error:
             raise BusDown(str(error)) from error
 
+    async def store(self, record: Record) -> int:
+        """As Bus.store; what fails for the disk keeps new messages away for a while."""
+        try:
+            return await self.bus.store(record)
+        except DiskFull:
+            self._disk_full_until = time.monotonic() + ROOM_SECONDS
+            raise
+
     async def ready(self) -> None:
         """Whether a message may be begun. Raises QueueFull (no room) or BusDown."""
         if not self.bus.connected:
             raise BusDown("not connected to the bus")
         now = time.monotonic()
+        # The figures of a stream say nothing of the disk: one message finds out, the others need not wait with it.
+        if now < self._disk_full_until:
+            raise QueueFull("the bus could not write a moment ago")
         if now - self._checked < ROOM_SECONDS:
             return
         for stream in (subjects.IN, subjects.BODY):

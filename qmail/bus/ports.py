@@ -19,6 +19,10 @@ class QueueFull(TemporaryError):
     """The stream has no room; nothing was stored."""
 
 
+class DiskFull(QueueFull):
+    """The server lives and does not write: its disk is full or broken. Nothing is stored until it is started again."""
+
+
 class AlreadyStored(Exception):
     """The subject of a write-once stream is taken: somebody, perhaps we, stored it before."""
 

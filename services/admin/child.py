@@ -16,9 +16,9 @@ from services.admin.rights import Role
 
 PR_SET_PDEATHSIG = 1
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0
 # A program that ran this long was not failing to start.
-STEADY_SECONDS = 60.0
+STEADY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +104,11 @@ class Child:
             print(f"{self.program.name}: still running after its grace; killed", file=sys.stderr, flush=True)
             self.kill()
             await process.wait()
+
+    def kill_process(self) -> None:
+        """KILL to the program, which is then started again."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     def kill(self) -> None:
         """KILL to the program and whatever it has started."""

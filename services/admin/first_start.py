@@ -28,6 +28,8 @@ DEFAULT_ADMIN_USER = "ari"
 FIRST_PASSWORD = "first-password"
 HTTP_TOKEN = "http.token"
 MAX_QUEUE_BYTES = 20 * 1024**3
+# A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.put).
+MIN_QUEUE_BYTES = 4 * 1024**2
 # Logs that the roles keep, as the tutorial's chapter 5.1.9 makes them.
 LOG_DIRECTORIES = ("qmail", "qmail-smtpd", "qmail-pop3d")
 
@@ -51,8 +53,8 @@ class Settings:
         if identity == "single" and os.geteuid() == 0:
             raise ValueError("IDENTITY is single; expected per-user, because uid 0 runs nothing as itself")
         size = environ.get("QUEUE_BYTES")
-        if size and not (size.isdecimal() and int(size) >= 1024**2):
-            raise ValueError(f"QUEUE_BYTES is {size!r}; expected a number of bytes, 1048576 or more")
+        if size and not (size.isdecimal() and int(size) >= MIN_QUEUE_BYTES):
+            raise ValueError(f"QUEUE_BYTES is {size!r}; expected a number of bytes, {MIN_QUEUE_BYTES} or more")
         return cls(
             me=config_fast.parse_host(environ.get("ME") or DEFAULT_ME),
             address=environ.get("ADDRESS") or "127.0.0.1",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.admin import bus_watch
 from services.admin.bus_config import bus_config
 from services.admin.child import Child
 from services.admin.places import Places
@@ -70,8 +71,9 @@ class Supervisor:
             self._keep(Child(program))
         await self._until_ready(monitor_port)
         print("ready", flush=True)
+        watching = bus_watch.watch(self._children["bus"], monitor_port, self._places.bus_store)
         # A program that cannot be started again (its file is gone) ends the deployment.
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, watching)
 
     def _keep(self, child: Child) -> None:
         self._children[child.program.name] = child

@@ -166,7 +166,7 @@ def test_each_credential_belongs_to_its_role_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ME", "mail"), ("ME", "mail..com"), ("ME", "-a.com"), ("IDENTITY", "root"), ("QUEUE_BYTES", "10"),
+    [("ME", "mail"), ("ME", "mail..com"), ("ME", "-a.com"), ("IDENTITY", "root"), ("QUEUE_BYTES", "4000000"),
      ("QUEUE_BYTES", "many"), ("ADMIN_USER", "Root!"), ("ADMIN_USER", "root")],
 )  # fmt: skip
 def test_a_bad_setting_is_refused_with_what_was_expected(tmp_path: Path, name: str, value: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from qmail.bus.memory import MemoryBus
-from qmail.bus.ports import BusDown, Record
-from qmail.put import Committer
+from qmail.bus.ports import BusDown, DiskFull, QueueFull, Record
+from qmail.ids import IdSource
+from qmail.put import Committer, Submitter
 
 
 class FailingBus(MemoryBus):
@@ -37,5 +39,23 @@ def test_after_any_failure_the_next_message_is_stored(error: Exception) -> None:
                 await asyncio.wait_for(future, 5)
         await asyncio.wait_for(committer.commit(3, "c", b"z", True), 5)
         assert bus.stored == ["in.3"]
+
+    asyncio.run(work())
+
+
+def test_a_disk_that_is_full_keeps_new_messages_away_until_it_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work() -> None:
+        submitter = Submitter(FailingBus(DiskFull("no acknowledgement")), IdSource())
+        record = Record("body.1.0", b"x")
+        with pytest.raises(DiskFull):
+            await submitter.store(record)
+        with pytest.raises(QueueFull):
+            await submitter.ready()
+        now = time.monotonic()
+        monkeypatch.setattr("qmail.put.time.monotonic", lambda: now + 60)
+        await submitter.ready()
+        await submitter.store(record)
 
     asyncio.run(work())
