@@ -31,7 +31,9 @@ from tests.support.source import ROOT
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "300"))
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
 SENDERS = 4
-PAUSE_SECONDS = (0.2, 1.2)
+# How many messages are answered between two kills: by messages, not by time, so that a slow machine gets on as well.
+BETWEEN_KILLS = (1, max(2, MESSAGES // 12))
+LOOK_SECONDS = 0.02
 DRAIN_SECONDS = 180
 VICTIMS = ("services.smtpd", "services.queue", "services.delivery.local", "nats-server", "all")
 
@@ -104,8 +106,8 @@ class Senders:
 class Killer:
     """SIGKILL to a random role, the bus or everything, at random times; the supervisor starts them again."""
 
-    def __init__(self, deployment: MakeRun, seed: int) -> None:
-        self._deployment, self._random = deployment, random.Random(seed)
+    def __init__(self, deployment: MakeRun, sent: Sent, seed: int) -> None:
+        self._deployment, self._sent, self._random = deployment, sent, random.Random(seed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.killed: collections.Counter[str] = collections.Counter()
@@ -118,12 +120,20 @@ class Killer:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._stop.wait(self._random.uniform(*PAUSE_SECONDS)):
+        while self._wait_for_messages(self._random.randint(*BETWEEN_KILLS)):
             victim = self._random.choice(VICTIMS)
             for program, pid in self._deployment.roles().items():
                 if victim in ("all", program):
                     self._kill(pid)
             self.killed[victim] += 1
+
+    def _wait_for_messages(self, count: int) -> bool:
+        """Return True when that many more have been answered 250; False when it is time to stop."""
+        target = len(self._sent.accepted) + count
+        while len(self._sent.accepted) < target:
+            if self._stop.wait(LOOK_SECONDS):
+                return False
+        return True
 
     @staticmethod
     def _kill(pid: int) -> None:
@@ -163,10 +173,11 @@ def delivered(maildir: Path) -> tuple[collections.Counter[int], collections.Coun
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_every_message_answered_250_arrives_and_none_twice(run: MakeRun, number: int) -> None:
     seed = int(os.environ.get("CRASH_SEED", str(random.randrange(1 << 32))))
-    senders, killer = Senders(run.ports["SMTP_PORT"], range(MESSAGES)), Killer(run, seed)
+    senders = Senders(run.ports["SMTP_PORT"], range(MESSAGES))
+    killer = Killer(run, senders.sent, seed)
     senders.start()
     killer.start()
-    eventually(senders.done, "all messages answered 250", seconds=DRAIN_SECONDS * 3)
+    eventually(senders.done, "all messages answered 250", seconds=DRAIN_SECONDS * 5)
     killer.stop()
     eventually(lambda: queue_is_empty(run), "an empty queue", seconds=DRAIN_SECONDS)
     numbers, qps = delivered(run.directory / "home" / "joni" / "Maildir")
