@@ -106,7 +106,11 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     assert b":0 " in await put_as_a_program(root / "run/queue")
     for body in (b"Subject: tes\n\nNgetes aaah ....\n", LARGE):
         number = await put(smtpd, body)
-        jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, "ari@xeris.com", "joni@xeris.com"]]}
+        jobs = {
+            "v": 1,
+            "epoch": 1,
+            "jobs": [[number, 0, 1, False, [0, number, 0, 0], "ari@xeris.com", "joni@xeris.com"]],
+        }
         queue.publish(subjects.job("local"), json.dumps(jobs).encode())
         report = json.loads((await reports.next()).payload)
         assert report["reports"] == [[number, 0, 1, "K", "did 1+0+1\n"]]

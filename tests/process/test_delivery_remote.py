@@ -65,7 +65,7 @@ class Scheduler:
         await asyncio.wait_for(self._heartbeats.get(), SECONDS)  # the role is there
 
     async def deliver(self, number: int, recipient: str) -> tuple[str, str]:
-        jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, "ari@xeris.com", recipient]]}
+        jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, [0, number, 0, 0], "ari@xeris.com", recipient]]}
         self._bus.publish(subjects.job("remote"), json.dumps(jobs).encode())
         report = json.loads((await asyncio.wait_for(self._reports.get(), SECONDS)).payload)
         ((*key, letter, text),) = report["reports"]

@@ -23,8 +23,8 @@ _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _TEMPORARY: Final = 111
-#: Signals that Python ignores and a program expects at their default.
-_RESTORED: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
+#: Signals that Python, the spawner or whoever started us (nohup) ignores and a program expects at their default.
+_RESTORED: Final = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def goes_on(exit_code: int | None) -> bool:
