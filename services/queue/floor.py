@@ -24,6 +24,13 @@ class Floor:
         self._live: OrderedDict[int, set[int]] = OrderedDict()
         self._last = 0
         self._purged = 0
+        self._complete = False
+
+    def complete(self) -> None:
+        """Every record that IN held at our start is noted now. Before that nothing may be purged: new mail is noted
+        at once, while older records that are needed may not have been."""
+        self._live = OrderedDict(sorted(self._live.items()))
+        self._complete = True
 
     def add(self, sequence: int, message_id: int) -> None:
         """A message of a record is needed."""
@@ -43,8 +50,8 @@ class Floor:
                 del self._live[sequence]
 
     def floor(self) -> int:
-        """The oldest sequence that is needed: all below may go."""
-        return next(iter(self._live), self._last + 1)
+        """The oldest sequence that is needed: all below may go. 0 while that is not known."""
+        return next(iter(self._live), self._last + 1) if self._complete else 0
 
     def purgeable(self) -> int:
         """How many sequences lie between the last purge and the floor."""
@@ -55,8 +62,8 @@ class Floor:
         self._purged = max(self._purged, below - 1)
 
     def blocked(self) -> int:
-        """How many ended messages lie above the floor."""
-        return self._last + 1 - self.floor() - len(self._live)
+        """How many ended records lie above the floor."""
+        return self._last + 1 - self.floor() - len(self._live) if self._complete else 0
 
     def oldest(self, most: int) -> list[tuple[int, int]]:
         """(sequence, message id) of the oldest messages that are needed."""

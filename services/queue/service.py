@@ -120,6 +120,7 @@ class QueueService:
             self.scheduler.adopt(channel, worker, message_id, number, attempt, time.monotonic())
         self._heard.clear()
         self._recovery = None
+        self.floor.complete()
         self.ready = True
         self.scheduler.tick(now)
         self._pump()
@@ -290,7 +291,8 @@ class QueueService:
                 self.scheduler.lose(now, uptime)
             self._check_idle()
             self._pump()
-            await self.cleaner.sweep(now)
+            if self._recovery is None:
+                await self.cleaner.sweep(now)
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""

@@ -5,8 +5,23 @@ from __future__ import annotations
 from services.queue.floor import Floor
 
 
-def test_the_floor_rises_to_the_oldest_live_record() -> None:
+def known() -> Floor:
     floor = Floor()
+    floor.complete()
+    return floor
+
+
+def test_nothing_may_go_before_all_older_records_are_noted() -> None:
+    floor = Floor()
+    floor.add(9, 900)
+    assert floor.purgeable() <= 0 and floor.blocked() == 0, "a record below 9 may be needed"
+    floor.add(3, 300)
+    floor.complete()
+    assert floor.floor() == 3
+
+
+def test_the_floor_rises_to_the_oldest_live_record() -> None:
+    floor = known()
     for sequence in range(1, 6):
         floor.add(sequence, sequence * 100)
     floor.dead(1, 100)
@@ -17,7 +32,7 @@ def test_the_floor_rises_to_the_oldest_live_record() -> None:
 
 
 def test_with_nothing_live_all_that_was_seen_may_go() -> None:
-    floor = Floor()
+    floor = known()
     floor.seen(9)
     assert floor.floor() == 10 and floor.purgeable() == 9
     floor.purged(10)
@@ -25,7 +40,7 @@ def test_with_nothing_live_all_that_was_seen_may_go() -> None:
 
 
 def test_a_record_is_needed_until_its_last_message_has_ended() -> None:
-    floor = Floor()
+    floor = known()
     floor.add(1, 100)
     floor.add(1, 101)
     floor.dead(1, 100)

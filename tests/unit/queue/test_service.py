@@ -450,3 +450,16 @@ def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHous
     took = in_house(work)
     print(f"20,000 messages rebuilt in {took:.2f} s")
     assert isinstance(took, float) and took < 10
+
+
+def test_new_mail_during_a_rebuild_does_not_cost_the_old_its_records(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        old = [await house.put("joni") for _ in range(5)]
+        await house.scheduler(is_first=False)
+        await house.worker(answers := Answers())
+        new = [await house.put("diva") for _ in range(5)]
+        await until(lambda: len(answers.done) == 10)
+        assert sorted(message for message, _ in answers.done) == sorted([*old, *new])
+        await until(lambda: not house.held(subjects.IN))
+
+    in_house(work)
