@@ -220,8 +220,8 @@ class Door:
             self._clients.clear()
         self._current_rules, self._tls_offered = rules, offered
         if policy is not self._policy:
-            self._policy = policy
             self._limits = self._read_limits()
+            self._policy = policy
             if policy.rcpthosts_missing:
                 self.log.line("smtpd: warning: control/rcpthosts is missing; only our own domains are accepted")
         return policy

@@ -19,9 +19,10 @@ QMAIL_TIMEOUT_SECONDS = 1200
 DEFAULT_MAX_RECIPIENTS = 1000
 LOOPBACK = frozenset({"127.0.0.1"})
 
+# The door takes its limits, the two concurrency files, with each new Policy: they are watched here too.
 _FILES = (
-    "badmailfrom databytes extensions localiphost localips locals maxrecipients me morercpthosts rcpthosts "
-    "smtpgreeting timeoutsmtpd virtualdomains"
+    "badmailfrom concurrencyincoming concurrencyperip databytes extensions localiphost localips locals maxrecipients "
+    "me morercpthosts rcpthosts smtpgreeting timeoutsmtpd virtualdomains"
 ).split()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -75,7 +75,18 @@ class SmtpdConnection(SMTP):
         self._ip = peer[0]
         if self._purpose.tls:
             session.ssl = {"cipher": transport.get_extra_info("cipher")}
-        self._enter(cast(asyncio.Transport, transport), peer)
+        self._guarded(partial(self._enter, cast(asyncio.Transport, transport), peer))
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do a step of ours.
+
+        A fault ends the connection: a client who hears nothing more would wait, and no deadline runs.
+        """
+        try:
+            step()
+        except Exception:
+            _log.exception("%s: dialogue failed", self._ip)
+            self.abort()
 
     def _take_wire(self, wire: asyncio.Transport | None) -> None:
         self._wire = self.transport = wire
@@ -133,7 +144,7 @@ class SmtpdConnection(SMTP):
 
     def resume_writing(self) -> None:
         self._blocked = False
-        self._go_on()
+        self._guarded(self._go_on)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._gone:
@@ -151,12 +162,12 @@ class SmtpdConnection(SMTP):
         if self._ended or self._blocked or self._job is not None or self._dialogue is None:
             self.abort()
         else:
-            self._carry_out(self._dialogue.timed_out())
+            self._guarded(partial(self._proceed, self._dialogue.timed_out))
 
     def stop(self) -> None:
         """The process ends: good-bye, unless a transaction runs."""
         if self._dialogue is not None and self._job is None and not self._ended:
-            self._carry_out(self._dialogue.stopping())
+            self._guarded(partial(self._proceed, self._dialogue.stopping))
 
     def abort(self) -> None:
         """Cut the connection off."""
@@ -265,13 +276,11 @@ class SmtpdConnection(SMTP):
                 self._leave()
         if self._gone:
             return
-        try:
-            self._carry_out(step())
-            self._go_on()
-        except Exception:
-            # A fault of ours. A client who hears nothing more would wait, and no deadline runs.
-            _log.exception("%s: dialogue failed", self._ip)
-            self.abort()
+        self._guarded(partial(self._proceed, step))
+
+    def _proceed(self, step: Callable[[], Sequence[Effect]]) -> None:
+        self._carry_out(step())
+        self._go_on()
 
     async def _serve(self, request: Request) -> object:
         desk = self._door.desk
@@ -350,12 +359,8 @@ class SmtpdConnection(SMTP):
         self._reading = True
         if self.session is not None:
             self.session.ssl = {"cipher": transport.get_extra_info("cipher")}
-        self._tls_begun()
-
-    def _tls_begun(self) -> None:
         assert self._dialogue is not None
-        self._carry_out(self._dialogue.tls_started())
-        self._go_on()
+        self._guarded(partial(self._proceed, self._dialogue.tls_started))
 
     def _give_up(self) -> None:
         """The handshake failed: nothing can be said to the client any more."""

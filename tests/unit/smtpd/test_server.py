@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import smtplib
 import socket
@@ -121,10 +122,7 @@ def test_unreadable_control_file_is_a_421(door: Any, connect: Connect) -> None:
 
 def test_too_many_connections_get_a_clear_text(door: Any, connect: Connect) -> None:
     (door.directory / "control" / "concurrencyincoming").write_text("2\n")
-    first, _second = greeted(connect, door.port), None
-    # The limit is read with the policy of the next session.
-    (door.directory / "control" / "timeoutsmtpd").write_text("100\n")
-    second = greeted(connect, door.port)
+    first, second = greeted(connect, door.port), greeted(connect, door.port)
     assert connect(door.port).rest().startswith(b"421 sorry, too many connections here")
     first.ask(b"QUIT")
     assert first.rest() == b""
@@ -136,6 +134,22 @@ def test_too_many_connections_from_one_address(door: Any, connect: Connect) -> N
     (door.directory / "control" / "concurrencyperip").write_text("1\n")
     greeted(connect, door.port)
     assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
+
+
+def test_limits_changed_while_the_door_is_open_count_for_the_next_session(door: Any, connect: Connect) -> None:
+    control = door.directory / "control"
+    greeted(connect, door.port)
+    (control / "concurrencyincoming").write_text("1\n")
+    assert connect(door.port).rest().startswith(b"421 sorry, too many connections here")
+    (control / "concurrencyincoming").unlink()
+    (control / "concurrencyperip").write_text("1\n")
+    assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
+    (control / "concurrencyperip").write_text("2\n")
+    greeted(connect, door.port)
+    (control / "concurrencyperip").unlink()
+    (control / "concurrencyperip").mkdir()
+    for _ in range(2):
+        assert connect(door.port).rest() == b"421 unable to read controls (#4.3.0)\r\n"
 
 
 def test_queue_full_is_a_452_at_mail_and_nothing_is_stored(door: Any, connect: Connect) -> None:
@@ -181,6 +195,23 @@ def test_a_fault_of_ours_ends_the_connection_instead_of_leaving_the_client_waiti
     client.send(b"MAIL FROM:<ari@xeris.com>\r\n")
     assert client.rest() == b""
     assert door.do(lambda: len(door.door.connections)) == 0
+
+
+@pytest.mark.parametrize("step", ["connected", "timed_out"])
+def test_a_fault_of_ours_at_the_door_gives_the_place_back(
+    door: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fault(self: Transaction) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Transaction, step, fault)
+    (door.directory / "control" / "concurrencyincoming").write_text("1\n")
+    (door.directory / "control" / "timeoutsmtpd").write_text("1\n")
+    first = connect(door.port)
+    with contextlib.suppress(ConnectionResetError):
+        first.rest()
+    monkeypatch.undo()
+    greeted(connect, door.port)
 
 
 def test_disconnect_in_the_middle_of_data_stores_nothing(door: Any, connect: Connect) -> None:
