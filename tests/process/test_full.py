@@ -1,0 +1,134 @@
+"""Full queue, full disk: 452, a deferral; nothing that was answered 250 is lost, and it goes on when there is room."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.deployment import eventually
+from tests.support.mail_run import MailRun, fill, mail_run, small_disk
+
+QUEUE_BYTES = 8 * 1024 * 1024
+ENOUGH = 400
+
+
+def mountable() -> bool:
+    """Whether this machine lets us mount."""
+    if os.geteuid() != 0:
+        return False
+    with mail_run() as deployment, contextlib.suppress(subprocess.CalledProcessError):
+        with small_disk(deployment.directory, "1m"):
+            return True
+    return False
+
+
+NEEDS_MOUNT = pytest.mark.skipif(not mountable(), reason="a small file system needs root and the right to mount")
+
+
+@contextmanager
+def started(deployment: MailRun) -> Iterator[MailRun]:
+    """Ended before its disk is taken away."""
+    deployment.start()
+    try:
+        yield deployment
+    finally:
+        deployment.run.stop()
+
+
+def send_until_refused(deployment: MailRun, size_bytes: int) -> tuple[list[int], int]:
+    """The numbers answered 250, and the first other code."""
+    accepted: list[int] = []
+    for number in range(ENOUGH):
+        code = deployment.send(number, size_bytes=size_bytes)
+        if code != 250:
+            return accepted, code
+        accepted.append(number)
+    raise AssertionError(f"{ENOUGH} messages of {size_bytes} bytes fit")
+
+
+@contextmanager
+def nothing_delivered(deployment: MailRun, how: str) -> Iterator[None]:
+    """By qmailctl, or by a role that hangs."""
+    if how == "paused":
+        assert deployment.qmailctl("pause").returncode == 0
+        yield
+        assert deployment.qmailctl("cont").returncode == 0
+        return
+    deployment.signal("services.delivery.local", signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        deployment.signal("services.delivery.local", signal.SIGCONT)
+
+
+@pytest.mark.parametrize("how", ["paused", "delivery hangs"])
+def test_a_full_queue_is_a_452_and_drains_when_delivery_goes_on(how: str) -> None:
+    with mail_run(QUEUE_BYTES=str(QUEUE_BYTES)) as deployment:
+        deployment.start()
+        with nothing_delivered(deployment, how):
+            accepted, code = send_until_refused(deployment, 100_000)
+            assert code == 452
+            assert len(accepted) > 5
+
+            def small_refused() -> bool:
+                number = len(accepted)
+                code = deployment.send(number)
+                if code == 250:
+                    accepted.append(number)
+                return code == 452
+
+            eventually(small_refused, "room is kept for what must drain, so that a small one is refused too")
+        eventually(lambda: deployment.send(ENOUGH) == 250, "mail is taken again")
+        deployment.drained()
+        assert deployment.numbers("ari") == [*accepted, ENOUGH]
+
+
+@NEEDS_MOUNT
+def test_a_full_disk_of_the_bus_is_a_452_and_mends_itself() -> None:
+    with mail_run(QUEUE_BYTES=str(QUEUE_BYTES)) as deployment:
+        with small_disk(deployment.directory / "bus", "48m") as disk, started(deployment):
+            assert deployment.qmailctl("pause").returncode == 0
+            accepted = [number for number in range(5) if deployment.send(number) == 250]
+            assert len(accepted) == 5
+            filler = fill(disk)
+            codes = [deployment.send(100 + number, size_bytes=8000) for number in range(4)]
+            assert set(codes) == {452}
+            filler.unlink()
+            codes = []
+
+            def taken_again() -> bool:
+                codes.append(deployment.send(200))
+                return codes[-1] == 250
+
+            eventually(taken_again, "mail is taken again")
+            assert set(codes[:-1]) <= {451, 452}
+            assert deployment.qmailctl("cont").returncode == 0
+            deployment.drained()
+            assert deployment.numbers("ari") == [*accepted, 200]
+
+
+@NEEDS_MOUNT
+def test_a_full_disk_of_the_homes_defers_and_leaves_nothing_half_stored() -> None:
+    with mail_run() as deployment:
+        with small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
+            filler = fill(disk)
+            accepted = [number for number in range(3) if deployment.send(number, size_bytes=20_000) == 250]
+            assert len(accepted) == 3, "the queue has room"
+            for number in range(1, 4):
+                deployment.logged(f"delivery {number}: deferral: Out_of_disk_space_on_maildir_delivery._(#4.3.1)/")
+            maildir = deployment.maildir("ari")
+            assert [path for folder in ("new", "cur", "tmp") for path in (maildir / folder).iterdir()] == []
+            assert deployment.status()["messages"] == 3
+            filler.unlink()
+            assert deployment.qmailctl("flush").returncode == 0
+            deployment.drained()
+            assert deployment.numbers("ari") == accepted
+            assert all(len(text) > 19_000 for text in deployment.messages("ari"))
+            assert list(Path(maildir / "tmp").iterdir()) == []
