@@ -16,11 +16,12 @@ from pathlib import Path
 from services.admin.files import Keeper
 from services.admin.first_start import Settings, first_start
 from services.admin.interpreter import NoInterpreter, find_interpreter
-from services.admin.places import Places, read_places
+from services.admin.places import REPOSITORY, Places, read_places
 from services.admin.programs import run_directory
 from services.admin.rights import Rights, read_rights
 from services.admin.run_settings import HOST, RunSettings, read_settings
 from services.admin.supervisor import Supervisor
+from services.admin.way import open_way
 
 EX_CONFIG = 78
 
@@ -34,12 +35,22 @@ def main() -> int:
     try:
         settings = read_settings(os.environ, os.geteuid())
         settings.directory.mkdir(parents=True, exist_ok=True)
+        if settings.per_user:
+            _let_roles_in(settings.directory)
         with _locked(settings.directory):
             supervisor = _prepare(settings)
             return asyncio.run(_run(supervisor))
     except (RunError, NoInterpreter, ValueError, OSError) as error:
         print(f"run: {error}", file=sys.stderr)
         return EX_CONFIG
+
+
+def _let_roles_in(directory: Path) -> None:
+    try:
+        open_way([REPOSITORY, directory, Path(sys.prefix), Path(sys.base_prefix)])
+    except OSError as error:
+        # Perhaps there is another Python that they can use; what they cannot, `_prepare` says.
+        print(f"run: {error}; the roles may use only what is open to all", file=sys.stderr, flush=True)
 
 
 def _prepare(settings: RunSettings) -> Supervisor:

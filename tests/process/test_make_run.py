@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.admin.rights import read_rights
+from tests.support.deployment import eventually
 from tests.support.make_run import MakeRun, free_ports
 
 RIGHTS = read_rights()
@@ -123,6 +124,24 @@ class MakeRunProbe:
         except subprocess.TimeoutExpired:
             return
         raise AssertionError("the supervisor ended")
+
+
+@ROOT_ONLY
+def test_a_home_that_only_root_may_enter_is_no_obstacle(open_path: Path) -> None:
+    closed = open_path / "closed"
+    closed.mkdir(mode=0o700)
+    deployment = MakeRun(closed / "var")
+    deployment.start()
+    deployment.drain()
+    try:
+        with smtplib.SMTP("127.0.0.1", deployment.ports["SMTP_PORT"], timeout=30) as client:
+            client.sendmail("joe@example.net", ["ari@xeris.com"], "Subject: home\n\nhello\n")
+        inbox = closed / "var/home/ari/Maildir/new"
+        (message,) = eventually(lambda: list(inbox.glob("*")), "the message, seen from outside")
+        assert message.stat().st_uid == 2001
+        assert str(closed) not in Path("/proc/mounts").read_text()
+    finally:
+        assert deployment.stop() == 0
 
 
 @ROOT_ONLY
