@@ -16,6 +16,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from qmail.bus.ports import (
     AlreadyStored,
@@ -55,6 +56,24 @@ def _raise_api_error(error: Mapping[str, Any]) -> None:
     if "maximum" in text or "insufficient" in text or "resource" in text:
         raise QueueFull(text)
     raise BusDown(text)
+
+
+class _Subscription:
+    """What `subscribe` gives."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Hear no more. While the connection is down it is forgotten here, and not asked for again."""
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            await self._subscription.unsubscribe()
+        except (nats.errors.Error, OSError) as error:
+            raise BusDown(f"unsubscribe: {error}") from error
 
 
 class JetStreamBus:
@@ -156,19 +175,25 @@ class JetStreamBus:
         """Send and wait for one answer. Raises BusDown."""
         return (await self._ask(subject, payload, timeout_seconds)).payload
 
-    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> None:
-        """Have every message of the subject given to `callback`; in a group, one member gets each."""
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> _Subscription:
+        """Have every message of the subject given to `callback`; in a group, one member gets each.
+
+        While the connection is down it is remembered and begins with the next one."""
 
         async def receive(msg: Msg) -> None:
             callback(Message(msg.subject, msg.data, msg.reply, msg.headers))
 
-        await self._client.subscribe(
-            subject,
-            queue=group,
-            cb=receive,
-            pending_msgs_limit=PENDING_MESSAGES,
-            pending_bytes_limit=PENDING_BYTES,
-        )
+        try:
+            subscription = await self._client.subscribe(
+                subject,
+                queue=group,
+                cb=receive,
+                pending_msgs_limit=PENDING_MESSAGES,
+                pending_bytes_limit=PENDING_BYTES,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise BusDown(f"subscribe to {subject}: {error}") from error
+        return _Subscription(subscription)
 
     async def _api(self, call: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
         payload = b"" if arguments is None else json.dumps(arguments).encode()

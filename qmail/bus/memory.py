@@ -67,13 +67,34 @@ def matches(pattern: str, subject: str) -> bool:
     return len(want) == len(have)
 
 
+class MemorySubscription:
+    """What `subscribe` gives."""
+
+    def __init__(self, bus: MemoryBus, pattern: str, group: str, callback: Callable[[Message], None]) -> None:
+        self._bus = bus
+        self.pattern = pattern
+        self.group = group
+        self._callback = callback
+        self._stopped = False
+
+    def hear(self, message: Message) -> None:
+        """Give a message out, unless it comes too late."""
+        if not self._stopped:
+            self._callback(message)
+
+    async def stop(self) -> None:
+        """Hear no more."""
+        self._stopped = True
+        self._bus.forget(self)
+
+
 class MemoryBus:
     """One bus shared by every role of a test."""
 
     def __init__(self) -> None:
         self.streams: dict[str, _Stream] = defaultdict(_Stream)
         self.connected = True
-        self._subscriptions: list[tuple[str, str, Callable[[Message], None]]] = []
+        self._subscriptions: list[MemorySubscription] = []
         self._turns: dict[tuple[str, str], int] = {}
         self._answers: dict[str, asyncio.Future[bytes]] = {}
         self._requests = 0
@@ -93,14 +114,14 @@ class MemoryBus:
         loop = asyncio.get_running_loop()
         groups: dict[tuple[str, str], list[Callable[[Message], None]]] = defaultdict(list)
         heard = False
-        for pattern, group, callback in self._subscriptions:
-            if not matches(pattern, message.subject):
+        for subscription in self._subscriptions:
+            if not matches(subscription.pattern, message.subject):
                 continue
             heard = True
-            if group:
-                groups[pattern, group].append(callback)
+            if subscription.group:
+                groups[subscription.pattern, subscription.group].append(subscription.hear)
             else:
-                loop.call_soon(callback, message)
+                loop.call_soon(subscription.hear, message)
         for key, members in groups.items():
             turn = self._turns[key] = self._turns.get(key, -1) + 1
             loop.call_soon(members[turn % len(members)], message)
@@ -121,13 +142,16 @@ class MemoryBus:
         except TimeoutError as error:
             raise BusDown("no answer in time") from error
 
-    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> None:
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> MemorySubscription:
         """Have every message of the subject given to `callback`; in a group, one member gets each."""
-        self._subscriptions.append((subject, group, callback))
+        subscription = MemorySubscription(self, subject, group, callback)
+        self._subscriptions.append(subscription)
+        return subscription
 
-    def unsubscribe(self, callback: Callable[[Message], None]) -> None:
-        """Give that callback no more messages: its role has died."""
-        self._subscriptions = [row for row in self._subscriptions if row[2] is not callback]
+    def forget(self, subscription: MemorySubscription) -> None:
+        """It hears no more: it was stopped, or its role has died."""
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
 
     def _require_connection(self) -> None:
         if not self.connected:

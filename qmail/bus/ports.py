@@ -71,6 +71,13 @@ class StreamInfo:
     last_sequence: int
 
 
+class Subscription(Protocol):
+    """A subject being heard."""
+
+    async def stop(self) -> None:
+        """Hear no more; what has come and was not given out yet is dropped. A second time nothing happens."""
+
+
 class Follower(Protocol):
     """A consumer being read."""
 
@@ -91,7 +98,7 @@ class Bus(Protocol):
     async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
         """Send and wait for one answer."""
 
-    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> None:
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> Subscription:
         """Have every message of the subject given to `callback`; in a group, one member gets each."""
 
     async def store(self, record: Record, expected_sequence: int | None = None) -> int:

@@ -78,7 +78,7 @@ async def run_door(settings: Settings) -> None:
     bus = await connect("imap", settings.paths, os.environ)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
-    await door.hub.start()
+    door.hub.start()
     watch = asyncio.create_task(keep_watch(settings.paths.run, lambda: check_bus(bus)))
     await asyncio.get_running_loop().run_in_executor(None, sweep_cache, settings.paths.imapcache, CACHE_BOUND_BYTES)
     await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)

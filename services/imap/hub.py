@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from typing import Protocol
 
-from qmail.bus.ports import Bus, Message
+from qmail.bus.ports import Bus, BusDown, Message, Subscription
 from qmail.bus.subjects import new_mail
 
 LOOK_SECONDS = 30
@@ -20,29 +20,37 @@ class Listener(Protocol):
 
 
 class Hub:
-    """One a process. The bus tells of mail delivered and of what other sessions do, in this process or another."""
+    """One a process. The bus tells of mail delivered and of what other sessions do, in this process or another.
+
+    It is asked about the accounts that are here and no others: a delivery wakes only who has to do with it."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._listeners: dict[int, set[Listener]] = defaultdict(set)
+        self._heard: dict[int, Subscription] = {}
+        self._settling: dict[int, asyncio.Task[None]] = {}
+        #: Accounts whose subscription failed to begin or to end; it is tried again.
+        self._unsettled: set[int] = set()
         self._idle: list[set[Listener]] = [set() for _ in range(LOOK_SECONDS)]
         self._place: dict[Listener, int] = {}
         self._turn = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises BusDown."""
-        await self._bus.subscribe("new.*", self._on_new)
+    def start(self) -> None:
+        """Begin to look."""
         self._plan()
 
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
+        for task in self._settling.values():
+            task.cancel()
 
     def join(self, uid: int, listener: Listener) -> None:
         """Tell this connection of an account's news."""
         self._listeners[uid].add(listener)
+        self._settle(uid)
 
     def leave(self, uid: int, listener: Listener) -> None:
         """The connection is gone."""
@@ -50,6 +58,30 @@ class Hub:
         self._listeners[uid].discard(listener)
         if not self._listeners[uid]:
             del self._listeners[uid]
+            self._settle(uid)
+
+    async def settled(self) -> None:
+        """Until the bus has been told of everybody who came and went."""
+        while self._settling:
+            await asyncio.wait(self._settling.values())
+
+    def _settle(self, uid: int) -> None:
+        if uid not in self._settling and (uid in self._listeners) != (uid in self._heard):
+            self._settling[uid] = asyncio.get_running_loop().create_task(self._hear_or_stop(uid))
+
+    async def _hear_or_stop(self, uid: int) -> None:
+        """Bring the subscription into line with whether anybody listens, however often that changes meanwhile."""
+        self._unsettled.discard(uid)
+        try:
+            while (uid in self._listeners) != (uid in self._heard):
+                if uid in self._listeners:
+                    self._heard[uid] = await self._bus.subscribe(new_mail(uid), self._on_new)
+                else:
+                    await self._heard.pop(uid).stop()
+        except BusDown:
+            self._unsettled.add(uid)
+        finally:
+            del self._settling[uid]
 
     def idle_begins(self, listener: Listener) -> None:
         """Announcements may be lost: look at intervals as well. Spread, so that not all look at once."""
@@ -79,4 +111,6 @@ class Hub:
         self._turn = (self._turn + 1) % LOOK_SECONDS
         for listener in tuple(self._idle[self._turn]):
             listener.announce()
+        for uid in tuple(self._unsettled):
+            self._settle(uid)
         self._plan()

@@ -173,6 +173,39 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
     on_bus(scenario)
 
 
+def test_a_subscription_that_was_stopped_hears_no_more_and_leaves_the_others_alone(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        first: list[bytes] = []
+        second: list[bytes] = []
+        came: asyncio.Queue[None] = asyncio.Queue()
+
+        def hear(into: list[bytes]) -> Callable[[Message], None]:
+            def take(message: Message) -> None:
+                into.append(message.payload)
+                came.put_nowait(None)
+
+            return take
+
+        one = await bus.subscribe(subjects.new_mail(2001), hear(first))
+        await bus.subscribe(subjects.new_mail(2001), hear(second))
+        bus.publish(subjects.new_mail(2001), b"a")
+        bus.publish(subjects.new_mail(2002), b"not for us")
+        await came.get()
+        await came.get()
+        await one.stop()
+        await one.stop()
+        bus.publish(subjects.new_mail(2001), b"b")
+        await came.get()
+        again = await bus.subscribe(subjects.new_mail(2001), hear(first))
+        bus.publish(subjects.new_mail(2001), b"c")
+        await came.get()
+        await came.get()
+        assert (first, second) == ([b"a", b"c"], [b"a", b"b", b"c"])
+        await again.stop()
+
+    on_bus(scenario)
+
+
 def test_a_full_stream_says_so_and_takes_nothing(on_bus: OnBus) -> None:
     async def scenario(bus: Bus) -> None:
         with pytest.raises(QueueFull):

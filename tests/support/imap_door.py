@@ -157,7 +157,7 @@ def deployment() -> Iterator[Deployment]:
 
     async def start() -> Server:
         door = Door(settings, deployment.bus, pool, log)
-        await door.hub.start()
+        door.hub.start()
         server = door.server()
         await server.start()
         deployment.port = server.ports[0]

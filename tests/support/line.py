@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from qmail.bus.memory import MemoryBus
-from qmail.bus.ports import Follower, Message, Record, Stored, StreamInfo
+from qmail.bus.memory import MemoryBus, MemorySubscription
+from qmail.bus.ports import Follower, Message, Record, Stored, StreamInfo, Subscription
 
 
 class Line:
@@ -16,7 +16,7 @@ class Line:
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
         self._alive = True
-        self._callbacks: list[Callable[[Message], None]] = []
+        self._subscriptions: list[MemorySubscription] = []
         self.cut_after_request = ""
         self.muted = ""
         self.is_cut = asyncio.Event()
@@ -28,8 +28,8 @@ class Line:
     def cut(self) -> None:
         """From now on nothing goes out, nothing comes in, and whoever waits waits for ever."""
         self._alive = False
-        for callback in self._callbacks:
-            self._bus.unsubscribe(callback)
+        for subscription in self._subscriptions:
+            self._bus.forget(subscription)
         self.is_cut.set()
 
     async def _pass(self) -> None:
@@ -48,13 +48,14 @@ class Line:
         await self._pass()
         return answer
 
-    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> None:
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> Subscription:
         def hear(message: Message) -> None:
             if self._alive:
                 callback(message)
 
-        self._callbacks.append(hear)
-        await self._bus.subscribe(subject, hear, group)
+        subscription = await self._bus.subscribe(subject, hear, group)
+        self._subscriptions.append(subscription)
+        return subscription
 
     async def store(self, record: Record, expected_sequence: int | None = None) -> int:
         await self._pass()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
+from qmail.bus.memory import MemoryBus, MemorySubscription
+from qmail.bus.ports import BusDown, Message
 from services.imap.health import greets
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import SettingsError, read_settings
@@ -29,12 +31,12 @@ def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nob
     async def scenario() -> None:
         bus = MemoryBus()
         here, there = Hub(bus), Hub(bus)
-        await here.start()
-        await there.start()
         joni, joni_there, ari = Client(), Client(), Client()
         here.join(2001, joni)
         there.join(2001, joni_there)
         here.join(2002, ari)
+        await here.settled()
+        await there.settled()
         here.changed(2001, b"Maildir")
         await asyncio.sleep(0)
         assert (joni.told, joni_there.told, ari.told) == (1, 1, 0)
@@ -43,8 +45,67 @@ def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nob
         bus.publish("new.2001", b"Maildir")
         await asyncio.sleep(0)
         assert (joni.told, joni_there.told) == (2, 1)
-        here.stop()
-        there.stop()
+
+    asyncio.run(scenario())
+
+
+class CountingBus(MemoryBus):
+    """Knows what is listened to, and can fail as a bus that is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> MemorySubscription:
+        await asyncio.sleep(0)
+        if self.away:
+            raise BusDown("away")
+        return await super().subscribe(subject, callback, group)
+
+    @property
+    def patterns(self) -> list[str]:
+        return sorted(subscription.pattern for subscription in self._subscriptions)
+
+
+def test_the_bus_is_asked_about_the_accounts_that_are_here_and_no_others() -> None:
+    async def scenario() -> None:
+        bus = CountingBus()
+        hub = Hub(bus)
+        first, second, ari = Client(), Client(), Client()
+        hub.join(2001, first)
+        hub.join(2001, second)
+        hub.join(2002, ari)
+        await hub.settled()
+        assert bus.patterns == ["new.2001", "new.2002"]
+        hub.leave(2001, first)
+        hub.leave(2002, ari)
+        await hub.settled()
+        assert bus.patterns == ["new.2001"]
+        hub.leave(2001, second)
+        hub.join(2001, first)
+        hub.leave(2001, first)
+        hub.join(2002, ari)
+        await asyncio.sleep(0)
+        hub.leave(2002, ari)
+        await hub.settled()
+        assert bus.patterns == [], "who leaves while the subscription begins ends it"
+
+    asyncio.run(scenario())
+
+
+def test_a_bus_that_is_away_at_the_login_is_asked_again() -> None:
+    async def scenario() -> None:
+        bus = CountingBus()
+        hub = Hub(bus)
+        bus.away = True
+        hub.join(2001, Client())
+        await hub.settled()
+        assert bus.patterns == []
+        bus.away = False
+        hub._look()
+        await hub.settled()
+        hub.stop()
+        assert bus.patterns == ["new.2001"]
 
     asyncio.run(scenario())
 
