@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from services.admin.assign import User
+from services.admin.way import open_way
 
 SHELL = "/bin/sh"
 # A .qmail that others may write is not obeyed (dot-qmail(5)); control files are read by roles with other uids.
@@ -39,6 +41,8 @@ def parse_order(arguments: Sequence[str]) -> Order:
 def become(user: User, environ: Mapping[str, str], argv: tuple[str, ...], *, per_user: bool) -> NoReturn:
     """Replace this process by the shell, as the account where each has its uid. Raises OSError."""
     if per_user:
+        with contextlib.suppress(PermissionError):
+            open_way([user.home])
         os.setgroups([])
         os.setresgid(user.uid, user.uid, user.uid)
         os.setresuid(user.uid, user.uid, user.uid)

@@ -9,6 +9,7 @@ import signal
 import smtplib
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from services.admin.rights import read_rights
 from tests.support.deployment import eventually
 from tests.support.make_run import MakeRun, free_ports
+from tests.support.source import ROOT
 
 RIGHTS = read_rights()
 PROGRAMS = {role.program: role for role in RIGHTS.roles.values() if role.program}
@@ -139,6 +141,9 @@ def test_a_home_that_only_root_may_enter_is_no_obstacle(open_path: Path) -> None
         inbox = closed / "var/home/ari/Maildir/new"
         (message,) = eventually(lambda: list(inbox.glob("*")), "the message, seen from outside")
         assert message.stat().st_uid == 2001
+        su = [sys.executable, "-m", "services.admin.qmailctl", "su", "ari", "-c", "id -u; pwd"]
+        said = subprocess.run(su, env=deployment.environ, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert said == f"2001\n{closed}/var/home/ari\n"
         assert str(closed) not in Path("/proc/mounts").read_text()
     finally:
         assert deployment.stop() == 0
