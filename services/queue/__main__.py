@@ -20,6 +20,7 @@ from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.paths import Paths, read_paths
+from qmail.routing import check_routes
 from services.queue.http import make_app
 from services.queue.lease import Lease
 from services.queue.listing import Listing
@@ -59,6 +60,9 @@ async def main() -> None:
     paths = read_paths(os.environ)
     control = Control(paths.control)
     settings = read_settings(control, os.environ)
+    # As `qmailctl reload` does: mail is not sent by half a list.
+    if faults := check_routes(control):
+        raise ControlError("; ".join(faults))
     log = Log("qmail")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
