@@ -9,6 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# Ids are below 2^32.
+MAX_ID_DIGITS = 10
+
 
 class AssignError(Exception):
     """users/assign cannot be understood; the text names file, line and what was expected."""
@@ -45,6 +48,8 @@ def _parse_entry(rest: bytes, where: str) -> _Entry:
     if len(fields) < 7 or not (fields[1].isdigit() and fields[2].isdigit() and fields[3].startswith(b"/")):
         raise AssignError(f"{where}: expected local:user:uid:gid:homedir:dash:ext: with numeric ids")
     user, uid, gid, home, dash, pre = fields[:6]
+    if max(len(uid), len(gid)) > MAX_ID_DIGITS:
+        raise AssignError(f"{where}: expected ids of at most {MAX_ID_DIGITS} digits")
     account = Account(user, int(uid), int(gid), Path(os.fsdecode(home)))
     return _Entry(account, dash, pre)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 # A control file beyond this is a mistake, not a configuration; morercpthosts-sized lists still fit.
 MAX_CONTROL_BYTES = 64 * 1024 * 1024
+# Of a number: whatever counts bytes, seconds or connections fits.
+MAX_DIGITS = 18
 
 
 class ControlError(Exception):
@@ -67,11 +69,15 @@ class Control:
         return line
 
     def number(self, name: str, default: int) -> int:
-        """The number that the first line begins with; `default` where there is none (control_readint)."""
+        """The number that the first line begins with; `default` where there is none (control_readint).
+
+        Raises ControlError, also for a number of more than MAX_DIGITS digits."""
         line = self.line(name)
         if line is None:
             return default
         digits = len(line) - len(line.lstrip(b"0123456789"))
+        if digits > MAX_DIGITS:
+            raise ControlError(f"{self.directory / name}: {digits} digits; expected a number of at most {MAX_DIGITS}")
         return int(line[:digits]) if digits else default
 
     def lines(self, name: str) -> list[bytes] | None:

@@ -105,7 +105,7 @@ def decode_envelope(record: bytes) -> Envelope:
             chunk_count=f["chunks"],
             recipients=tuple(Recipient(a.encode("latin-1"), n, o.encode("latin-1")) for a, n, o in f["to"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, EnvelopeError):
             raise
         raise EnvelopeError(f"not an envelope: {error}") from error

@@ -49,7 +49,7 @@ def decode_jobs(payload: bytes) -> JobGroup:
             for i, n, a, held, place, sender, recipient in f["jobs"]
         )
         return JobGroup(f["epoch"], jobs)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a job group: {error}") from error
 
 
@@ -68,5 +68,5 @@ def decode_confirmed(payload: bytes) -> list[tuple[int, int, int]]:
     """The job names of a `confirm.<channel>.<worker>` message. Raises ValueError for anything else."""
     try:
         return [(i, n, a) for i, n, a in json.loads(payload)["confirmed"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a confirmation: {error}") from error

@@ -102,7 +102,7 @@ def decode_state(record: bytes) -> Message:
             last={int(n): t.encode("latin-1") for n, t in f["last"].items()},
             saved=True,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, EnvelopeError):
             raise
         raise EnvelopeError(f"not a state record: {error}") from error

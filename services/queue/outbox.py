@@ -91,7 +91,7 @@ def decode_reports(payload: bytes) -> tuple[str, list[Report]]:
         f = json.loads(payload)
         reports = [Report(i, n, a, letter, t.encode("latin-1")) for i, n, a, letter, t in f["reports"]]
         return str(f["worker"]), reports
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a report: {error}") from error
 
 
@@ -100,5 +100,5 @@ def decode_heartbeat(payload: bytes) -> tuple[str, list[tuple[int, int, int]]]:
     try:
         f = json.loads(payload)
         return str(f["worker"]), [(int(i), int(n), int(a)) for i, n, a in f["running"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a heartbeat: {error}") from error

@@ -44,7 +44,8 @@ def read_client(environ: Mapping[str, bytes]) -> Client:
 
 def _number(text: bytes) -> int:
     match = _DIGITS.match(text)
-    return int(match[0]) if match and match[0] else 0
+    # More digits are as good as no limit, and int() refuses thousands of them.
+    return int(match[0][:18]) if match and match[0] else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

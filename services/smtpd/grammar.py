@@ -79,8 +79,9 @@ def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> b
     match = _DOTTED.match(domain)
     if match is None:
         return address
-    # ip_scan reads numbers of any length and keeps eight bits of each.
-    ip = ".".join(str(int(part) & 255) for part in match.groups())
+    # ip_scan reads numbers of any length and keeps eight bits of each: the last eight digits decide, and int()
+    # refuses thousands of them.
+    ip = ".".join(str(int(part[-8:]) & 255) for part in match.groups())
     return local + b"@" + host if ip in own_ips else address
 
 

@@ -17,6 +17,9 @@ from types import MappingProxyType
 # A rule such as 1-255.1-255.: beyond this it is no longer a rule but a mistake.
 MAX_EXPANDED = 65_536
 
+# No address is longer, with a range for each number.
+MAX_ADDRESS_CHARACTERS = 255
+
 _RANGE = re.compile(r"(\d{1,3})-(\d{1,3})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -88,6 +91,8 @@ def parse_rules(content: bytes) -> Rules:
         addresses, colon, instruction = _cut(line)
         if not colon:
             raise RuleError(f"line {number}: no colon in {line!r}; expected addresses:allow or addresses:deny")
+        if len(addresses) > MAX_ADDRESS_CHARACTERS:
+            raise RuleError(f"line {number}: {len(addresses)} characters; expected one address before the colon")
         rule = _parse_instruction(instruction, number)
         for address in _expand(addresses, number):
             by_address.setdefault(address, rule)

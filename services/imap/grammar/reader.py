@@ -18,6 +18,8 @@ MAX_COMMAND_BYTES = 256 * 1024
 MAX_LITERAL_NUMBER = 2**32 - 1
 
 _LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
+# At least the longest mark and a CR.
+_MARK_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ class CommandReader:
         end = self._buffer.find(b"\n", self._scanned, MAX_LINE_BYTES + 2)
         if end < 0:
             self._scanned = len(self._buffer)
-            if self._scanned <= MAX_LINE_BYTES:
+            # As far as the search above goes: a line is too long however it was cut.
+            if self._scanned < MAX_LINE_BYTES + 2:
                 return None
             return self._too_long(bytes(self._buffer[:1000]))
         line = bytes(self._buffer[:end])
@@ -194,16 +197,17 @@ class CommandReader:
         return True
 
     def _drop_line(self) -> bool:
-        end = self._buffer.find(b"\n")
-        if end < 0:
-            tail = bytes(self._buffer[-32:])
-            self._buffer[:] = tail
-            return False
-        mark = _LITERAL.search(bytes(self._buffer[:end]).rstrip(b"\r"))
-        del self._buffer[: end + 1]
-        if mark is not None and mark[2]:
+        while True:
+            end = self._buffer.find(b"\n")
+            if end < 0:
+                self._buffer[:] = bytes(self._buffer[-_MARK_BYTES:])
+                return False
+            mark = _LITERAL.search(bytes(self._buffer[:end]).removesuffix(b"\r"))
+            del self._buffer[: end + 1]
+            if mark is None or not mark[2]:
+                self._mode = "line"
+                return True
             # The dropped command goes on with another literal that the client sends unasked.
             self._left, self._mode = int(mark[1]), "dropping literal"
-            return self._drop_literal() and self._drop_line()
-        self._mode = "line"
-        return True
+            if not self._drop_literal():
+                return False

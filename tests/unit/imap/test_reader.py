@@ -118,3 +118,24 @@ def test_many_long_lines_joined_by_small_literals_cannot_add_up_either() -> None
     assert isinstance(event, TooLong)
     reader.feed(b"b rest\r\nc NOOP\r\n")
     assert reader.next() == Complete((b"c NOOP",))
+
+
+def test_a_line_at_the_bound_is_taken_or_dropped_however_it_is_cut() -> None:
+    for length in range(MAX_LINE_BYTES - 2, MAX_LINE_BYTES + 5):
+        data = b"x" * length + b"\r\nb\r\n"
+        whole, in_two = CommandReader(), CommandReader()
+        whole.feed(data)
+        events = [whole.next(), whole.next()]
+        in_two.feed(data[: MAX_LINE_BYTES + 1])
+        first = in_two.next()
+        in_two.feed(data[MAX_LINE_BYTES + 1 :])
+        first = first or in_two.next()
+        assert [first, in_two.next()] == events == [events[0], Complete((b"b",))]
+
+
+def test_a_dropped_line_with_thousands_of_unasked_literals_is_dropped_to_its_end() -> None:
+    reader = CommandReader()
+    reader.feed(b"a" * (MAX_LINE_BYTES + 5))
+    assert isinstance(reader.next(), TooLong)
+    reader.feed(b"{0+}\r\n" * 5000 + b"end\r\nb NOOP\r\n")
+    assert reader.next() == Complete((b"b NOOP",))

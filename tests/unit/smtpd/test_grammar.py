@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.smtpd.facts import read_client
 from services.smtpd.grammar import (
     parse_base64,
     parse_command,
@@ -113,3 +114,9 @@ def test_plain(message: bytes, pair: tuple[bytes, bytes] | None) -> None:
 )
 def test_base64(text: bytes, decoded: bytes | None) -> None:
     assert parse_base64(text) == decoded
+
+
+def test_address_literal_with_thousands_of_digits_is_read_as_ip_scan_does() -> None:
+    digits = b"0" * 5000 + b"127"
+    assert replace_address_literal(b"x@[" + digits + b".0.0.1]", frozenset({"127.0.0.1"}), b"me") == b"x@me"
+    assert read_client({"DATABYTES": b"9" * 5000}).databytes == 10**18 - 1

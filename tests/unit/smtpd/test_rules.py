@@ -111,3 +111,8 @@ def test_relaying_for_the_containers_own_network_is_refused(tmp_path: Path) -> N
     for dangerous in (b'172.18.0.1:allow,RELAYCLIENT=""', b'172.:allow,RELAYCLIENT=""', b':allow,RELAYCLIENT=""'):
         with pytest.raises(RuleError, match=r"line 2: RELAYCLIENT .* covers"):
             refuse_relaying_for(parse_rules(b"9.:deny\n" + dangerous), own, "tcp.smtp")
+
+
+def test_a_line_of_thousands_of_ranges_is_refused_and_not_expanded() -> None:
+    with pytest.raises(RuleError, match=r"line 2: .* expected one address"):
+        parse_rules(b":allow\n" + b"1-1." * 5000 + b":deny\n")
