@@ -269,6 +269,7 @@ class JetStreamBus:
             reset=self._reset,
             callback=callback,
             caught_up=caught_up,
+            last_sequence=lambda: self._last_sequence(stream),
         )
 
         async def receive(msg: Msg) -> None:
@@ -280,6 +281,9 @@ class JetStreamBus:
         self._pulls.append(pull)
         await pull.start()
         return pull
+
+    async def _last_sequence(self, stream: str) -> int:
+        return (await self.info(stream)).last_sequence
 
     async def _reset(self, stream: str, consumer: str, sequence: int) -> None:
         answer = await self._api(f"CONSUMER.RESET.{stream}.{consumer}", {"seq": sequence})

@@ -32,15 +32,19 @@ class PullLoop:
         reset: Callable[[str, str, int], Awaitable[None]],
         callback: Callable[[Stored], None],
         caught_up: Callable[[], None],
+        last_sequence: Callable[[], Awaitable[int]],
     ) -> None:
         self._stream, self._consumer, self._inbox = stream, consumer, inbox
-        self._send, self._reset = send, reset
+        self._send, self._reset, self._read_last = send, reset, last_sequence
         self._callback, self._caught_up = callback, caught_up
         self._last_sequence = 0
+        self._delivered = 0  # the consumer's own count, which begins anew with each reset
+        self._fresh = True  # a reset was asked for and its first record has not come
         self._outstanding = 0
         self._told = False
         self._stopped = False
         self._resuming: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -51,17 +55,19 @@ class PullLoop:
     async def stop(self) -> None:
         """Read no more."""
         self._stopped = True
-        for handle in (self._watch, self._resuming):
+        for handle in (self._watch, self._resuming, self._checking):
             if handle is not None:
                 handle.cancel()
 
     def resume(self) -> None:
-        """The connection was lost, or the pull was: go on after what was seen last."""
+        """The connection was lost, or a pull, or a record: go on after what was seen last."""
         if not self._stopped and (self._resuming is None or self._resuming.done()):
             self._resuming = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
         while not self._stopped:
+            # Before the answer: the first records may overtake it. Only the reset's first record goes on from here.
+            self._fresh, self._delivered = True, -1
             try:
                 await self._reset(self._stream, self._consumer, self._last_sequence + 1)
             except BusDown:
@@ -93,14 +99,26 @@ class PullLoop:
         if not reply.startswith("$JS.ACK."):
             self._status((headers or {}).get("Status", ""))
             return
-        sequence = int(reply.split(".")[-4])
-        # Records of a pull from before a reset may still come: they were or will be seen.
-        if sequence > self._last_sequence:
-            self._last_sequence = sequence
-            self._callback(Stored(subject, sequence, payload, headers or {}))
+        tokens = reply.split(".")
+        sequence, delivered = int(tokens[-4]), int(tokens[-3])
         self._outstanding -= 1
+        self._take(Stored(subject, sequence, payload, headers or {}), delivered)
         if self._outstanding == 0:
             self._pull(no_wait=not self._told)
+
+    def _take(self, stored: Stored, delivered: int) -> None:
+        if delivered != self._delivered + 1 and not (self._fresh and delivered == 1):
+            # Left over from before a reset; or somebody else got what is missing, a scheduler that has lost its
+            # lease and does not know it yet.
+            if stored.sequence > self._last_sequence:
+                self.resume()
+            return
+        self._delivered = delivered
+        self._fresh = self._fresh and delivered != 1
+        # Records of a pull from before a reset may still come: they were or will be seen.
+        if stored.sequence > self._last_sequence:
+            self._last_sequence = stored.sequence
+            self._callback(stored)
 
     def _status(self, status: str) -> None:
         if status == "100":
@@ -110,9 +128,19 @@ class PullLoop:
                 self._told = True
                 self._caught_up()
             self._pull()
+            if status == "408":
+                self._checking = asyncio.create_task(self._check_end())
         elif status == "409":
             # The server ended the pull for a reason of its own (a reset, a change of leader): not at once again.
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._pull_again)
+
+    async def _check_end(self) -> None:
+        """After a pull without a record: whether what the stream has last has come to us."""
+        try:
+            if await self._read_last() > self._last_sequence and not self._stopped:
+                self.resume()
+        except BusDown:
+            return  # resumed when the connection is back
 
     def _pull_again(self) -> None:
         if not self._stopped:

@@ -358,3 +358,34 @@ def test_the_connection_comes_back_after_the_server_was_killed(tmp_path: Path) -
         asyncio.run(asyncio.wait_for(main(), 40))
     finally:
         server.stop()
+
+
+def test_what_another_reader_of_the_consumer_got_comes_all_the_same(server: BusServer) -> None:
+    """A scheduler that was suspended may still have a pull open while its successor works: nothing may be missing."""
+
+    async def main() -> None:
+        async with open_bus("nats", server) as bus:
+            other = JetStreamBus("_INBOX_admin")
+            await other.connect(server.url, "admin", server.password("admin"), "other")
+            caught_up = asyncio.Event()
+            old = await other.follow(subjects.IN, subjects.QUEUE_CONSUMER, lambda _: None, caught_up.set)
+            await caught_up.wait()
+            await old.stop()
+            seen: list[str] = []
+            all_there = asyncio.Event()
+
+            def take(stored: Stored) -> None:
+                seen.append(stored.subject)
+                if len(seen) == 30:
+                    all_there.set()
+
+            follower = await bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, take, lambda: None)
+            for number in range(30):
+                await bus.store(record(number))
+                if number == 10:
+                    await other.close()
+            await all_there.wait()
+            assert seen == [f"in.{number}" for number in range(30)], "each once, in order"
+            await follower.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 60))

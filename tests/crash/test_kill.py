@@ -158,6 +158,22 @@ def queue_is_empty(deployment: MakeRun) -> bool:
     return bool(status["ready"] and status["messages"] == 0)
 
 
+def what_is_left(deployment: MakeRun) -> str:
+    """For whoever must find out why the queue does not drain: qmailctl's view, and the log's end."""
+    shown = [f"running: {deployment.roles()}"]
+    for command in ("stat", "queue"):
+        answer = subprocess.run(
+            [sys.executable, "-m", "services.admin.qmailctl", command],
+            env=deployment.environ,
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+        shown.append((answer.stdout + answer.stderr).decode(errors="replace"))
+    lines = [line for line in deployment.log.read_text(errors="replace").splitlines() if "tcpserver" not in line]
+    return "\n".join([*shown, *lines[-60:]])
+
+
 def delivered(maildir: Path) -> tuple[collections.Counter[int], collections.Counter[str]]:
     """How often each X-Number and each message number (qp) lies in the Maildir."""
     numbers: collections.Counter[int] = collections.Counter()
@@ -179,7 +195,10 @@ def test_every_message_answered_250_arrives_and_none_twice(run: MakeRun, number:
     killer.start()
     eventually(senders.done, "all messages answered 250", seconds=DRAIN_SECONDS * 5)
     killer.stop()
-    eventually(lambda: queue_is_empty(run), "an empty queue", seconds=DRAIN_SECONDS)
+    try:
+        eventually(lambda: queue_is_empty(run), "an empty queue", seconds=DRAIN_SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nseed {seed} killed {dict(killer.killed)}\n{what_is_left(run)}") from None
     numbers, qps = delivered(run.directory / "home" / "joni" / "Maildir")
     print(f"seed {seed} killed {dict(killer.killed)}: {MESSAGES} answered 250, {len(qps)} in the Maildir")
     missing = sorted(senders.sent.accepted - numbers.keys())
