@@ -11,7 +11,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def render_qstat(status: Mapping[str, Any]) -> str:
     """qmail-qstat(8). There is no separate preprocessing: what is accepted is in the queue."""
-    return f"messages in queue: {status['messages']}\nmessages in queue but not yet preprocessed: 0\n"
+    unread = status["unread"]
+    total = status["messages"] + unread
+    return f"messages in queue: {total}\nmessages in queue but not yet preprocessed: {unread}\n"
 
 
 def render_qread(messages: Iterable[Mapping[str, Any]]) -> str:

@@ -61,6 +61,11 @@ class Floor:
         """IN was purged below a sequence."""
         self._purged = max(self._purged, below - 1)
 
+    @property
+    def last(self) -> int:
+        """The last sequence that was noted."""
+        return self._last
+
     def blocked(self) -> int:
         """How many ended records lie above the floor."""
         return self._last + 1 - self.floor() - len(self._live) if self._complete else 0

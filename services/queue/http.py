@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
+from qmail.bus.ports import BusDown
 from qmail.envelope import EnvelopeError
 from services.queue.listing import Listing, QueueEntry
 
@@ -21,6 +22,7 @@ class Status(BaseModel):
     ready: bool = Field(description="the memory has been rebuilt and old mail is being delivered")
     paused: bool
     messages: int = Field(description="messages in the queue")
+    unread: int = Field(description="records of accepted messages that the scheduler has not read yet")
     running: int = Field(description="deliveries under way")
     status: str = Field(description="qmail-send's status line")
 
@@ -61,7 +63,10 @@ def make_app(listing: Listing, token: str) -> FastAPI:
 
     @app.get("/status", dependencies=need_token)
     async def status() -> Status:
-        return Status(**listing.status())
+        try:
+            return Status(**await listing.status())
+        except BusDown as error:
+            raise HTTPException(503, f"the bus is away: {error}") from error
 
     @app.get("/queue", dependencies=need_token)
     async def queue(limit: Annotated[int, Field(ge=1, le=1000)] = 100, offset: int = 0) -> QueueList:

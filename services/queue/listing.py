@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qmail.bus import subjects
 from qmail.bus.ports import Bus
 from qmail.routing import Routes
 from services.queue.message import Message
@@ -76,10 +77,12 @@ class Listing:
         scheduler = self.service.scheduler
         return len(scheduler.messages) + len(scheduler.asleep)
 
-    def status(self) -> dict[str, Any]:
-        """The fields of http.Status."""
+    async def status(self) -> dict[str, Any]:
+        """The fields of http.Status. Raises BusDown."""
         scheduler = self.service.scheduler
+        last = (await self._bus.info(subjects.IN)).last_sequence
         return {
+            "unread": max(0, last - self.service.floor.last),
             "ready": self.is_ready(),
             "paused": scheduler.paused,
             "messages": self.total(),

@@ -155,7 +155,7 @@ def queue_is_empty(deployment: MakeRun) -> bool:
             status = json.load(answer)
     except OSError:
         return False
-    return bool(status["ready"] and status["messages"] == 0)
+    return bool(status["ready"] and status["messages"] == 0 and status["unread"] == 0)
 
 
 def what_is_left(deployment: MakeRun) -> str:

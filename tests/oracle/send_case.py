@@ -160,7 +160,7 @@ class SendCase:
                 await self._quiet()
             listing = Listing(self._queue, self._bus)
             entries = [entry.model_dump() for entry in await listing.page(0, 1000)]
-            qread, qstat = render_qread(entries), render_qstat(listing.status())
+            qread, qstat = render_qread(entries), render_qstat(await listing.status())
             await self._queue.stop(_GRACE_SECONDS)
             for worker in self._workers:
                 await worker.stop(_GRACE_SECONDS)

@@ -108,7 +108,11 @@ class MailRun:
 
     def drained(self) -> None:
         """Wait until the queue is empty."""
-        eventually(lambda: (found := self.status()).get("ready") and found["messages"] == 0, "an empty queue", 40)
+        eventually(
+            lambda: (found := self.status()).get("ready") and found["messages"] == found["unread"] == 0,
+            "an empty queue",
+            40,
+        )
 
     def pid(self, program: str) -> int:
         """Of a role's program, as RIGHTS.toml names it, or nats-server."""

@@ -25,7 +25,8 @@ def test_a_message_is_listed_as_by_qmail_qread() -> None:
 
 def test_the_counts_are_qmail_qstats() -> None:
     text = "messages in queue: 7\nmessages in queue but not yet preprocessed: 0\n"
-    assert render_qstat({"messages": 7}) == text
+    assert render_qstat({"messages": 7, "unread": 0}) == text
+    assert "in queue: 9\nmessages in queue but not yet preprocessed: 2" in render_qstat({"messages": 7, "unread": 2})
 
 
 def test_a_role_that_is_not_connected_is_down() -> None:
