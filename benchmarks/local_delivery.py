@@ -1,6 +1,6 @@
 """SMTP to Maildir: this project against a Postfix that delivers to Maildirs, on this machine in one run.
 
-Both get the same messages from Postfix's smtp-source, take turns three times, and are timed until the last message
+Both may deliver 20 messages to a mailbox at a time (Postfix's default; concurrencylocal). Both get the same messages from Postfix's smtp-source, take turns three times, and are timed until the last message
 is in the Maildir. Ours runs per-user, with every fsync and the full log. Needs uid 0 and Debian's postfix package.
 """
 
@@ -118,6 +118,7 @@ def run_all(ours: Deployment, peer: Postfix) -> int:
     print("                 messages/s                  CPU ms a message")
     print("sessions conn      ours   postfix  ratio    ours postfix  ours by role")
     try:
+        ours.control("concurrencylocal", "20\n")
         ours.start()
         ours.control("concurrencyincoming", "200\n")
         ours.control("concurrencyperip", "200\n")

@@ -8,14 +8,13 @@ yield side by side, and one commit serves them all. Each still makes every call 
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# (device, inode) of the directories that this round of the group has made durable.
-Settled = set[tuple[int, int]]
+# The directories that this round of the group has made durable, by the names that its members have for them.
+Settled = set[bytes]
 Steps = Generator[None, Settled, T]
 
 _sync_file_range: Callable[..., int] | None = getattr(ctypes.CDLL(None), "sync_file_range", None)
@@ -65,12 +64,3 @@ def finish_writing(fd: int) -> None:
     if _sync_file_range is not None:
         flags = _WAIT_BEFORE | _WRITE | _WAIT_AFTER
         _sync_file_range(fd, ctypes.c_longlong(0), ctypes.c_longlong(0), flags)
-
-
-def settle_directory(fd: int, settled: Settled) -> None:
-    """fsync(2) of a directory, unless the group has done it after the last change of any of its members."""
-    status = os.fstat(fd)
-    key = (status.st_dev, status.st_ino)
-    if key not in settled:
-        os.fsync(fd)
-        settled.add(key)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from qmail.together import Settled, Steps, alone, begin_writing, finish_writing, settle_directory
+from qmail.together import Steps, alone, begin_writing, finish_writing
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -108,10 +108,15 @@ def store_steps(
     target: bytes,
     mtime_ns: int | None = None,
     maildir: bytes = b"",
+    known_as: bytes = b"",
 ) -> Steps[bool]:
-    """As `store_at`, in steps that wait for the disk together with others (qmail.together)."""
+    """As `store_at`, in steps that wait for the disk together with others (qmail.together).
+
+    known_as: the path of `directory`, by which the group knows that it has made a directory durable already."""
+    below = maildir + target
+    directory_name = known_as + b"/" + os.path.dirname(below) if known_as else b""
     try:
-        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, maildir + target, mtime_ns))
+        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, below, mtime_ns, directory_name))
     except MaildirError:
         raise
     except OSError as error:
@@ -138,10 +143,12 @@ def _kind(number: int | None) -> type[MaildirError]:
     return MaildirError
 
 
-def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None) -> Steps[bool]:
+def _store(
+    directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None, known_as: bytes
+) -> Steps[bool]:
     fd = _create(directory, tmp)
     if fd < 0:
-        _settle(directory, target, set())
+        _settle(directory, target)
         return False
     try:
         try:
@@ -160,7 +167,10 @@ def _store(directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, m
     finally:
         os.close(fd)
     settled = yield
-    _settle(directory, target, settled)
+    if known_as not in settled:
+        _settle(directory, target)
+        if known_as:
+            settled.add(known_as)
     return placed
 
 
@@ -237,10 +247,10 @@ def _remove(directory: int, tmp: bytes) -> None:
         pass  # what stays in tmp is swept after 36 hours, or replaced by the next attempt
 
 
-def _settle(directory: int, target: bytes, settled: Settled) -> None:
+def _settle(directory: int, target: bytes) -> None:
     """Make the name itself durable."""
     fd = os.open(os.path.dirname(target), _DIRECTORY, dir_fd=directory)
     try:
-        settle_directory(fd, settled)
+        os.fsync(fd)
     finally:
         os.close(fd)

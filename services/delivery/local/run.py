@@ -135,7 +135,7 @@ class Run:
     def _store(self, path: bytes) -> Steps[None]:
         name = self._name_for(self._copies(path))
         below = path.rstrip(b"/") + b"/"
-        yield from store_steps(self._home, name, self._pieces(), b"new/" + name, maildir=below)
+        yield from store_steps(self._home, name, self._pieces(), b"new/" + name, None, below, self.job.home)
 
     def _copies(self, path: bytes) -> int:
         """How many copies this run put into this directory before, whatever its name was then."""
