@@ -1,7 +1,8 @@
 """SMTP to Maildir: this project against a Postfix that delivers to Maildirs, on this machine in one run.
 
-Both may deliver 20 messages to a mailbox at a time (Postfix's default; concurrencylocal). Both get the same messages from Postfix's smtp-source, take turns three times, and are timed until the last message
-is in the Maildir. Ours runs per-user, with every fsync and the full log. Needs uid 0 and Debian's postfix package.
+Both may deliver 20 messages to a mailbox at a time (Postfix's default; concurrencylocal). Both get the same messages
+from Postfix's smtp-source, take turns three times, and are timed until the last message is in the Maildir. Ours runs
+per-user, with every fsync and the full log. Needs uid 0 and Debian's postfix package.
 """
 
 from __future__ import annotations
