@@ -38,7 +38,7 @@ class Lease:
                     self._task = asyncio.create_task(self._keep())
                     return stored is not None
             except (WrongSequence, TemporaryError):
-                pass
+                pass  # somebody else was faster, or the bus is away: ask again
             await asyncio.sleep(ASK_SECONDS)
 
     def _is_free(self, record: dict[str, object]) -> bool:

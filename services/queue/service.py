@@ -391,8 +391,8 @@ class QueueService:
                 if f.get("ok"):
                     break
                 self._log.line(f"unable to bounce msg {message.id}: {f.get('error')}; will try again")
-            except TemporaryError:
-                pass
+            except TemporaryError as error:
+                self._log.line(f"unable to bounce msg {message.id}: {error}; will try again")
             await asyncio.sleep(RETRY_SECONDS)
         line = f"bounce msg {message.id} qp {message.bounce_id}"
         if f.get("discarded"):
