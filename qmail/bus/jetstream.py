@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
 from typing import Any
 
 import nats.errors
@@ -43,7 +42,6 @@ PENDING_MESSAGES = 100_000
 PENDING_BYTES = 256 * 1024 * 1024
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
-_BATCH_COUNTER = count(1)
 
 
 def _raise_api_error(error: Mapping[str, Any]) -> None:

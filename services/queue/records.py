@@ -39,7 +39,6 @@ class DoneRecord:
 
     sequence: int
     sequence_in: int
-    open: int = 0
 
 
 @dataclass(slots=True)
