@@ -124,7 +124,7 @@ class QueueSocket:
             writer.write(netstring.encode(b"%d %d" % (code, number)))
             await writer.drain()
         except ConnectionError:
-            pass
+            pass  # nobody is left to tell; what was committed stays committed
         finally:
             self._open -= 1
             writer.close()

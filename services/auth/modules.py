@@ -106,7 +106,7 @@ def spend_the_same(password: bytes) -> bool:
     try:
         _HASHER.verify(_NOBODYS, password)
     except VerificationError:
-        pass
+        pass  # as meant: only the time it takes counts
     return False
 
 

@@ -133,7 +133,7 @@ def test_a_follower_of_an_empty_stream_is_caught_up_at_once(on_bus: OnBus) -> No
     async def scenario(bus: Bus) -> None:
         caught_up = asyncio.Event()
         follower = await bus.follow(subjects.STATE, subjects.QUEUE_CONSUMER, lambda _: None, caught_up.set)
-        await caught_up.wait()
+        assert await asyncio.wait_for(caught_up.wait(), 5), "long before a pull's time is over"
         await follower.stop()
 
     on_bus(scenario)
