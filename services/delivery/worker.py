@@ -7,6 +7,7 @@ the next, confirms it; a job that this process ran before is not run again but a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -22,6 +23,9 @@ from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 
 HEARTBEAT_SECONDS = 2.0
+# How long a worker that ends waits for confirmations when nothing runs any more. A scheduler that is there confirms the
+# first or the second repetition; one that has gone never does, and the job is done again, as after a crash.
+CONFIRM_SECONDS = 10.0
 REPORT_GROUP = 16
 # Reports the scheduler has confirmed are remembered this many jobs long, against a job group that came twice.
 REMEMBERED = 1000
@@ -74,13 +78,14 @@ class Worker:
         self._beat = asyncio.create_task(self._heartbeat())
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no new work, finish what runs, and wait for the confirmations as far as the grace goes."""
+        """Take no new work, finish what runs as far as the grace goes, and wait a little for the confirmations."""
         self._stopping = True
+        if self._running:
+            # What goes on beyond it is cut off: the scheduler hears no heartbeat and defers it.
+            await asyncio.wait(self._running.values(), timeout=grace_seconds)
         self._check_idle()
-        try:
-            await asyncio.wait_for(self._idle.wait(), grace_seconds)
-        except TimeoutError:
-            pass  # the scheduler hears no heartbeat and defers what ran
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), CONFIRM_SECONDS)
         if self._beat is not None:
             self._beat.cancel()
 

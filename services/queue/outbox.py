@@ -42,6 +42,11 @@ class Outbox:
             self._confirming = True
             asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._send_confirmations)
 
+    def send(self) -> None:
+        """Send what waits at once: whoever ends must not keep its confirmations."""
+        self._send_jobs()
+        self._send_confirmations()
+
     def is_busy(self) -> bool:
         """Whether something waits to be sent."""
         return self._scheduled or self._confirming

@@ -151,6 +151,7 @@ class QueueService:
             await asyncio.wait_for(self.records.settled(), 5.0)
         except TimeoutError:
             self._log.line("info: deliveries go on without us; the next scheduler adopts them")
+        self.outbox.send()
         for task in self._tasks:
             task.cancel()
         self._log.line("status: exiting")

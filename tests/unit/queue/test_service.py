@@ -463,3 +463,36 @@ def test_new_mail_during_a_rebuild_does_not_cost_the_old_its_records(in_house: I
         await until(lambda: not house.held(subjects.IN))
 
     in_house(work)
+
+
+def test_a_worker_ends_soon_when_nobody_is_left_to_confirm(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        _, line = await house.scheduler()
+        answers = Answers()
+        worker, _ = await house.worker(answers)
+        await house.put("stuck")
+        await until(lambda: answers.begun != [])
+        line.cut()
+        loop = asyncio.get_running_loop()
+        loop.call_later(60.0, answers.let_go.set)
+        before = loop.time()
+        await worker.stop(280.0)
+        assert answers.done != [], "what ran was finished"
+        assert 60.0 < loop.time() - before < 80.0, "and no more than a little was waited for"
+
+    in_house(work)
+
+
+def test_a_scheduler_that_ends_leaves_no_worker_without_its_confirmations(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        answers = Answers()
+        worker, _ = await house.worker(answers)
+        await house.put("a", "later", "stuck")
+        await until(lambda: len(answers.begun) == 3)
+        asyncio.get_running_loop().call_later(1.0, answers.let_go.set)
+        await service.stop(30.0)
+        await asyncio.sleep(0)
+        assert worker.is_quiet()
+
+    in_house(work)
