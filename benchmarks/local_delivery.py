@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.deployment import Deployment, free_port, role_of
+from benchmarks.disk import spread
 from benchmarks.peer_postfix import POSTFIX, Postfix
 from benchmarks.processes import Process, tree
 
@@ -78,6 +79,7 @@ def measure(root: int, by_role: bool, port: int, maildir: Path, count: int, sess
     before = cpu_by(tree(root), by_role)
     started = time.monotonic()
     send(port, count, sessions, kept)
+    print("sent", time.monotonic() - started)
     wait_for(maildir, count)
     took = time.monotonic() - started
     after = cpu_by(tree(root), by_role)
@@ -109,6 +111,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("BENCH_DIR")) as name:
         base = Path(name)
         base.chmod(0o755)
+        spread(base)
         return run_all(Deployment(base / "ours"), Postfix(base / "postfix", free_port()))
 
 

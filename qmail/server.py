@@ -13,10 +13,10 @@ import signal
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from qmail.connection import Connection
 from qmail.session import Handler, Notify, Peer, Session
@@ -24,7 +24,6 @@ from qmail.tls import ServerTls, TlsUnavailable
 
 _log = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
 MakeSession: TypeAlias = Callable[[], Session]
 MakeHandler: TypeAlias = Callable[[Peer, Notify], Handler]
 
@@ -267,13 +266,3 @@ async def serve(
         on_ready(server)
     await told.wait()
     await server.stop()
-
-
-def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """`asyncio.run` on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)

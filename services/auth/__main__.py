@@ -13,8 +13,8 @@ from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control, ControlError
 from qmail.health import check_bus, keep_watch
 from qmail.log import Log
+from qmail.loop import run
 from qmail.paths import Paths, read_paths
-from qmail.server import run
 from services.auth.desk import Desk, make_desk
 from services.auth.modules import ModuleError
 

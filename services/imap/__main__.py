@@ -9,8 +9,8 @@ from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import BusDown
 from qmail.control import ControlError
 from qmail.identity import IdentityError
+from qmail.loop import run
 from qmail.processes import run_processes
-from qmail.server import run
 from services.imap.door import run_door
 from services.imap.settings import SettingsError, read_settings
 

@@ -8,8 +8,8 @@ import sys
 from qmail.bus.connect import CredentialsError
 from qmail.control import ControlError
 from qmail.identity import IdentityError
+from qmail.loop import run
 from qmail.processes import run_processes
-from qmail.server import run
 from services.pop3.door import run_door
 from services.pop3.settings import SettingsError, read_settings
 

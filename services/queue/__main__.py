@@ -8,7 +8,6 @@ import signal
 import sys
 
 import uvicorn
-import uvloop
 
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
@@ -19,6 +18,7 @@ from qmail.health import both, keep_watch
 from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
+from qmail.loop import run
 from qmail.paths import Paths, read_paths
 from qmail.routing import check_routes
 from services.queue.http import make_app
@@ -99,7 +99,7 @@ async def main() -> None:
 
 if __name__ == "__main__":
     try:
-        uvloop.run(main())
+        run(main())
     except ControlError as error:
         # qmail-send's line, for whoever looks for it in the log (qmail-log(5)); what is wrong, on standard error.
         Log("qmail").line("alert: cannot start: unable to read controls")

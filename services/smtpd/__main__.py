@@ -6,8 +6,8 @@ import os
 import sys
 
 from qmail.bus.connect import CredentialsError
+from qmail.loop import run
 from qmail.processes import run_processes
-from qmail.server import run
 from services.smtpd.admission import Admission
 from services.smtpd.interfaces import read_interfaces
 from services.smtpd.service import serve

@@ -9,8 +9,6 @@ import signal
 import sys
 from typing import Final
 
-import uvloop
-
 from qmail.accounts import Accounts, AssignError
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
@@ -21,6 +19,7 @@ from qmail.control import Control
 from qmail.health import check_bus, keep_watch
 from qmail.identity import ActingPool, IdentityError
 from qmail.ids import IdSource
+from qmail.loop import run
 from qmail.paths import Paths, read_paths
 from qmail.put import Submitter
 from qmail.routing import LOCAL
@@ -130,7 +129,7 @@ def main() -> int:
     # Before any thread is started.
     spawner = Spawner()
     try:
-        uvloop.run(_main(spawner))
+        run(_main(spawner))
     except (SettingsError, IdentityError, CredentialsError, AssignError) as error:
         print(f"{_ROLE}: {error}", file=sys.stderr)
         return 1

@@ -11,13 +11,12 @@ import os
 import signal
 import sys
 
-import uvloop
-
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect
 from qmail.control import Control
 from qmail.health import check_bus, keep_watch
 from qmail.health_names import names_check
+from qmail.loop import run
 from qmail.paths import Paths, read_paths
 from qmail.routing import REMOTE
 from services.delivery.remote.attempt import World
@@ -69,7 +68,7 @@ def main() -> int:
         print(f"{_ROLE}: fatal: DNS_SERVER: {error}; expected address or address:port", file=sys.stderr)
         return 78
     try:
-        uvloop.run(_main(paths, world))
+        run(_main(paths, world))
     except (CredentialsError, OSError) as error:
         print(f"{_ROLE}: fatal: {error}", file=sys.stderr)
         return 111

@@ -7,11 +7,10 @@ import os
 import signal
 import sys
 
-import uvloop
-
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.control import Control, ControlError
+from qmail.loop import run
 from qmail.paths import read_paths
 from services.queue.bounce.text import read_names
 from services.queue.bounce.writer import BounceWriter
@@ -34,6 +33,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     try:
-        uvloop.run(main())
+        run(main())
     except (ControlError, CredentialsError) as error:
         sys.exit(f"queue bounce writer: {error}")

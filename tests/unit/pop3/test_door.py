@@ -22,7 +22,8 @@ from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control
 from qmail.identity import acting_pool
 from qmail.log import Log
-from qmail.server import Limits, run
+from qmail.loop import run
+from qmail.server import Limits
 from services.auth.desk import make_desk
 from services.auth.modules import _HASHER
 from services.pop3.door import Door

@@ -17,8 +17,8 @@ from qmail.bus.ports import Message, Stored
 from qmail.envelope import Envelope, decode_envelope
 from qmail.ids import IdSource
 from qmail.log import Log
+from qmail.loop import run
 from qmail.put import Submitter
-from qmail.server import run
 from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
