@@ -79,7 +79,6 @@ def measure(root: int, by_role: bool, port: int, maildir: Path, count: int, sess
     before = cpu_by(tree(root), by_role)
     started = time.monotonic()
     send(port, count, sessions, kept)
-    print("sent", time.monotonic() - started)
     wait_for(maildir, count)
     took = time.monotonic() - started
     after = cpu_by(tree(root), by_role)

@@ -18,8 +18,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, Protocol, TypeVar, TypeVarTuple, cast
 
-from qmail.together import Steps, alone, side_by_side
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -28,8 +26,6 @@ _CALLS: Final = {"x86_64": (116, 122, 123), "aarch64": (159, 151, 152)}
 #: Capabilities that open other people's files: DAC_OVERRIDE (1), DAC_READ_SEARCH (2), FOWNER (3).
 _FILE_CAPABILITIES: Final = 0b1110
 _DEFAULT_THREADS: Final = 8
-# How many works one thread takes side by side.
-_GROUP: Final = 16
 
 
 class IdentityError(Exception):
@@ -104,7 +100,7 @@ def _refuse_file_capabilities() -> None:
     raise IdentityError("cannot see the capabilities in force")
 
 
-class _Ended(asyncio.Future[object]):
+class Ended(asyncio.Future[object]):
     """The end of a call. It cannot be cancelled: whoever is cancelled while waiting hears of it when fn has ended,
     so that nobody closes a descriptor that a thread is still using.
     """
@@ -116,14 +112,14 @@ class _Ended(asyncio.Future[object]):
 class _Job:
     """One call on its way through the pool."""
 
-    __slots__ = ("account", "args", "error", "fn", "future", "group", "in_steps", "result")
+    __slots__ = ("account", "args", "error", "fn", "future", "result")
 
     def __init__(
         self,
         account: Identity,
         fn: Callable[..., object],
         args: tuple[object, ...],
-        future: _Ended,
+        future: Ended,
     ) -> None:
         self.account = account
         self.fn = fn
@@ -131,18 +127,6 @@ class _Job:
         self.future = future
         self.result: object = None
         self.error: BaseException | None = None
-        self.in_steps = False
-        self.group: _Gathering | None = None  # set on the last of a group
-
-
-class _Gathering:
-    """What one account has waiting to be done together."""
-
-    __slots__ = ("under_way", "waiting")
-
-    def __init__(self) -> None:
-        self.under_way = False
-        self.waiting: list[_Job] = []
 
 
 class ActingPool:
@@ -159,8 +143,7 @@ class ActingPool:
         if per_user:
             FileIdentity()
         self._per_user = per_user
-        self._jobs: SimpleQueue[list[_Job] | None] = SimpleQueue()
-        self._gathering: dict[tuple[int, int], _Gathering] = {}
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._done: deque[_Job] = deque()
         self._waking = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -178,33 +161,9 @@ class ActingPool:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
-        future = _Ended(loop=loop)
-        self._jobs.put([_Job(account, fn, args, future)])
+        future = Ended(loop=loop)
+        self._jobs.put(_Job(account, fn, args, future))
         return cast(T, await future)
-
-    async def run_together(self, account: Identity, fn: Callable[[*Ts], Steps[T]], *args: *Ts) -> T:
-        """As `run`, for work in steps: what one account has waiting goes side by side in one thread.
-
-        While a group of the account is under way the next one gathers; nobody waits for company.
-        """
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        future = _Ended(loop=loop)
-        group = self._gathering.setdefault((account.uid, account.gid), _Gathering())
-        job = _Job(account, fn, args, future)
-        job.in_steps = True
-        group.waiting.append(job)
-        if not group.under_way:
-            group.under_way = True
-            # At the end of this turn of the loop: whatever was asked for in it goes together.
-            loop.call_soon(self._send_group, group)
-        return cast(T, await future)
-
-    def _send_group(self, group: _Gathering) -> None:
-        together, group.waiting = group.waiting[:_GROUP], group.waiting[_GROUP:]
-        together[-1].group = group
-        self._jobs.put(together)
 
     def close(self) -> None:
         """Let the threads end after the work already given."""
@@ -215,20 +174,19 @@ class ActingPool:
 
     def _work(self) -> None:
         identity = FileIdentity() if self._per_user else None
-        while (jobs := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None:
             try:
                 if identity is not None:
-                    identity.become(jobs[0].account)
-                _do(jobs)
+                    identity.become(job.account)
+                job.result = job.fn(*job.args)
             except BaseException as error:
-                for job in jobs:
-                    job.error = error
-            self._hand_back(jobs)
-            del jobs
+                job.error = error
+            self._hand_back(job)
+            del job
 
-    def _hand_back(self, jobs: list[_Job]) -> None:
+    def _hand_back(self, job: _Job) -> None:
         # One wake-up of the loop for all that ends before it gets round to looking.
-        self._done.extend(jobs)
+        self._done.append(job)
         if not self._waking:
             self._waking = True
             assert self._loop is not None
@@ -241,39 +199,12 @@ class ActingPool:
         self._waking = False
         while self._done:
             job = self._done.popleft()
-            if job.group is not None:
-                self._next_group(job)
             if job.future.done():
                 continue
             if job.error is not None:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
-
-    def _next_group(self, last: _Job) -> None:
-        group = last.group
-        assert group is not None
-        if group.waiting:
-            self._send_group(group)
-        else:
-            del self._gathering[last.account.uid, last.account.gid]
-
-
-def _do(jobs: list[_Job]) -> None:
-    """Call a lone function, or take a group's work side by side."""
-    if len(jobs) == 1:
-        job = jobs[0]
-        try:
-            result = job.fn(*job.args)
-            job.result = alone(cast(Steps[object], result)) if job.in_steps else result
-        except BaseException as error:
-            job.error = error
-        return
-
-    def ended(place: int, result: object, error: BaseException | None) -> None:
-        jobs[place].result, jobs[place].error = result, error
-
-    side_by_side([cast(Steps[object], job.fn(*job.args)) for job in jobs], ended)
 
 
 def acting_pool(identity: str, threads: int = _DEFAULT_THREADS) -> ActingPool:

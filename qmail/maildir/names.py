@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 #: A POP3 unique-id, which is the name up to the colon, has at most 70 characters (RFC 1939 section 7).
@@ -20,6 +21,7 @@ def unique_name(time_ms: int, id: int, recipient_number: int, host: bytes, copy:
     return middle + b"." + _host_part(host, MAX_BASE_BYTES - len(middle) - 1)
 
 
+@lru_cache(maxsize=64)
 def _host_part(host: bytes, room_bytes: int) -> bytes:
     """The host with `/`, `:` and NUL made harmless, cut to the room without cutting through an escape."""
     escaped = b""

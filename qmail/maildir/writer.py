@@ -13,10 +13,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from qmail.together import Steps, alone, begin_writing, finish_writing
+from qmail.steps import Steps, SyncedNames, alone
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _MAX_PIECES: Final = 1024  # IOV_MAX of Linux
@@ -110,9 +109,9 @@ def store_steps(
     maildir: bytes = b"",
     known_as: bytes = b"",
 ) -> Steps[bool]:
-    """As `store_at`, in steps that wait for the disk together with others (qmail.together).
+    """As `store_at`, in steps that can wait for the disk together with others (qmail.steps).
 
-    known_as: the path of `directory`, by which the group knows that it has made a directory durable already."""
+    known_as: the path of `directory`, by which a group knows one directory from another."""
     below = maildir + target
     directory_name = known_as + b"/" + os.path.dirname(below) if known_as else b""
     try:
@@ -146,31 +145,24 @@ def _kind(number: int | None) -> type[MaildirError]:
 def _store(
     directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None, known_as: bytes
 ) -> Steps[bool]:
+    names = SyncedNames(directory, os.path.dirname(target), known_as)
     fd = _create(directory, tmp)
     if fd < 0:
-        _settle(directory, target)
+        yield names
         return False
     try:
         try:
             _write(fd, chunks)
             if mtime_ns is not None:
                 os.utime(fd, ns=(mtime_ns, mtime_ns))
-            begin_writing(fd)
-            yield
-            finish_writing(fd)
-            yield
-            os.fsync(fd)
+            yield fd
             placed = _link(directory, tmp, target)
         finally:
             # The lock on tmp holds until here: nobody replaces the name between our writing and our link.
             _remove(directory, tmp)
     finally:
         os.close(fd)
-    settled = yield
-    if known_as not in settled:
-        _settle(directory, target)
-        if known_as:
-            settled.add(known_as)
+    yield names
     return placed
 
 
@@ -245,12 +237,3 @@ def _remove(directory: int, tmp: bytes) -> None:
         os.unlink(tmp, dir_fd=directory)
     except OSError:
         pass  # what stays in tmp is swept after 36 hours, or replaced by the next attempt
-
-
-def _settle(directory: int, target: bytes) -> None:
-    """Make the name itself durable."""
-    fd = os.open(os.path.dirname(target), _DIRECTORY, dir_fd=directory)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

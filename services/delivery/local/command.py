@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from qmail.maildir.names import unique_name
 from qmail.outcome import Kind
-from qmail.together import alone
+from qmail.steps import alone
 from services.delivery.local import replies
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job, delivered_to_line

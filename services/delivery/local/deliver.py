@@ -15,7 +15,7 @@ from qmail.control import ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.maildir.names import unique_name
 from qmail.outcome import Outcome, deferral, success
-from qmail.together import Steps
+from qmail.steps import Steps
 from services.delivery.local import replies
 from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
@@ -29,6 +29,7 @@ from services.delivery.local.refusal import Refusal, temporary
 from services.delivery.local.run import Run
 from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import Program
+from services.delivery.local.together import Together
 from services.delivery.worker import Delivery
 
 #: How long an mbox may stay locked by others, as in qmail-local; and how often it is tried.
@@ -59,6 +60,7 @@ class LocalDelivery:
     ) -> None:
         self._lookup = lookup
         self._pool = pool
+        self._together = Together(pool)
         self._spawner = spawner
         self._forwarder = forwarder
         self._announcer = announcer
@@ -151,7 +153,7 @@ class LocalDelivery:
         give_up = time.monotonic() + _LOCK_SECONDS
         while True:
             try:
-                return await self._pool.run_together(account, step)
+                return await self._together.run(account, step)
             except MailboxLocked as locked:
                 if time.monotonic() > give_up:
                     raise temporary(replies.mbox_locked(locked.path)) from locked

@@ -50,6 +50,18 @@ def check_home(fd: int, home: bytes) -> bool:
     return bool(mode & stat.S_ISVTX)
 
 
+def enter_home(home: bytes) -> int:
+    """A descriptor of the home, if a delivery may be made in it. Raises Refusal."""
+    fd = open_home(home)
+    try:
+        if check_home(fd, home):
+            raise temporary(replies.HOME_STICKY)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def find_dot_qmail(fd: int, job: Job) -> DotQmail:
     """The .qmail that decides, or the default delivery.
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from qmail.maildir.writer import MaildirError, MaildirFull, MaildirMissing, store_steps
-from qmail.together import Steps
+from qmail.steps import Shared, Steps
 from services.delivery.local import replies
-from services.delivery.local.home import DotQmail, check_home, find_dot_qmail, find_new_sender, open_home
+from services.delivery.local.home import DotQmail, enter_home, find_dot_qmail, find_new_sender
 from services.delivery.local.job import Job, delivered_to_line, environment, from_line, return_path_line
-from services.delivery.local.mbox import append
+from services.delivery.local.mbox import MailboxLocked, append
 from services.delivery.local.message import Message
 from services.delivery.local.plan import Act, Instruction, instructions, is_looping
 from services.delivery.local.refusal import permanent, temporary
@@ -33,7 +34,8 @@ class Run:
         self.forwards: list[bytes] = []
         self.maildirs: list[bytes] = []  #: as named in .qmail, in the order of delivery
         self.new_sender = job.sender
-        self._home = -1
+        self._home = -1  # while `begin` runs its group's, which closes it; later our own
+        self._owns_home = False
         self._message = message
         self._name_for = name_for
         self._now = now
@@ -45,14 +47,22 @@ class Run:
 
     def begin(self) -> Steps[bytes | None]:
         """Check home and loop, read .qmail, and advance. Raises as `advance` does."""
-        self._home = open_home(self.job.home)
-        if check_home(self._home, self.job.home):
-            raise temporary(replies.HOME_STICKY)
+        job = self.job
+        self._home = yield Shared((b"home", job.home), partial(enter_home, job.home), os.close)
         if is_looping(self._message.header(), self._delivered_to):
             raise permanent(replies.LOOPING)
-        self._found = find_dot_qmail(self._home, self.job)
-        self._steps = instructions(self._found.content, self._found.executable)
-        return (yield from self.advance())
+        address = (b".qmail", job.home, job.dash, job.ext, job.default_delivery)
+        found: DotQmail = yield Shared(address, partial(find_dot_qmail, self._home, job), _nothing_to_end)
+        self._found = found
+        self._steps = instructions(found.content, found.executable)
+        try:
+            command = yield from self.advance()
+        except MailboxLocked:
+            self._keep_home()
+            raise
+        if command is not None:
+            self._keep_home()
+        return command
 
     def advance(self) -> Steps[bytes | None]:
         """Do everything up to the next program; its command, or None at the end.
@@ -96,10 +106,16 @@ class Run:
         self._leave()
         self._message.close()
 
+    def _keep_home(self) -> None:
+        """The run goes on when its group has ended."""
+        self._home = os.dup(self._home)
+        self._owns_home = True
+
     def _leave(self) -> None:
         # Where the last step is done, in its thread: the loop has better to do than to close files.
         home, self._home = self._home, -1
-        if home >= 0:
+        if self._owns_home:
+            self._owns_home = False
             os.close(home)
 
     def _do(self, step: Instruction) -> Steps[bytes | None]:
@@ -156,3 +172,7 @@ class Run:
 def _after(head: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield head
     yield from pieces
+
+
+def _nothing_to_end(_: object) -> None:
+    return None

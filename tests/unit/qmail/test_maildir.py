@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmail import steps
 from qmail.maildir import writer
 from qmail.maildir.names import MAX_BASE_BYTES, base_name, flagged_name, parse_flags, unique_name
 from qmail.maildir.reader import clean_tmp, move_to_cur, scan
@@ -198,7 +199,7 @@ def killed_at(maildir: Path, at: int) -> bool:
     """Deliver in a child that dies before its n-th call; whether it came so far."""
     pid = os.fork()
     if pid == 0:
-        writer.os = Faulty(at, lambda: os._exit(9))  # type: ignore[assignment]
+        writer.os = steps.os = Faulty(at, lambda: os._exit(9))  # type: ignore[assignment]
         deliver(maildir, NAME, PIECES)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
@@ -230,7 +231,9 @@ def test_when_any_call_fails_nothing_is_half_delivered(maildir: Path, at: int, m
         raise OSError(errno.EIO, "failed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "os", Faulty(at, fail))
+        faulty = Faulty(at, fail)
+        patch.setattr(writer, "os", faulty)
+        patch.setattr(steps, "os", faulty)
         try:
             deliver(maildir, NAME, PIECES)
         except OSError:
