@@ -11,8 +11,16 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
+MAX_PROCESSES = 64
 PR_SET_PDEATHSIG = 1
 RESTART_SECONDS = 1.0
+
+
+def parse_processes(text: str) -> int:
+    """The value of PROCESSES, from 1 to MAX_PROCESSES. Raises ValueError, whose text names PROCESSES."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PROCESSES):
+        raise ValueError(f"PROCESSES is {text!r}; expected a number from 1 to {MAX_PROCESSES}")
+    return int(text)
 
 
 def run_processes(count: int, main: Callable[[], int]) -> int:

@@ -10,9 +10,10 @@ from qmail.bus.ports import BusDown
 from qmail.control import ControlError
 from qmail.identity import IdentityError
 from qmail.loop import run
+from qmail.mail_access import SettingsError
 from qmail.processes import run_processes
 from services.imap.door import run_door
-from services.imap.settings import SettingsError, read_settings
+from services.imap.settings import read_settings
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from qmail.control import Control
 from qmail.health import check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
+from qmail.mail_access import Settings
 from qmail.plaintext import plaintext_allowed
 from qmail.server import Server, serve
 from qmail.session import Handler, Notify, Peer, Session
@@ -19,7 +20,6 @@ from qmail.tls import ServerTls
 from services.imap.handler import ImapHandler, Shared
 from services.imap.hub import Hub
 from services.imap.session import ImapSession, Terms
-from services.imap.settings import Settings
 from services.imap.store.cache import sweep_cache
 
 # A long SEARCH keeps its thread; others must not wait for it.

@@ -9,9 +9,10 @@ from qmail.bus.connect import CredentialsError
 from qmail.control import ControlError
 from qmail.identity import IdentityError
 from qmail.loop import run
+from qmail.mail_access import SettingsError
 from qmail.processes import run_processes
 from services.pop3.door import run_door
-from services.pop3.settings import SettingsError, read_settings
+from services.pop3.settings import read_settings
 
 
 def main() -> int:

@@ -10,11 +10,12 @@ from qmail.bus.ports import Bus
 from qmail.health import check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
+from qmail.mail_access import Settings
 from qmail.server import Server, serve
 from qmail.session import Handler, Notify, Peer, Session
 from qmail.tls import ServerTls
 from services.pop3.handler import Maildrops, Pop3Handler
-from services.pop3.settings import Manners, Settings
+from services.pop3.settings import Manners
 from services.pop3.transaction import Transaction
 
 

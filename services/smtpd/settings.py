@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from qmail.control import Control, ControlError
 from qmail.paths import Paths, read_paths
+from qmail.processes import parse_processes
 from qmail.server import Listener, parse_listeners
 from services.smtpd.interfaces import Interface
 from services.smtpd.policy import read_policy
@@ -15,7 +16,6 @@ from services.smtpd.rules import RuleError, Rules, covers, parse_rules
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
-MAX_PROCESSES = 64
 
 _NUMBERS = {
     "concurrencyincoming": "a number of connections",
@@ -62,9 +62,10 @@ def _listeners(environ: Mapping[str, str], name: str, default: str) -> tuple[Lis
 
 
 def _processes(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PROCESSES:
-        raise SettingsError(f"PROCESSES is {text!r}; expected a number from 1 to {MAX_PROCESSES}")
-    return int(text)
+    try:
+        return parse_processes(text)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _address(text: str) -> str:

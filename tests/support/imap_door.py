@@ -21,10 +21,10 @@ from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
 from qmail.identity import ActingPool
 from qmail.log import Log
+from qmail.mail_access import Settings
 from qmail.paths import read_paths
 from qmail.server import Limits, Listener, Server
 from services.imap.door import Door
-from services.imap.settings import Settings
 
 UID = 54321
 

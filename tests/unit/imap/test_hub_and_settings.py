@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +10,11 @@ import pytest
 
 from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
-from services.imap.health import greets
+from qmail.mail_access import SettingsError
+from services.imap import health
 from services.imap.hub import LOOK_SECONDS, Hub
-from services.imap.settings import SettingsError, read_settings
+from services.imap.settings import read_settings
+from tests.support.greeter import greeter
 
 
 class Client:
@@ -131,6 +131,12 @@ def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcemen
     asyncio.run(scenario())
 
 
+def test_defaults(tmp_path: Path) -> None:
+    settings = read_settings({"QMAIL_DIR": str(tmp_path)})
+    assert [(listener.port, listener.tls) for listener in settings.listeners] == [(143, False), (993, True)]
+    assert (settings.limits.connections, settings.limits.connections_per_ip) == (1000, 20)
+
+
 def test_settings(tmp_path: Path) -> None:
     (tmp_path / "control").mkdir()
     (tmp_path / "control" / "concurrencyimap").write_text("40\n")
@@ -147,17 +153,9 @@ def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str
         read_settings({"QMAIL_DIR": str(tmp_path), name: value})
 
 
-@pytest.mark.parametrize(("greeting", "healthy"), [(b"* OK ready\r\n", True), (b"* BYE full\r\n", False), (b"", False)])
-def test_health_is_the_greeting(greeting: bytes, healthy: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            client, _ = server.accept()
-            client.sendall(greeting)
-            client.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        assert greets("127.0.0.1", server.getsockname()[1]) is healthy
-        thread.join()
-    assert not greets("127.0.0.1", 1)
+@pytest.mark.parametrize(("greeting", "code"), [(b"* OK ready\r\n", 0), (b"* BYE full\r\n", 1), (b"", 1)])
+def test_health_is_the_greeting(monkeypatch: pytest.MonkeyPatch, greeting: bytes, code: int) -> None:
+    with greeter(greeting) as port:
+        monkeypatch.setenv("IMAP_LISTEN", f"127.0.0.1:{port}")
+        assert health.main() == code
+    assert health.main() == 1

@@ -1,4 +1,4 @@
-"""Several processes of one door: replaced when killed, ended together, never left alone."""
+"""Several processes of one door: as many as asked for, replaced when killed, ended together, never left alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from qmail.processes import parse_processes
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
@@ -83,3 +85,15 @@ def test_one_process_is_the_program_itself() -> None:
     assert family.child() == family.process.pid
     family.process.send_signal(signal.SIGTERM)
     assert family.process.wait(10) == 0
+
+
+@pytest.mark.parametrize(("text", "count"), [("1", 1), ("04", 4), ("64", 64)])
+def test_the_number_of_processes(text: str, count: int) -> None:
+    assert parse_processes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "65", "-1", "+1", " 1", "1.0", "many", "\u0664", "\u00b2"])
+def test_a_number_of_processes_that_cannot_work_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a number from 1 to 64") as caught:
+        parse_processes(text)
+    assert str(caught.value).startswith(f"PROCESSES is {text!r}; ")

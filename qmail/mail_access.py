@@ -1,0 +1,89 @@
+"""What the doors for mail access (RFC 8314), pop3 and imap, are started with, and how their health is asked."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from qmail.control import Control
+from qmail.paths import Paths, read_paths
+from qmail.plaintext import read_gateways
+from qmail.processes import parse_processes
+from qmail.server import Limits, Listener, parse_listeners
+
+GREETING_SECONDS: Final = 5.0
+
+
+class SettingsError(Exception):
+    """The configuration is not to be started with; the text says what is there and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where a role listens: what the environment's `variable` says, `default` where that is unset or empty."""
+
+    variable: str
+    default: str
+
+    def read(self, environ: Mapping[str, str]) -> tuple[Listener, ...]:
+        """The listeners, in order. Raises ValueError for what is none."""
+        return parse_listeners(environ.get(self.variable) or self.default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One role; `limits` are those of each of its processes."""
+
+    paths: Paths
+    listeners: tuple[Listener, ...]
+    processes: int
+    identity: str
+    address: str
+    gateways: frozenset[str]
+    limits: Limits
+
+
+def read_settings(environ: Mapping[str, str], ports: Ports, read_limits: Callable[[Control, int], Limits]) -> Settings:
+    """The variable of `ports`, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; the control files that `read_limits` reads.
+
+    read_limits: from the control files and the number of processes. Raises SettingsError, and what `read_limits` does.
+    """
+    paths = read_paths(environ)
+    try:
+        processes = parse_processes(environ.get("PROCESSES") or "1")
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    try:
+        listeners = ports.read(environ)
+    except ValueError as error:
+        raise SettingsError(f"{ports.variable}: {error}") from error
+    return Settings(
+        paths=paths,
+        listeners=listeners,
+        processes=processes,
+        identity=environ.get("IDENTITY") or "per-user",
+        address=environ.get("ADDRESS") or "127.0.0.1",
+        # Without a container the gateway is the way to strangers.
+        gateways=frozenset() if environ.get("QMAIL_DIR") else read_gateways(),
+        limits=read_limits(Control(paths.control), processes),
+    )
+
+
+def share(total: int, processes: int) -> int:
+    """What each process may take of a limit on all: rounded up, so that the last one is given; one at least."""
+    return max(1, -(-total // processes))
+
+
+def greets(listeners: Iterable[Listener], greeting: bytes) -> bool:
+    """Whether the first listener without TLS is answered by what begins so, each step within five seconds."""
+    plain = next((listener for listener in listeners if not listener.tls), None)
+    if plain is None:
+        return False
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plain.host, plain.host)
+    try:
+        with socket.create_connection((host, plain.port), GREETING_SECONDS) as client:
+            return client.recv(512).startswith(greeting)
+    except OSError:
+        return False

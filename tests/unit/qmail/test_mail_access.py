@@ -1,0 +1,100 @@
+"""What pop3 and imap are started with alike, and when they count as healthy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qmail import mail_access
+from qmail.control import Control, ControlError
+from qmail.mail_access import Ports, Settings, SettingsError, greets, read_settings, share
+from qmail.server import Limits, Listener
+from tests.support.greeter import greeter
+
+PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
+
+
+def read(directory: Path, **environ: str) -> Settings:
+    def read_limits(control: Control, processes: int) -> Limits:
+        return Limits(connections=control.number("concurrency", 400) * processes)
+
+    return read_settings({"QMAIL_DIR": str(directory), **environ}, PORTS, read_limits)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_what_is_unset_or_empty_has_its_default(tmp_path: Path, text: str | None) -> None:
+    names = ("MAIL_LISTEN", "PROCESSES", "IDENTITY", "ADDRESS")
+    settings = read(tmp_path, **({} if text is None else dict.fromkeys(names, text)))
+    assert settings.listeners == (
+        Listener(host="0.0.0.0", port=110),
+        Listener(host="0.0.0.0", port=995, tls=True),
+    )
+    assert (settings.processes, settings.identity, settings.address) == (1, "per-user", "127.0.0.1")
+    assert settings.paths.control == tmp_path / "control"
+
+
+def test_what_is_set_is_taken(tmp_path: Path) -> None:
+    settings = read(tmp_path, MAIL_LISTEN="127.0.0.1:2110", PROCESSES="64", IDENTITY="single", ADDRESS="192.0.2.1")
+    assert settings.listeners == (Listener(host="127.0.0.1", port=2110),)
+    assert (settings.processes, settings.identity, settings.address) == (64, "single", "192.0.2.1")
+
+
+def test_the_limits_are_read_from_the_control_files_for_the_number_of_processes(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "concurrency").write_text("7\n")
+    assert read(tmp_path, PROCESSES="3").limits.connections == 21
+    (tmp_path / "control" / "concurrency").write_text("9" * 19 + "\n")
+    with pytest.raises(ControlError, match="concurrency: 19 digits"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("PROCESSES", "many", "PROCESSES is 'many'; expected a number from 1 to 64"),
+        (
+            "MAIL_LISTEN",
+            "110",
+            "MAIL_LISTEN: not a listener: '110'; expected host:port, host:port/tls or host:port/plain",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, **{name: value})
+    assert str(caught.value) == text
+
+
+def test_gateways_are_only_a_container_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail_access, "read_gateways", lambda: frozenset({"172.29.29.1"}))
+    assert read(tmp_path).gateways == frozenset()
+    in_a_container = read_settings({}, PORTS, lambda control, processes: Limits())
+    assert in_a_container.gateways == {"172.29.29.1"}
+
+
+@pytest.mark.parametrize(
+    ("total", "processes", "each"), [(40, 1, 40), (40, 2, 20), (40, 3, 14), (2, 3, 1), (0, 1, 1), (0, 3, 1)]
+)
+def test_the_share_of_a_process_is_rounded_up_and_never_nothing(total: int, processes: int, each: int) -> None:
+    assert share(total, processes) == each
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(("greeting", "healthy"), [(b"+OK ready\r\n", True), (b"-ERR full\r\n", False), (b"", False)])
+def test_health_is_the_greeting(host: str, greeting: bytes, healthy: bool) -> None:
+    with greeter(greeting) as port:
+        assert greets([Listener(host=host, port=port)], b"+OK") is healthy
+
+
+def test_only_the_first_port_without_tls_is_asked() -> None:
+    nobody = Listener(host="127.0.0.1", port=1)
+    with greeter(b"+OK ready\r\n") as port:
+        listening = Listener(host="127.0.0.1", port=port)
+        assert not greets([nobody, listening], b"+OK")
+        assert greets([Listener(host="127.0.0.1", port=1, tls=True), listening, nobody], b"+OK")
+
+
+def test_a_role_with_tls_alone_does_not_greet() -> None:
+    assert not greets([Listener(host="127.0.0.1", port=1, tls=True)], b"+OK")
+    assert not greets([], b"+OK")
