@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.processes import tree
+
 START_SECONDS = 60
 ROLES = ("smtpd", "queue", "delivery.local", "delivery.remote", "auth", "pop3", "imap", "admin", "nats-server")
 
@@ -77,6 +79,12 @@ class Deployment:
         assert self._process is not None
         return self._process.pid
 
+    def main_pid(self, role: str) -> int:
+        """A role's own process, or the bus's server; not what it starts. Raises ValueError unless there is one."""
+        commands = {process.pid: process.command for process in tree(self.pid)}
+        [pid] = [pid for pid, command in commands.items() if is_main(command, role)]
+        return pid
+
     def stop(self) -> None:
         """End everything in order."""
         if self._process is not None:
@@ -86,6 +94,11 @@ class Deployment:
         if self._pump is not None:
             self._pump.wait(10)
             self._pump = None
+
+
+def is_main(command: str, role: str) -> bool:
+    """Whether this is how the role itself is started."""
+    return command.endswith(f" -m services.{role}") or command.split(" ")[0].endswith(f"/{role}")
 
 
 def role_of(command: str) -> str:

@@ -63,10 +63,10 @@ def send(target: Target, count: int, sessions: int, kept: bool) -> None:
     subprocess.run(command, check=True, timeout=DEADLINE_SECONDS)
 
 
-def wait_for(maildir: Path, count: int) -> None:
-    """Return when the Maildir holds that many new messages."""
+def wait_for(maildir: Path, count: int, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    """Return when the Maildir holds that many new messages. Raises TimeoutError."""
     new = maildir / "new"
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + deadline_seconds
     while not new.is_dir() or len(os.listdir(new)) < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(os.listdir(new))} of {count} messages arrived in {new}")

@@ -51,7 +51,14 @@ def tree(root: int) -> list[Process]:
     return members
 
 
-def rss_bytes(pid: int) -> int:
-    """Resident memory of a process now."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def reset_peak_rss(pid: int) -> None:
+    """Have the kernel forget a process's peak: from now on it is what is resident now (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most that was ever resident of a process, or since its peak was reset."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no VmHWM for {pid}: it has ended, or this kernel does not tell")

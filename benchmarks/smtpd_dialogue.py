@@ -17,8 +17,8 @@ from pathlib import Path
 
 from qmail.envelope import Envelope
 from qmail.log import Log
+from qmail.loop import run
 from qmail.put import Draft, complete
-from qmail.server import run
 from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
