@@ -43,7 +43,7 @@ down: ## stop the containers; mail, accounts and queue stay
 oracle: $(VENV)/ready ## the recorded cases in ORACLE=DIR (default: the project's own copy)
 	@$(BIN)/python -m tests.oracle $(ORACLE)
 
-bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery), against a peer measured in the same run
+bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); local_delivery is measured against Postfix
 	@$(BIN)/python -m benchmarks.$(BENCH)
 
 fuzz: $(VENV)/ready ## the grammars with random input, FUZZ_SECONDS each (default 60)

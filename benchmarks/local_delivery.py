@@ -2,8 +2,8 @@
 
 Both may deliver 20 messages to a mailbox at a time (Postfix's default; concurrencylocal). Both get the same messages
 from Postfix's smtp-source, take turns three times, and are timed until the last message is in the Maildir. Ours runs
-per-user, with every fsync and the full log. One line more is the composed product, where an engine is and BENCH_COMPOSED
-is not 0. Needs uid 0 and Debian's postfix package.
+per-user, with every fsync and the full log. One line more is the composed product, where an engine is and
+BENCH_COMPOSED is not 0. Needs uid 0 and Debian's postfix package.
 """
 
 from __future__ import annotations

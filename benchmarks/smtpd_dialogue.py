@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import time
+from io import BufferedReader
 from pathlib import Path
 
 from qmail.envelope import Envelope
@@ -102,12 +103,12 @@ def serve(directory: str, ready: int) -> None:
     run(main())
 
 
-def expect(file: socket.SocketIO, code: bytes) -> None:
+def expect(file: BufferedReader, code: bytes) -> None:
     line = file.readline()
     assert line.startswith(code), line
 
 
-def send_one(client: socket.socket, file: socket.SocketIO) -> None:
+def send_one(client: socket.socket, file: BufferedReader) -> None:
     client.sendall(b"MAIL FROM:<ari@xeris.com>\r\n")
     expect(file, b"250")
     client.sendall(b"RCPT TO:<joni@xeris.com>\r\n")

@@ -1,19 +1,15 @@
-"""What the doors for mail access (RFC 8314), pop3 and imap, are started with, and how their health is asked."""
+"""What the doors for mail access (RFC 8314), pop3 and imap, are started with."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from qmail.control import Control
 from qmail.paths import Paths, read_paths
 from qmail.plaintext import read_gateways
 from qmail.processes import parse_processes
 from qmail.server import Limits, Listener, parse_listeners
-
-GREETING_SECONDS: Final = 5.0
 
 
 class SettingsError(Exception):
@@ -74,16 +70,3 @@ def read_settings(environ: Mapping[str, str], ports: Ports, read_limits: Callabl
 def share(total: int, processes: int) -> int:
     """What each process may take of a limit on all: rounded up, so that the last one is given; one at least."""
     return max(1, -(-total // processes))
-
-
-def greets(listeners: Iterable[Listener], greeting: bytes) -> bool:
-    """Whether the first listener without TLS is answered by what begins so, each step within five seconds."""
-    plain = next((listener for listener in listeners if not listener.tls), None)
-    if plain is None:
-        return False
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(plain.host, plain.host)
-    try:
-        with socket.create_connection((host, plain.port), GREETING_SECONDS) as client:
-            return client.recv(512).startswith(greeting)
-    except OSError:
-        return False

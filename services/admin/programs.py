@@ -22,6 +22,9 @@ ORDER = (
 )
 GRACE_SECONDS = {"delivery-local": 300.0, "delivery-remote": 300.0}
 DEFAULT_GRACE_SECONDS = 60.0
+# The server, a Go program, gives memory back when it comes near this; left alone it takes gigabytes while large bodies
+# are read, more than its container may have (compose.yaml).
+BUS_ENVIRONMENT = {"GOMEMLIMIT": "768MiB"}
 
 
 def listeners(ports: Mapping[str, int]) -> dict[str, str]:
@@ -82,4 +85,5 @@ def bus_program(rights: Rights, places: Places, settings: RunSettings, base: Map
     argv: tuple[str, ...] = (binary, "-c", str(places.paths.run / "nats.conf"), "--ports_file_dir", store)
     if settings.per_user:
         argv = with_identity(rights.roles["bus"], argv)
-    return Program(name="bus", argv=argv, environ=base, grace_seconds=DEFAULT_GRACE_SECONDS)
+    environ = {**BUS_ENVIRONMENT, **base}
+    return Program(name="bus", argv=argv, environ=environ, grace_seconds=DEFAULT_GRACE_SECONDS)

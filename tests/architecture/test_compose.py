@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.admin.programs import BUS_ENVIRONMENT
 from services.admin.rights import Role
 from tests.support.source import RIGHTS, ROOT
 
@@ -96,3 +97,11 @@ def test_the_networks_between_the_roles_have_no_way_out() -> None:
 
 def test_every_volume_is_somebody_s() -> None:
     assert set(COMPOSE["volumes"]) == {volume for name in CONTAINERS for volume in RIGHTS.mounts(name)}
+
+
+def test_the_bus_gives_memory_back_before_the_engine_takes_it() -> None:
+    settings = COMPOSE["services"]["bus"]
+    assert settings["environment"] == BUS_ENVIRONMENT
+    limit, most = BUS_ENVIRONMENT["GOMEMLIMIT"], settings["mem_limit"]
+    assert limit.endswith("MiB") and most.endswith("g")
+    assert int(limit.removesuffix("MiB")) <= int(most.removesuffix("g")) * 1024 * 4 // 5

@@ -11,10 +11,8 @@ import pytest
 from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
 from qmail.mail_access import SettingsError
-from services.imap import health
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import read_settings
-from tests.support.greeter import greeter
 
 
 class Client:
@@ -151,11 +149,3 @@ def test_settings(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({"QMAIL_DIR": str(tmp_path), name: value})
-
-
-@pytest.mark.parametrize(("greeting", "code"), [(b"* OK ready\r\n", 0), (b"* BYE full\r\n", 1), (b"", 1)])
-def test_health_is_the_greeting(monkeypatch: pytest.MonkeyPatch, greeting: bytes, code: int) -> None:
-    with greeter(greeting) as port:
-        monkeypatch.setenv("IMAP_LISTEN", f"127.0.0.1:{port}")
-        assert health.main() == code
-    assert health.main() == 1

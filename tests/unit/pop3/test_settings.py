@@ -1,4 +1,4 @@
-"""What the role is started with, what it refuses, and when it counts as healthy."""
+"""What the role is started with, and what it refuses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from qmail.mail_access import SettingsError
-from services.pop3 import health
 from services.pop3.settings import read_settings
-from tests.support.greeter import greeter
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -31,11 +29,3 @@ def test_processes_share_both_limits(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({"QMAIL_DIR": str(tmp_path), name: value})
-
-
-@pytest.mark.parametrize(("greeting", "code"), [(b"+OK <1.2@mail.xeris.com>\r\n", 0), (b"-ERR full\r\n", 1)])
-def test_health_is_the_greeting(monkeypatch: pytest.MonkeyPatch, greeting: bytes, code: int) -> None:
-    with greeter(greeting) as port:
-        monkeypatch.setenv("POP3_LISTEN", f"127.0.0.1:{port}")
-        assert health.main() == code
-    assert health.main() == 1

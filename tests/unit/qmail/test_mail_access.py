@@ -1,4 +1,4 @@
-"""What pop3 and imap are started with alike, and when they count as healthy."""
+"""What pop3 and imap are started with alike."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 
 from qmail import mail_access
 from qmail.control import Control, ControlError
-from qmail.mail_access import Ports, Settings, SettingsError, greets, read_settings, share
+from qmail.mail_access import Ports, Settings, SettingsError, read_settings, share
 from qmail.server import Limits, Listener
-from tests.support.greeter import greeter
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 
@@ -78,23 +77,3 @@ def test_gateways_are_only_a_container_s(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_the_share_of_a_process_is_rounded_up_and_never_nothing(total: int, processes: int, each: int) -> None:
     assert share(total, processes) == each
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-@pytest.mark.parametrize(("greeting", "healthy"), [(b"+OK ready\r\n", True), (b"-ERR full\r\n", False), (b"", False)])
-def test_health_is_the_greeting(host: str, greeting: bytes, healthy: bool) -> None:
-    with greeter(greeting) as port:
-        assert greets([Listener(host=host, port=port)], b"+OK") is healthy
-
-
-def test_only_the_first_port_without_tls_is_asked() -> None:
-    nobody = Listener(host="127.0.0.1", port=1)
-    with greeter(b"+OK ready\r\n") as port:
-        listening = Listener(host="127.0.0.1", port=port)
-        assert not greets([nobody, listening], b"+OK")
-        assert greets([Listener(host="127.0.0.1", port=1, tls=True), listening, nobody], b"+OK")
-
-
-def test_a_role_with_tls_alone_does_not_greet() -> None:
-    assert not greets([Listener(host="127.0.0.1", port=1, tls=True)], b"+OK")
-    assert not greets([], b"+OK")

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from services.smtpd.health import probe
 from services.smtpd.transaction import Transaction
 
 Connect = Callable[[int], Any]
@@ -488,13 +487,3 @@ def test_authenticator_written_for_aiosmtpd(open_door: OpenDoor, connect: Connec
     client.ask(b"EHLO x")
     assert client.ask(b"AUTH PLAIN " + base64.b64encode(b"\0ari\0no")).startswith(b"535 ")
     assert client.ask(b"AUTH PLAIN " + base64.b64encode(b"\0ari\0secret")).startswith(b"235 ")
-
-
-def test_health_tells_whether_the_queue_can_be_reached(door: Any) -> None:
-    assert probe("127.0.0.1", door.port) == ""
-    door.do(lambda: setattr(door.bus, "connected", False))
-    assert probe("127.0.0.1", door.port).startswith("451 ")
-    door.do(lambda: setattr(door.bus, "connected", True))
-    door.do(lambda: setattr(door.bus.streams["IN"], "max_bytes", 0))
-    assert probe("127.0.0.1", door.port) == ""
-    assert "Error" in probe("127.0.0.1", 1)
