@@ -79,7 +79,17 @@ def test_ports_are_published_at_the_edge_and_on_one_address_only(role: Role) -> 
 @each_container
 def test_no_secret_is_in_the_environment(role: Role) -> None:
     names = set(service(role).get("environment") or {})
-    assert names <= {"ADDRESS", "SUBNET", "DNS_SERVER", "IDENTITY", "ME", "ADMIN_USER", "PROCESSES", "QUEUE_BYTES"}
+    assert names <= {
+        "ADDRESS",
+        "SUBNET",
+        "DNS_SERVER",
+        "IDENTITY",
+        "ME",
+        "ADMIN_USER",
+        "PROCESSES",
+        "QUEUE_BYTES",
+        *BUS_ENVIRONMENT,
+    }
 
 
 @each_container
