@@ -22,8 +22,8 @@ class Composed:
     address, port = ADDRESS, 25
 
     def start(self) -> None:
-        """Build, start, and return when every role is healthy. Raises CalledProcessError."""
-        self._compose("up", "--build", "--wait", "--quiet-pull")
+        """Build, start, and return when every role is healthy. Raises RuntimeError with the engine's words."""
+        self._compose("up", "--build", "--wait")
 
     def control(self, name: str, text: str) -> None:
         """Write a control file."""
@@ -59,7 +59,10 @@ class Composed:
 
 def _run(*argv: str, text: str = "") -> str:
     environment = {**os.environ, "ADDRESS": ADDRESS, "SUBNET": SUBNET, "ME": "mail.xeris.com"}
-    return subprocess.run(argv, input=text, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    done = subprocess.run(argv, input=text, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}:\n{done.stderr[-3000:]}")
+    return done.stdout
 
 
 def engine_answers() -> bool:
