@@ -17,11 +17,15 @@ ASK_SECONDS = 1.0
 
 
 class Lease:
-    """Who may schedule. A holder that cannot renew in time must end at once: another may have begun."""
+    """Who may schedule. A holder that cannot renew in time must end at once: another may have begun.
 
-    def __init__(self, bus: Bus, on_lost: Callable[[], None]) -> None:
+    The record says until when it holds, by the holder's time of day. Where that lies in the future although nobody
+    renews it - the clock was set back - it is free when we have watched it stand still for as long as a lease lasts."""
+
+    def __init__(self, bus: Bus, on_lost: Callable[[], None], clock: Callable[[], float] = time.time) -> None:
         self._bus = bus
         self._on_lost = on_lost
+        self._clock = clock
         self._owner = secrets.token_hex(8)
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
@@ -29,40 +33,47 @@ class Lease:
 
     async def acquire(self) -> bool:
         """Wait for the lease and take it; whether there was a scheduler before us."""
+        loop = asyncio.get_running_loop()
+        seen, since = 0, loop.time()
         while True:
             try:
                 stored = await self._bus.last(subjects.STATE, subjects.LEASE)
-                if stored is None or self._is_free(json.loads(stored.payload)):
+                if stored is not None and stored.sequence != seen:
+                    seen, since = stored.sequence, loop.time()
+                stands_still = loop.time() - since > LEASE_SECONDS
+                if stored is None or stands_still or self._is_free(json.loads(stored.payload)):
                     self._sequence = await self._write(stored.sequence if stored else 0, LEASE_SECONDS)
                     self.epoch = self._sequence
                     self._task = asyncio.create_task(self._keep())
                     return stored is not None
             except (WrongSequence, TemporaryError):
-                pass  # somebody else was faster, or the bus is away: ask again
+                # Somebody else was faster, or the bus is away: then the holder cannot renew either.
+                since = loop.time()
             await asyncio.sleep(ASK_SECONDS)
 
     def _is_free(self, record: dict[str, object]) -> bool:
-        return not record["owner"] or float(str(record["until"])) < time.time()
+        return not record["owner"] or float(str(record["until"])) < self._clock()
 
     async def _write(self, expected: int, seconds: float) -> int:
         owner = self._owner if seconds else ""
-        payload = json.dumps({"owner": owner, "until": time.time() + seconds}).encode()
+        payload = json.dumps({"owner": owner, "until": self._clock() + seconds}).encode()
         return await self._bus.store(Record(subjects.LEASE, payload), expected_sequence=expected)
 
     async def _keep(self) -> None:
-        renewed = time.monotonic()
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 self._sequence = await self._write(self._sequence, LEASE_SECONDS)
-                renewed = time.monotonic()
+                renewed = loop.time()
             except WrongSequence:
                 if not await self._still_ours():
                     self._on_lost()
                     return
             except TemporaryError:
                 # Without the bus nobody can take over either; with it back the revision decides.
-                if self._bus.connected and time.monotonic() - renewed > LEASE_SECONDS:
+                if self._bus.connected and loop.time() - renewed > LEASE_SECONDS:
                     self._on_lost()
                     return
 

@@ -1,0 +1,123 @@
+"""One scheduler works, the others stand by: who has the lease, when it passes on, and what a wrong clock may not do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qmail.bus.memory import MemoryBus
+from services.queue.lease import ASK_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
+from tests.support.line import Line
+from tests.support.warp import run
+
+NOW = 1_700_000_000.0
+
+
+class Queue:
+    """A queue role's share in it: its connection, its lease, whether it was told that it lost it."""
+
+    def __init__(self, bus: MemoryBus, clock_is_off_by: float = 0.0) -> None:
+        self.line = Line(bus)
+        self.lost = False
+        self.lease = Lease(self.line, self._lose, lambda: NOW + clock_is_off_by + asyncio.get_running_loop().time())
+
+    def _lose(self) -> None:
+        self.lost = True
+
+    async def seconds_until_it_works(self) -> float:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await self.lease.acquire()
+        return loop.time() - before
+
+
+def test_the_first_takes_it_at_once_and_the_second_stands_by() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        assert await first.lease.acquire() is False
+        waiting = asyncio.create_task(second.lease.acquire())
+        await asyncio.sleep(LEASE_SECONDS * 10)
+        assert not waiting.done() and not first.lost
+        waiting.cancel()
+
+    run(work())
+
+
+def test_a_lease_that_is_given_back_passes_on_with_a_higher_epoch() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        waiting = asyncio.create_task(second.seconds_until_it_works())
+        await asyncio.sleep(RENEW_SECONDS * 3)
+        before = asyncio.get_running_loop().time()
+        await first.lease.release()
+        await waiting
+        assert asyncio.get_running_loop().time() - before <= ASK_SECONDS
+        assert second.lease.epoch > first.lease.epoch
+
+    run(work())
+
+
+def test_the_lease_of_a_dead_scheduler_is_free_when_its_time_is_over() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        first.line.cut()
+        assert await second.seconds_until_it_works() <= LEASE_SECONDS + ASK_SECONDS
+
+    run(work())
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_lease_of_a_dead_scheduler() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus, clock_is_off_by=86_400.0), Queue(bus)
+        await first.lease.acquire()
+        first.line.cut()
+        assert await second.seconds_until_it_works() <= LEASE_SECONDS + 2 * ASK_SECONDS
+
+    run(work())
+
+
+def test_a_wrong_clock_does_not_take_the_lease_from_a_living_scheduler_that_is_ahead() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus, clock_is_off_by=86_400.0), Queue(bus)
+        await first.lease.acquire()
+        waiting = asyncio.create_task(second.lease.acquire())
+        await asyncio.sleep(LEASE_SECONDS * 10)
+        assert not waiting.done() and not first.lost
+        waiting.cancel()
+
+    run(work())
+
+
+def test_an_outage_of_the_bus_does_not_take_it_from_a_living_scheduler() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        waiting = asyncio.create_task(second.lease.acquire())
+        await asyncio.sleep(RENEW_SECONDS + 1)
+        bus.connected = False
+        await asyncio.sleep(LEASE_SECONDS - RENEW_SECONDS)
+        bus.connected = True
+        await asyncio.sleep(LEASE_SECONDS * 4)
+        assert not waiting.done() and not first.lost
+        waiting.cancel()
+
+    run(work())
+
+
+def test_whoever_lost_it_is_told_with_the_next_renewal() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, hasty = Queue(bus), Queue(bus, clock_is_off_by=86_400.0)
+        await first.lease.acquire()
+        await hasty.lease.acquire()
+        await asyncio.sleep(RENEW_SECONDS + 1)
+        assert first.lost and not hasty.lost
+
+    run(work())
