@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -30,6 +31,8 @@ from qmail.bus.ports import (
 )
 from qmail.bus.pull import PullLoop
 from qmail.bus.requests import Requests
+
+_log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_SECONDS = 10.0
 API_TIMEOUT_SECONDS = 5.0
@@ -120,7 +123,9 @@ class JetStreamBus:
         return bool(self._client.is_connected)
 
     async def _quiet(self, error: Exception) -> None:
-        """nats-py reports each failed attempt to connect here; the roles' health check tells of the outage."""
+        """nats-py reports each failed attempt to connect here; the roles' health check tells of the outage.
+
+        What a callback raises would come here as well, and is logged where the callback is called."""
 
     async def _disconnected(self) -> None:
         self._requests.fail_all("the connection to the bus was lost")
@@ -179,7 +184,10 @@ class JetStreamBus:
         While the connection is down it is remembered and begins with the next one."""
 
         async def receive(msg: Msg) -> None:
-            callback(Message(msg.subject, msg.data, msg.reply, msg.headers))
+            try:
+                callback(Message(msg.subject, msg.data, msg.reply, msg.headers))
+            except Exception:
+                _log.exception("message of %s", msg.subject)
 
         try:
             subscription = await self._client.subscribe(
@@ -271,7 +279,10 @@ class JetStreamBus:
         )
 
         async def receive(msg: Msg) -> None:
-            pull.receive(msg.subject, msg.reply, msg.data, msg.headers)
+            try:
+                pull.receive(msg.subject, msg.reply, msg.data, msg.headers)
+            except Exception:
+                _log.exception("record of %s", msg.subject)
 
         await self._client.subscribe(
             inbox, cb=receive, pending_msgs_limit=PENDING_MESSAGES, pending_bytes_limit=PENDING_BYTES

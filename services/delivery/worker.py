@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -21,6 +22,8 @@ from qmail.fetch import MessageMissing, chunks, fetch
 from qmail.outcome import Outcome, deferral
 from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
+
+_log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
 # How long a worker that ends waits for confirmations when nothing runs any more. A scheduler that is there confirms the
@@ -108,6 +111,10 @@ class Worker:
         try:
             fetched = await fetch(self._bus, job.id, job.held, job.place, self._records.read)
         except (TemporaryError, MessageMissing, EnvelopeError):
+            outcome = deferral(FETCH_FAILED)
+        except Exception:
+            # A job that stayed in `_running` would be reported as running for ever.
+            _log.exception("msg %d", job.id)
             outcome = deferral(FETCH_FAILED)
         else:
             outcome = await self._deliverer.deliver(

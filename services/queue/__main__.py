@@ -81,7 +81,9 @@ async def main() -> None:
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
         await node.claim()
-        service = QueueService(bus=bus, control=control, settings=settings, ids=ids, log=log, epoch=lease.epoch)
+        service = QueueService(
+            bus=bus, control=control, settings=settings, ids=ids, log=log, epoch=lease.epoch, on_broken=stop.set
+        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await service.start(is_first=not acquired.result())

@@ -101,5 +101,5 @@ class Listing:
         """One message, None where the queue does not have it. Raises EnvelopeError."""
         message = self.service.scheduler.messages.get(message_id)
         if message is None and message_id in self.service.scheduler.asleep:
-            message = await self.service.read_state(message_id)
+            message = await self.service.reading.state(message_id)
         return None if message is None else describe(message, self.service.scheduler.routes)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Record, TemporaryError
@@ -21,6 +22,8 @@ DONE_RECIPIENTS = 64
 # delivery that finds its own copy in the Maildir; a remote success cannot be found again and does not wait.
 GATHER_SECONDS = 0.03
 RETRY_SECONDS = 1.0
+Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+
 # In a done record: every recipient of the message.
 ALL = -1
 
@@ -51,9 +54,11 @@ class _Saving:
 class Records:
     """Stores the scheduler's records, each as often as it takes."""
 
-    def __init__(self, bus: Bus, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, bus: Bus, on_failure: Callable[[str], None], spawn: Spawn) -> None:
+        """`on_failure` takes a log line; `spawn` starts a task and sees to it that its failure is noticed."""
         self._bus = bus
         self._on_failure = on_failure
+        self._spawn = spawn
         self.epoch = 0
         self._counter = 0
         self._done: deque[_Entry] = deque()
@@ -68,7 +73,7 @@ class Records:
             self._urgent.set()
         self._done.append(_Entry(message.id, number, message.sequence, stored))
         if self._done_task is None:
-            self._done_task = asyncio.create_task(self._write_done())
+            self._done_task = self._spawn(self._write_done())
 
     async def _write_done(self) -> None:
         while self._done:
@@ -105,7 +110,7 @@ class Records:
         saving = self._saving.get(message.id)
         if saving is None:
             saving = self._saving[message.id] = _Saving()
-            saving.task = asyncio.create_task(self._write_state(message, saving))
+            saving.task = self._spawn(self._write_state(message, saving))
         saving.waiting.append(stored)
 
     async def _write_state(self, message: Message, saving: _Saving) -> None:
@@ -141,4 +146,6 @@ class Records:
             tasks = [s.task for s in self._saving.values() if s.task is not None]
             if self._done_task is not None:
                 tasks.append(self._done_task)
+            if all(task.done() for task in tasks):
+                return  # by a fault: what is not stored is told again by the workers
             await asyncio.wait(tasks)

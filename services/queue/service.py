@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import time
 from collections.abc import Callable, Coroutine
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Follower, Stored, TemporaryError
+from qmail.bus.ports import Bus, Follower, Stored
 from qmail.bus.ports import Message as BusMessage
 from qmail.control import Control, ControlError
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.ids import IdSource
+from qmail.envelope import Envelope, EnvelopeError
+from qmail.ids import IdSource, NoNumbers
 from qmail.log import Log
 from qmail.place import Place, read_places
 from qmail.routing import REMOTE, check_routes, read_routes
+from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
-from services.queue.message import Message, decode_state
+from services.queue.message import Message
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
+from services.queue.reading import Reading
 from services.queue.records import ALL, Records
 from services.queue.recovery import Recovery, without_done
 from services.queue.scheduler import Scheduler
 from services.queue.settings import QueueSettings
+
+_log = logging.getLogger(__name__)
 
 # What ran before us is adopted if its worker names it within this time; nothing old is started before.
 LISTEN_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 # A worker that has not been heard of for this long is not given work.
 WORKER_SECONDS = 6.0
-BOUNCE_TIMEOUT_SECONDS = 120.0
 RETRY_SECONDS = 2.0
 MAX_LOADING = 256
 # Numbers are below 2^63.
@@ -50,12 +53,17 @@ class QueueService:
         ids: IdSource,
         log: Log,
         epoch: int,
+        on_broken: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`on_broken` is called when work that never ends has ended by a fault of ours: memory may be wrong, and a new
+        start makes it anew from the streams."""
         self._bus, self._control, self._ids, self._log, self._clock = bus, control, ids, log, clock
         self.outbox = Outbox(bus)
-        self.records = Records(bus, log.line)
+        self.records = Records(bus, log.line, self._spawn)
         self.outbox.epoch = self.records.epoch = epoch
+        self.reading = Reading(bus, log.line)
+        self._desk = BounceDesk(bus, log.line)
         self.floor = Floor()
         self.cleaner = Cleaner(bus, self.floor, self.records, self._keep, log.line, clock)
         self.scheduler = Scheduler(
@@ -65,6 +73,7 @@ class QueueService:
             out=self,
         )
         self._settings = settings
+        self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
         self._undone_records: dict[int, int] = {}
@@ -129,7 +138,7 @@ class QueueService:
     async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
         """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
         named = {message_id for _, _, (message_id, _, _) in self._heard} & recovery.waiting.keys()
-        return [message for i in sorted(named) if (message := await self._readable_state(i)) is not None]
+        return [message for i in sorted(named) if (message := await self.reading.readable_state(i)) is not None]
 
     def _take_old(self, envelope: Envelope, place: Place, recovery: Recovery, now: int) -> None:
         waiting = recovery.waiting.get(envelope.id)
@@ -156,15 +165,18 @@ class QueueService:
             task.cancel()
         self._log.line("status: exiting")
 
-    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
+        return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.line(f"alert: {type(error).__name__}: {error}")
+            _log.error("a task of the scheduler", exc_info=error)
+            self._log.line(f"alert: unforeseen: {type(error).__name__}: {error}; starting anew")
+            self._on_broken()
 
     # What comes in.
 
@@ -195,25 +207,12 @@ class QueueService:
             self._accept(envelope, place)
 
     async def _read(self, stored: Stored) -> list[tuple[Envelope, Place]]:
-        """The messages of a record of IN, their envelopes read where they lie; none where one cannot be understood."""
+        """The messages of a record of IN; none where one cannot be understood."""
         try:
-            return [(envelope or await self._large(place.record), place) for envelope, place in read_places(stored)]
+            return await self.reading.accepted(stored)
         except EnvelopeError as error:
             self._set_aside(stored, error)
             return []
-
-    async def _large(self, message_id: int) -> Envelope:
-        """An envelope in a record of its own. Raises EnvelopeError."""
-        subject = subjects.large_envelope(message_id)
-        while True:
-            try:
-                found = await self._bus.last(subjects.BODY, subject)
-            except TemporaryError:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if found is None:
-                raise EnvelopeError(f"{subject} is missing")
-            return decode_envelope(found.payload)
 
     def _set_aside(self, stored: Stored, error: Exception) -> None:
         """An unreadable record goes to HOLD, for the administrator to look at: it must not stop IN's floor."""
@@ -223,11 +222,8 @@ class QueueService:
 
     async def _hold_unreadable(self, stored: Stored) -> None:
         record = subjects.id_of(stored.subject)
-        while True:
-            if await self._copy_to_hold({"id": record, "place": None}):
-                self.floor.dead(stored.sequence, record)
-                return
-            await asyncio.sleep(RETRY_SECONDS)
+        await self._desk.hold_record(record)
+        self.floor.dead(stored.sequence, record)
 
     def _on_state(self, stored: Stored) -> None:
         if self._recovery is not None and not self._recovery.state_read.is_set():
@@ -374,31 +370,19 @@ class QueueService:
 
     async def _bounce(self, message: Message) -> None:
         if not message.bounce_id:
-            message.bounce_id = self._ids.next()
+            message.bounce_id = await self._next_id()
             stored = asyncio.Event()
             self.records.save(message, stored.set)
             await stored.wait()
-        request = {
-            "id": message.id,
-            "held": message.held,
-            "place": message.place.as_list(),
-            "bounce_id": message.bounce_id,
-            "text": message.bounce.decode("latin-1"),
-        }
+        self.scheduler.bounced(message, await self._desk.bounce(message))
+
+    async def _next_id(self) -> int:
         while True:
             try:
-                answer = await self._bus.request(subjects.BOUNCE, json.dumps(request).encode(), BOUNCE_TIMEOUT_SECONDS)
-                f = json.loads(answer)
-                if f.get("ok"):
-                    break
-                self._log.line(f"unable to bounce msg {message.id}: {f.get('error')}; will try again")
-            except TemporaryError as error:
-                self._log.line(f"unable to bounce msg {message.id}: {error}; will try again")
-            await asyncio.sleep(RETRY_SECONDS)
-        line = f"bounce msg {message.id} qp {message.bounce_id}"
-        if f.get("discarded"):
-            line = f"triple bounce: discarding bounce/{message.id}"
-        self.scheduler.bounced(message, line)
+                return self._ids.next()
+            except NoNumbers:
+                # The bus was away for long; numbers come with it.
+                await asyncio.sleep(RETRY_SECONDS)
 
     def load(self, message_id: int) -> None:
         """Read a sleeping message's state record."""
@@ -406,32 +390,12 @@ class QueueService:
 
     async def _load(self, message_id: int) -> None:
         async with self._load_slots:
-            message = await self._readable_state(message_id)
+            message = await self.reading.readable_state(message_id)
         if message is None:
             self.scheduler.lost_asleep(message_id)
             return
         self.scheduler.wake(message, int(self._clock()))
         self._pump()
-
-    async def _readable_state(self, message_id: int) -> Message | None:
-        """The state record of a message; None, and an alert, where there is none that can be read."""
-        try:
-            message = await self.read_state(message_id)
-        except EnvelopeError as error:
-            self._log.line(f"alert: unreadable record, left where it is: state.{message_id}: {error}")
-            return None
-        if message is None:
-            self._log.line(f"alert: state record of msg {message_id} is gone")
-        return message
-
-    async def read_state(self, message_id: int) -> Message | None:
-        """The state record of a message, None where it has none. Raises EnvelopeError."""
-        while True:
-            try:
-                stored = await self._bus.last(subjects.STATE, subjects.state(message_id))
-                return None if stored is None else decode_state(stored.payload)
-            except TemporaryError:
-                await asyncio.sleep(RETRY_SECONDS)
 
     async def _keep(self, message_id: int) -> None:
         """Have a message copied to HOLD, so that IN's floor can pass it."""
@@ -449,7 +413,7 @@ class QueueService:
             self._let_sleep(message)
 
     async def _hold(self, message: Message) -> None:
-        copied = await self._copy_to_hold({"id": message.id, "place": message.place.as_list()})
+        copied = await self._desk.hold(message)
         if self.scheduler.messages.get(message.id) is not message:
             # It ended meanwhile, and nobody knows of the copy.
             await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
@@ -460,14 +424,6 @@ class QueueService:
             self.records.save(message, stored.set)
             await stored.wait()
             self.floor.dead(message.sequence, message.id)
-
-    async def _copy_to_hold(self, request: dict[str, object]) -> bool:
-        """Ask the bounce writer, who alone of us may read the body; whether HOLD has the copy now."""
-        try:
-            answer = await self._bus.request(subjects.KEEP, json.dumps(request).encode(), BOUNCE_TIMEOUT_SECONDS)
-        except TemporaryError:
-            return False
-        return bool(json.loads(answer).get("ok"))
 
     # The administrator.
 

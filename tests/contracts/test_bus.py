@@ -173,6 +173,26 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
     on_bus(scenario)
 
 
+def test_a_callback_that_fails_is_logged_and_the_next_message_comes(
+    on_bus: OnBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(bus: Bus) -> None:
+        heard = asyncio.Event()
+
+        def hear(message: Message) -> None:
+            if message.payload == b"bad":
+                raise ZeroDivisionError
+            heard.set()
+
+        await bus.subscribe(subjects.ASK_RCPT, hear)
+        bus.publish(subjects.ASK_RCPT, b"bad")
+        bus.publish(subjects.ASK_RCPT, b"good")
+        await asyncio.wait_for(heard.wait(), 5)
+        assert "ZeroDivisionError" in caplog.text
+
+    on_bus(scenario)
+
+
 def test_a_subscription_that_was_stopped_hears_no_more_and_leaves_the_others_alone(on_bus: OnBus) -> None:
     async def scenario(bus: Bus) -> None:
         first: list[bytes] = []

@@ -91,6 +91,7 @@ class House:
         self.submitter = Submitter(self.bus, self.ids, self.clock)
         self.log = Lines()
         self._epoch = 0
+        self.broken = asyncio.Event()
 
     @staticmethod
     def clock() -> float:
@@ -107,6 +108,7 @@ class House:
             ids=self.ids,
             log=self.log,
             epoch=self._epoch,
+            on_broken=self.broken.set,
             clock=self.clock,
         )
         await service.start(is_first)
@@ -494,5 +496,73 @@ def test_a_scheduler_that_ends_leaves_no_worker_without_its_confirmations(in_hou
         await service.stop(30.0)
         await asyncio.sleep(0)
         assert worker.is_quiet()
+
+    in_house(work)
+
+
+def test_a_fault_of_ours_is_said_and_the_scheduler_starts_anew(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        answers = Answers()
+        await house.worker(answers)
+        message_id = await house.put("a")
+        await until(lambda: answers.done != [])
+        with monkeypatch.context() as patch:
+            patch.setattr(service.outbox, "confirm", lambda *_: 1 / 0)
+            await house.put("b")
+            await until(house.broken.is_set)
+            assert any("alert: unforeseen: ZeroDivisionError" in line for line in house.log.lines)
+            await service.stop(30.0)
+        line.cut()
+        again, _ = await house.scheduler()
+        await until(lambda: again.is_quiet() and not house.held(subjects.IN))
+        assert [done for done in answers.done if done[0] == message_id] == [(message_id, b"a")]
+
+    in_house(work)
+
+
+def test_a_sweep_that_fails_does_not_leave_a_scheduler_without_one(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        monkeypatch.setattr(service.scheduler, "lose", lambda *_: 1 / 0)
+        await until(house.broken.is_set, 10.0)
+
+    in_house(work)
+
+
+def test_a_bounce_waits_for_a_number(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        await house.bounce_writer()
+        answers = Answers()
+        await house.worker(answers)
+        await house.put("never")
+        house.ids.grant(1, EPOCH_2020_MS, 0)  # the node's range has ended
+        await until(lambda: any("failure" in line for line in house.log.lines))
+        await asyncio.sleep(60.0)
+        assert not any("bounce msg" in line for line in house.log.lines)
+        house.ids.grant(1, EPOCH_2020_MS, 2**62)
+        await until(lambda: any("bounce msg" in line for line in house.log.lines))
+
+    in_house(work)
+
+
+def test_a_message_that_a_worker_cannot_read_for_whatever_reason_is_deferred(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        worker, _ = await house.worker(Answers())
+        with monkeypatch.context() as patch:
+            patch.setattr(worker._records, "read", lambda *_: 1 / 0)
+            await house.put("a")
+            await until(lambda: any("deferral: Unable_to_read" in line for line in house.log.lines))
+            await until(worker.is_quiet)
+        service.flush()
+        await until(lambda: any("success" in line for line in house.log.lines))
 
     in_house(work)
