@@ -55,3 +55,8 @@ async def until(done: Callable[[], bool], seconds: float = 600.0) -> None:
     while not done():
         assert loop.time() < end, f"not within {seconds} s"
         await asyncio.sleep(_STEP_SECONDS)
+
+
+async def time_passes(seconds: float) -> None:
+    """Let so much of the loop's time pass; it takes none of ours."""
+    await asyncio.sleep(seconds)

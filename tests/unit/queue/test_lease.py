@@ -7,7 +7,7 @@ import asyncio
 from qmail.bus.memory import MemoryBus
 from services.queue.lease import ASK_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
 from tests.support.line import Line
-from tests.support.warp import run
+from tests.support.warp import run, time_passes
 
 NOW = 1_700_000_000.0
 
@@ -36,7 +36,7 @@ def test_the_first_takes_it_at_once_and_the_second_stands_by() -> None:
         first, second = Queue(bus), Queue(bus)
         assert await first.lease.acquire() is False
         waiting = asyncio.create_task(second.lease.acquire())
-        await asyncio.sleep(LEASE_SECONDS * 10)
+        await time_passes(LEASE_SECONDS * 10)
         assert not waiting.done() and not first.lost
         waiting.cancel()
 
@@ -49,7 +49,7 @@ def test_a_lease_that_is_given_back_passes_on_with_a_higher_epoch() -> None:
         first, second = Queue(bus), Queue(bus)
         await first.lease.acquire()
         waiting = asyncio.create_task(second.seconds_until_it_works())
-        await asyncio.sleep(RENEW_SECONDS * 3)
+        await time_passes(RENEW_SECONDS * 3)
         before = asyncio.get_running_loop().time()
         await first.lease.release()
         await waiting
@@ -87,7 +87,7 @@ def test_a_wrong_clock_does_not_take_the_lease_from_a_living_scheduler_that_is_a
         first, second = Queue(bus, clock_is_off_by=86_400.0), Queue(bus)
         await first.lease.acquire()
         waiting = asyncio.create_task(second.lease.acquire())
-        await asyncio.sleep(LEASE_SECONDS * 10)
+        await time_passes(LEASE_SECONDS * 10)
         assert not waiting.done() and not first.lost
         waiting.cancel()
 
@@ -100,11 +100,11 @@ def test_an_outage_of_the_bus_does_not_take_it_from_a_living_scheduler() -> None
         first, second = Queue(bus), Queue(bus)
         await first.lease.acquire()
         waiting = asyncio.create_task(second.lease.acquire())
-        await asyncio.sleep(RENEW_SECONDS + 1)
+        await time_passes(RENEW_SECONDS + 1)
         bus.connected = False
-        await asyncio.sleep(LEASE_SECONDS - RENEW_SECONDS)
+        await time_passes(LEASE_SECONDS - RENEW_SECONDS)
         bus.connected = True
-        await asyncio.sleep(LEASE_SECONDS * 4)
+        await time_passes(LEASE_SECONDS * 4)
         assert not waiting.done() and not first.lost
         waiting.cancel()
 
@@ -117,7 +117,7 @@ def test_whoever_lost_it_is_told_with_the_next_renewal() -> None:
         first, hasty = Queue(bus), Queue(bus, clock_is_off_by=86_400.0)
         await first.lease.acquire()
         await hasty.lease.acquire()
-        await asyncio.sleep(RENEW_SECONDS + 1)
+        await time_passes(RENEW_SECONDS + 1)
         assert first.lost and not hasty.lost
 
     run(work())

@@ -29,7 +29,7 @@ from services.queue.scheduler import READY_ENOUGH
 from services.queue.service import QueueService
 from services.queue.settings import QueueSettings
 from tests.support.line import Line
-from tests.support.warp import run, until
+from tests.support.warp import run, time_passes, until
 
 STARTED = 1_700_000_000
 SETTINGS = QueueSettings(
@@ -384,11 +384,11 @@ def test_an_abort_never_removes_the_chunks_of_a_committed_message(in_house: InHo
         message = await house.put("joni", body=b"x" * (CHUNK_BYTES + 1))
         chunks = house.held(subjects.BODY)
         house.bus.publish(subjects.ABORT, b"%d" % message)
-        await asyncio.sleep(60)
+        await time_passes(60)
         assert house.held(subjects.BODY) == chunks and len(chunks) == 2
         # Not even where the scheduler has not come to know of it yet.
         service.cleaner.aborted(message, lambda _: False)
-        await asyncio.sleep(60)
+        await time_passes(60)
         assert house.held(subjects.BODY) == chunks
         await house.worker(answers := Answers())
         await until(lambda: answers.done == [(message, b"joni")])
@@ -403,7 +403,7 @@ def test_chunks_of_a_smtpd_that_died_are_removed_after_its_timeout(in_house: InH
         await submission.write(b"x" * (CHUNK_BYTES + 1))
         await house.bus.store(Record(subjects.large_envelope(house.ids.next()), b"y"))
         await house.scheduler()
-        await asyncio.sleep(1000)
+        await time_passes(1000)
         assert len(house.held(subjects.BODY)) == 2, "it may still go on"
         await until(lambda: not house.held(subjects.BODY), 8000)
 
@@ -543,7 +543,7 @@ def test_a_bounce_waits_for_a_number(in_house: InHouse) -> None:
         await house.put("never")
         house.ids.grant(1, EPOCH_2020_MS, 0)  # the node's range has ended
         await until(lambda: any("failure" in line for line in house.log.lines))
-        await asyncio.sleep(60.0)
+        await time_passes(60.0)
         assert not any("bounce msg" in line for line in house.log.lines)
         house.ids.grant(1, EPOCH_2020_MS, 2**62)
         await until(lambda: any("bounce msg" in line for line in house.log.lines))
