@@ -234,7 +234,7 @@ class QueueService:
             try:
                 worker, reports = decode_reports(message.payload)
             except ValueError as error:
-                self._log.line(f"alert: {error}")
+                self._log.line(f"alert: a report is ignored: {error}")
                 return
             if self._recovery is not None:
                 known = [r for r in reports if r.id in self.scheduler.messages]
@@ -251,7 +251,7 @@ class QueueService:
             try:
                 worker, running = decode_heartbeat(message.payload)
             except ValueError as error:
-                self._log.line(f"alert: {error}")
+                self._log.line(f"alert: a heartbeat is ignored: {error}")
                 return
             uptime = time.monotonic()
             self._workers[channel][worker] = uptime
