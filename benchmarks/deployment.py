@@ -73,6 +73,10 @@ class Deployment:
             stdout=subprocess.DEVNULL,
         )
 
+    def maildir(self, name: str) -> Path:
+        """An account's Maildir."""
+        return self.directory / "home" / name / "Maildir"
+
     @property
     def pid(self) -> int:
         """The supervisor."""

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 POSTFIX = "/usr/sbin/postfix"
@@ -31,7 +32,7 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 virtual_mailbox_domains = xeris.com
 virtual_mailbox_base = {base}/home
-virtual_mailbox_maps = inline:{{ {{joni@xeris.com = joni/Maildir/}} }}
+virtual_mailbox_maps = inline:{{ {mailboxes} }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{uid}
 virtual_mailbox_limit = 0
@@ -71,23 +72,27 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix:
     """One instance below `base`; start, stop, and what it needs to be measured."""
 
-    def __init__(self, base: Path, port: int) -> None:
-        self.base, self.port = base, port
-        self.maildir = base / "home" / "joni" / "Maildir"
+    def __init__(self, base: Path, port: int, names: Sequence[str]) -> None:
+        self.base, self.port, self._names = base, port, names
+
+    def maildir(self, name: str) -> Path:
+        """Of a mailbox."""
+        return self.base / "home" / name / "Maildir"
 
     def start(self) -> None:
         """Configure and start. Raises CalledProcessError with Postfix's own words on its standard error."""
         for name in ("conf", "queue", "data", "log", "home"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
-        home = self.maildir.parent
-        home.mkdir(exist_ok=True)
-        for directory in (home, self.base / "home"):
+        homes = [self.maildir(name).parent for name in self._names]
+        for directory in (*homes, self.base / "home"):
+            directory.mkdir(exist_ok=True)
             os.chown(directory, MAIL_UID, MAIL_UID)
         owner = pwd.getpwnam("postfix").pw_uid
         os.chown(self.base / "data", owner, grp.getgrnam("postfix").gr_gid)
         os.chmod(self.base, 0o755)
         conf = self.base / "conf"
-        (conf / "main.cf").write_text(_MAIN_CF.format(base=self.base, uid=MAIL_UID))
+        mailboxes = " ".join(f"{{{name}@xeris.com = {name}/Maildir/}}" for name in self._names)
+        (conf / "main.cf").write_text(_MAIN_CF.format(base=self.base, uid=MAIL_UID, mailboxes=mailboxes))
         (conf / "master.cf").write_text(_MASTER_CF.format(port=self.port))
         for name in ("postfix-files", "postfix-script", "dynamicmaps.cf"):
             if Path("/etc/postfix", name).exists():

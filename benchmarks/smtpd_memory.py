@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.deployment import Deployment
-from benchmarks.local_delivery import wait_for
+from benchmarks.load import wait_for
 from benchmarks.processes import peak_rss_bytes, reset_peak_rss
 from qmail.loop import run
 from services.admin.streams import read_definitions

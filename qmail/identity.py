@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Final, Protocol, TypeVar, TypeVarTuple, cast
+from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple, cast
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -100,6 +100,13 @@ def _refuse_file_capabilities() -> None:
     raise IdentityError("cannot see the capabilities in force")
 
 
+Become: TypeAlias = Callable[[Identity], None]
+
+
+def _stay(account: Identity) -> None:
+    """IDENTITY=single: everything is done as the caller."""
+
+
 class Ended(asyncio.Future[object]):
     """The end of a call. It cannot be cancelled: whoever is cancelled while waiting hears of it when fn has ended,
     so that nobody closes a descriptor that a thread is still using.
@@ -116,7 +123,7 @@ class _Job:
 
     def __init__(
         self,
-        account: Identity,
+        account: Identity | None,
         fn: Callable[..., object],
         args: tuple[object, ...],
         future: Ended,
@@ -158,12 +165,22 @@ class ActingPool:
         read the interpreter's files). Cancelling the wait takes effect when fn has ended. Raises IdentityError
         (fn was not called) if the identity could not be taken on.
         """
+        return cast(T, await self._begin(account, fn, args))
+
+    async def run_as_several(self, fn: Callable[[Become, *Ts], T], *args: *Ts) -> T:
+        """fn(become, *args) in a thread, for work of several accounts; else as `run`.
+
+        fn calls `become(account)` before it touches anything of an account's; that raises IdentityError.
+        """
+        return cast(T, await self._begin(None, fn, args))
+
+    def _begin(self, account: Identity | None, fn: Callable[..., object], args: tuple[object, ...]) -> Ended:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         future = Ended(loop=loop)
         self._jobs.put(_Job(account, fn, args, future))
-        return cast(T, await future)
+        return future
 
     def close(self) -> None:
         """Let the threads end after the work already given."""
@@ -173,12 +190,14 @@ class ActingPool:
             thread.join()
 
     def _work(self) -> None:
-        identity = FileIdentity() if self._per_user else None
+        become = FileIdentity().become if self._per_user else _stay
         while (job := self._jobs.get()) is not None:
             try:
-                if identity is not None:
-                    identity.become(job.account)
-                job.result = job.fn(*job.args)
+                if job.account is None:
+                    job.result = job.fn(become, *job.args)
+                else:
+                    become(job.account)
+                    job.result = job.fn(*job.args)
             except BaseException as error:
                 job.error = error
             self._hand_back(job)

@@ -1,8 +1,8 @@
 """Blocking file work in steps, so that several works can wait for the disk together.
 
-A work is a generator that yields what it needs before it goes on: a file on stable storage, a directory's names on
-stable storage, or a thing that its neighbours need as well. Whoever runs it - `alone` here, or a group's runner -
-sees to that and sends it back in. Each work still asks for all that its promise needs; a group only asks once.
+A work is a generator that yields what it needs before it goes on: a file or directory on stable storage, or a thing
+that its neighbours need as well. Whoever runs it - `alone` here, or a group's runner - sees to that and sends it back
+in. Each work still asks for all that its promise needs; a group only asks once.
 """
 
 from __future__ import annotations
@@ -14,27 +14,6 @@ from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class SyncedNames:
-    """The names in a directory, a path below the descriptor `below`, must be on stable storage.
-
-    known_as: one name for this directory among all works of a group; empty where it has none."""
-
-    below: int
-    path: bytes
-    known_as: bytes
-
-    def sync(self) -> None:
-        """Do it. Raises OSError."""
-        fd = os.open(self.path, _DIRECTORY, dir_fd=self.below)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -45,8 +24,9 @@ class Shared:
     end: Callable[[Any], None]
 
 
-#: A bare descriptor: what was written to this file must be on stable storage, as after fsync(2).
-Wish: TypeAlias = int | SyncedNames | Shared
+#: A bare descriptor: what was written to this file, or the names in this directory, must be on stable storage, as
+#: after fsync(2).
+Wish: TypeAlias = int | Shared
 Steps: TypeAlias = Generator[Wish, Any, T]
 
 
@@ -68,19 +48,28 @@ class Shelf:
         for wish, thing in self._things.values():
             wish.end(thing)
 
+    def advance(self, steps: Steps[Any], error: BaseException | None = None) -> int:
+        """Take a work on, with the error of its last wish, until it needs a file synced; its descriptor.
+
+        Raises StopIteration at the end of the work, and what the work raises."""
+        wish = next(steps) if error is None else steps.throw(error)
+        while isinstance(wish, Shared):
+            try:
+                thing = self.get(wish)
+            except Exception as failure:
+                wish = steps.throw(failure)
+            else:
+                wish = steps.send(thing)
+        return wish
+
 
 def alone(steps: Steps[T]) -> T:
     """Do a work without company; its result. Raises what it raises."""
-    shelf = Shelf()
+    shelf, failure = Shelf(), None
     try:
-        wish = next(steps)
         while True:
-            try:
-                answer = _grant(wish, shelf)
-            except Exception as error:
-                wish = steps.throw(error)
-            else:
-                wish = steps.send(answer)
+            fd = shelf.advance(steps, failure)
+            failure = _sync(fd)
     except StopIteration as end:
         result: T = end.value
         return result
@@ -88,9 +77,9 @@ def alone(steps: Steps[T]) -> T:
         shelf.end()
 
 
-def _grant(wish: Wish, shelf: Shelf) -> Any:
-    if isinstance(wish, Shared):
-        return shelf.get(wish)
-    if isinstance(wish, SyncedNames):
-        return wish.sync()
-    return os.fsync(wish)
+def _sync(fd: int) -> OSError | None:
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        return error
+    return None

@@ -10,12 +10,14 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from qmail.steps import Steps, SyncedNames, alone
+from qmail.steps import Shared, Steps, alone
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _MAX_PIECES: Final = 1024  # IOV_MAX of Linux
@@ -113,9 +115,12 @@ def store_steps(
 
     known_as: the path of `directory`, by which a group knows one directory from another."""
     below = maildir + target
-    directory_name = known_as + b"/" + os.path.dirname(below) if known_as else b""
+    names = os.path.dirname(below)
+    key = (b"names", known_as, names) if known_as else object()
     try:
-        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, below, mtime_ns, directory_name))
+        # Opened before anything is written: who cannot be made durable is not begun.
+        opened = yield Shared(key, partial(os.open, names, _DIRECTORY, dir_fd=directory), os.close)
+        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, below, mtime_ns, opened))
     except MaildirError:
         raise
     except OSError as error:
@@ -143,9 +148,9 @@ def _kind(number: int | None) -> type[MaildirError]:
 
 
 def _store(
-    directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None, known_as: bytes
+    directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None, names: int
 ) -> Steps[bool]:
-    names = SyncedNames(directory, os.path.dirname(target), known_as)
+    """names: the directory of the target, open."""
     fd = _create(directory, tmp)
     if fd < 0:
         yield names

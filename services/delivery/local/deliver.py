@@ -15,7 +15,7 @@ from qmail.control import ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.maildir.names import unique_name
 from qmail.outcome import Outcome, deferral, success
-from qmail.steps import Steps
+from qmail.steps import Steps, alone
 from services.delivery.local import replies
 from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
@@ -136,24 +136,29 @@ class LocalDelivery:
     async def _carry_out(self, run: Run, account: Account, delivery: Delivery) -> Outcome:
         report = b""
         try:
-            command = await self._step(account, run.begin, run)
+            command = await self._step(account, run.begin, run, delivery)
             while command is not None:
                 exit_code, output = await self._program(run, account, command)
                 report += output
                 if not goes_on(exit_code):
                     run.stop()
-                command = await self._step(account, run.advance, run)
+                command = await self._step(account, run.advance, run, delivery)
             queued = replies.queued(await self._forward(run, account, delivery)) if run.forwards else b""
             return success(report + run.note() + queued)
         except Refusal as refusal:
             return Outcome(refusal.kind, report + refusal.text)
 
-    async def _step(self, account: Account, step: Callable[[], Steps[bytes | None]], run: Run) -> bytes | None:
+    async def _step(
+        self, account: Account, step: Callable[[], Steps[bytes | None]], run: Run, delivery: Delivery
+    ) -> bytes | None:
         """Do a step as the user; wait for a locked mbox outside the threads, which others need."""
         give_up = time.monotonic() + _LOCK_SECONDS
         while True:
             try:
-                return await self._together.run(account, step)
+                if delivery.body is not None:
+                    return await self._together.run(account, step)
+                # A large message would keep its neighbours waiting.
+                return await self._pool.run(account, lambda step: alone(step()), step)
             except MailboxLocked as locked:
                 if time.monotonic() > give_up:
                     raise temporary(replies.mbox_locked(locked.path)) from locked

@@ -48,10 +48,10 @@ class Run:
     def begin(self) -> Steps[bytes | None]:
         """Check home and loop, read .qmail, and advance. Raises as `advance` does."""
         job = self.job
-        self._home = yield Shared((b"home", job.home), partial(enter_home, job.home), os.close)
+        self._home = yield Shared((b"home", job.user, job.home), partial(enter_home, job.home), os.close)
         if is_looping(self._message.header(), self._delivered_to):
             raise permanent(replies.LOOPING)
-        address = (b".qmail", job.home, job.dash, job.ext, job.default_delivery)
+        address = (b".qmail", job.user, job.home, job.dash, job.ext, job.default_delivery)
         found: DotQmail = yield Shared(address, partial(find_dot_qmail, self._home, job), _nothing_to_end)
         self._found = found
         self._steps = instructions(found.content, found.executable)

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,29 @@ def test_without_a_dot_qmail_mail_goes_to_the_maildir(deployment: Deployment) ->
     if PER_USER:
         assert (path.stat().st_uid, path.stat().st_gid) == (USERS["joni"], USERS["joni"])
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_deliveries_side_by_side_are_each_their_own_user_s(deployment: Deployment) -> None:
+    # Homes are 0700: whoever acted as the neighbour would not even get in.
+    deployment.write("ari", ".qmail", b"./Maildir/\n|exit 0\n")
+    deployment.write("diva", ".qmail", b"|exit 100\n")
+    names = [b"joni", b"ari", b"diva", b"joni", b"ari", b"joni"]
+    bodies = [b"Subject: %d\n\n" % number for number in range(len(names))]
+
+    async def work(local: LocalDelivery, _: ActingPool) -> list[Outcome]:
+        deliveries = [deployment.delivery(name + b"@xeris.com", body) for name, body in zip(names, bodies, strict=True)]
+        numbered = [replace(delivery, number=number) for number, delivery in enumerate(deliveries)]
+        return list(await asyncio.gather(*map(local.deliver, numbered)))
+
+    outcomes = deployment.using(work)
+    assert isinstance(outcomes, list)
+    done, both, refused = success(b"did 1+0+0\n"), success(b"did 1+0+1\n"), failure(b"")
+    assert outcomes == [done, both, refused, done, both, done]
+    assert [len(deployment.mails(user)) for user in ("joni", "ari", "diva")] == [3, 2, 0]
+    if PER_USER:
+        for user in ("joni", "ari"):
+            owners = {path.stat().st_uid for path in (deployment.home(user) / "Maildir/new").iterdir()}
+            assert owners == {USERS[user]}
 
 
 def test_control_defaultdelivery_is_for_who_has_no_dot_qmail(deployment: Deployment) -> None:

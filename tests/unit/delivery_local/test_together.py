@@ -1,22 +1,38 @@
-"""Several deliveries to one account side by side: each whole, each durable, nothing done twice that serves all."""
+"""Deliveries side by side: each whole, each durable, each as its account, nothing done twice that serves all."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from qmail import steps
-from qmail.identity import ActingPool
+from qmail.identity import ActingPool, Identity
 from qmail.maildir.writer import MaildirError, store_steps
-from qmail.steps import Shared, Steps, SyncedNames
+from qmail.steps import Shared, Steps
 from services.delivery.local import sync, together
-from services.delivery.local.together import ENOUGH, GROUP, SIDE_BY_SIDE, Together, side_by_side
-from tests.support.warp import run, until
+from services.delivery.local.together import (
+    ENOUGH,
+    GROUP,
+    MOST_GROUPS,
+    PATIENCE_SECONDS,
+    SIDE_BY_SIDE,
+    Ending,
+    Together,
+    Work,
+    side_by_side,
+)
+from tests.support.warp import run, time_passes, until
+
+
+class Account:
+    """Somebody; as root not root."""
+
+    def __init__(self, uid: int = os.getuid() or 2001) -> None:
+        self.uid = self.gid = uid
 
 
 @pytest.fixture
@@ -26,54 +42,58 @@ def maildir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def store_all(maildir: Path, names: list[bytes], known_as: bytes) -> list[together.Ending]:
-    directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY)
-    try:
-        return side_by_side(
-            [store_steps(directory, name, [b"body of " + name], b"new/" + name, None, b"", known_as) for name in names]
-        )
-    finally:
-        os.close(directory)
+@pytest.fixture
+def directory(maildir: Path) -> Iterator[int]:
+    fd = os.open(maildir, os.O_PATH | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def go(*works: Callable[[], Steps[object]]) -> list[Ending]:
+    return side_by_side(lambda account: None, [Work(Account(), work) for work in works])
+
+
+def store_all(directory: int, names: list[bytes], known_as: bytes) -> list[Ending]:
+    def storing(name: bytes) -> Callable[[], Steps[bool]]:
+        return lambda: store_steps(directory, name, [b"body of " + name], b"new/" + name, None, b"", known_as)
+
+    return go(*map(storing, names))
 
 
 class Watch:
-    """What was synced, in order: files by `sync_files` in their groups, directories by name."""
+    """What was synced together, round by round."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.files: list[list[str]] = []
-        self.names: list[str] = []
+        self.rounds: list[list[str]] = []
         self.fail: dict[str, OSError] = {}
         monkeypatch.setattr(together, "sync_files", self._sync_files)
-        monkeypatch.setattr(steps.os, "fsync", self._fsync)
 
     def _sync_files(self, fds: list[int]) -> dict[int, OSError]:
         paths = {fd: os.path.basename(os.readlink(f"/proc/self/fd/{fd}")) for fd in fds}
-        self.files.append(list(paths.values()))
+        if paths:
+            self.rounds.append([paths[fd] for fd in fds])
         return {fd: self.fail[path] for fd, path in paths.items() if path in self.fail}
-
-    def _fsync(self, fd: int) -> None:
-        self.names.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
 
 
 def test_the_files_of_a_group_are_synced_at_once_and_the_directory_once(
-    maildir: Path, monkeypatch: pytest.MonkeyPatch
+    maildir: Path, directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch(monkeypatch)
-    assert store_all(maildir, [b"a", b"b", b"c"], bytes(maildir)) == [(True, None)] * 3
+    assert store_all(directory, [b"a", b"b", b"c"], bytes(maildir)) == [(True, None)] * 3
     assert sorted(os.listdir(maildir / "new")) == ["a", "b", "c"] and not os.listdir(maildir / "tmp")
     assert (maildir / "new" / "b").read_bytes() == b"body of b"
-    assert watch.files == [["a", "b", "c"]] and watch.names == ["new"]
+    assert watch.rounds == [["a", "b", "c"], ["new"]]
 
 
-def test_without_a_name_for_the_directory_each_syncs_it_itself(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_for_the_directory_each_syncs_it_itself(directory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = Watch(monkeypatch)
-    store_all(maildir, [b"a", b"b"], b"")
-    assert watch.names == ["new", "new"]
+    store_all(directory, [b"a", b"b"], b"")
+    assert watch.rounds == [["a", "b"], ["new", "new"]]
 
 
-def test_one_that_fails_does_not_keep_the_others_from_arriving(maildir: Path) -> None:
+def test_one_that_fails_does_not_keep_the_others_from_arriving(maildir: Path, directory: int) -> None:
     (maildir / "new" / "b").write_bytes(b"delivered before")
-    endings = store_all(maildir, [b"a", b"b", b"no/such", b"c"], bytes(maildir))
+    endings = store_all(directory, [b"a", b"b", b"no/such", b"c"], bytes(maildir))
     assert [result for result, _ in endings] == [True, False, None, True]
     assert [error is None for _, error in endings] == [True, True, False, True]
     assert isinstance(endings[2][1], MaildirError)
@@ -81,39 +101,40 @@ def test_one_that_fails_does_not_keep_the_others_from_arriving(maildir: Path) ->
     assert sorted(os.listdir(maildir / "new")) == ["a", "b", "c"]
 
 
-def test_a_file_that_cannot_be_synced_gets_no_name(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_synced_gets_no_name(
+    maildir: Path, directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Watch(monkeypatch).fail["b"] = OSError(errno.EIO, "broken")
-    (first, _), (_, error) = store_all(maildir, [b"a", b"b"], bytes(maildir))
+    (first, _), (_, error) = store_all(directory, [b"a", b"b"], bytes(maildir))
     assert first is True and isinstance(error, MaildirError) and error.errno == errno.EIO
     assert os.listdir(maildir / "new") == ["a"] and not os.listdir(maildir / "tmp")
 
 
 def test_when_the_directory_cannot_be_synced_none_of_them_counts_as_delivered(
-    maildir: Path, monkeypatch: pytest.MonkeyPatch
+    maildir: Path, directory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: SyncedNames) -> None:
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(SyncedNames, "sync", broken)
-    endings = store_all(maildir, [b"a", b"b"], bytes(maildir))
+    Watch(monkeypatch).fail["new"] = OSError(errno.EIO, "broken")
+    endings = store_all(directory, [b"a", b"b"], bytes(maildir))
     assert all(isinstance(error, MaildirError) for _, error in endings)
 
 
-def test_what_is_shared_is_made_once_and_ended_after_the_last(tmp_path: Path) -> None:
+def test_what_is_shared_is_made_once_and_ended_after_the_last() -> None:
     order: list[str] = []
 
     def make() -> str:
         order.append("made")
         return "thing"
 
-    def work(name: str) -> Steps[str]:
+    def work(name: str, waits: bool) -> Steps[str]:
         thing = yield Shared("key", make, lambda thing: order.append(f"ended {thing}"))
-        yield SyncedNames(-100, bytes(tmp_path), b"")
+        if waits:
+            yield os.open("/", os.O_RDONLY)
         order.append(name)
         return f"{name} has {thing}"
 
-    assert side_by_side([work("a"), work("b")]) == [("a has thing", None), ("b has thing", None)]
-    assert order == ["made", "a", "b", "ended thing"]
+    endings = go(lambda: work("a", True), lambda: work("b", False))
+    assert endings == [("a has thing", None), ("b has thing", None)]
+    assert order == ["made", "b", "a", "ended thing"]
 
 
 def test_what_cannot_be_made_is_refused_to_each_that_asks() -> None:
@@ -123,7 +144,34 @@ def test_what_cannot_be_made_is_refused_to_each_that_asks() -> None:
     def work() -> Steps[None]:
         yield Shared("key", make, lambda _: None)
 
-    assert [type(error) for _, error in side_by_side([work(), work()])] == [FileNotFoundError] * 2
+    assert [type(error) for _, error in go(work, work)] == [FileNotFoundError] * 2
+
+
+def test_each_step_is_done_as_its_own_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "sync_files", lambda fds: {})
+    now: list[int] = []
+    seen: list[tuple[int, int]] = []
+
+    def become(account: Identity) -> None:
+        now[:] = [account.uid]
+
+    def work(uid: int) -> Steps[None]:
+        for _ in range(3):
+            seen.append((uid, now[0]))
+            yield 7
+
+    side_by_side(become, [Work(Account(uid), lambda uid=uid: work(uid)) for uid in (2001, 2002, 2003)])  # type: ignore[misc]
+    assert len(seen) == 9 and all(uid == acting for uid, acting in seen)
+
+
+def test_who_cannot_be_acted_as_fails_alone() -> None:
+    def become(account: Identity) -> None:
+        if account.uid == 2002:
+            raise PermissionError
+
+    endings = side_by_side(become, [Work(Account(uid), nothing) for uid in (2001, 2002, 2003)])
+    assert [result for result, _ in endings] == ["done", None, "done"]
+    assert isinstance(endings[1][1], PermissionError)
 
 
 # Files at once.
@@ -207,29 +255,24 @@ def test_a_failure_of_the_disk_is_never_asked_for_twice(
 # Gathering.
 
 
-class Account:
-    uid = os.getuid() or 2001
-    gid = os.getgid() or 2001
-
-
 class Threads:
     """A pool that keeps the groups until they are let go."""
 
     def __init__(self) -> None:
-        self.groups: list[tuple[int, asyncio.Future[None]]] = []
+        self.groups: list[tuple[list[Work], asyncio.Future[None]]] = []
 
-    async def run(self, account: object, fn: Callable[..., object], works: list[Callable[[], Steps[object]]]) -> object:
+    async def run_as_several(self, fn: Callable[..., object], works: list[Work]) -> object:
         gate = asyncio.get_running_loop().create_future()
-        self.groups.append((len(works), gate))
+        self.groups.append((works, gate))
         await gate
-        return fn(works)
+        return fn(lambda account: None, works)
 
     def let_go(self, place: int) -> None:
         self.groups[place][1].set_result(None)
 
     @property
     def sizes(self) -> list[int]:
-        return [size for size, _ in self.groups]
+        return [len(works) for works, _ in self.groups]
 
 
 def nothing() -> Steps[str]:
@@ -237,26 +280,29 @@ def nothing() -> Steps[str]:
     yield 0
 
 
+Tasks = list[asyncio.Task[str]]
+Ask = Callable[..., Tasks]
+
+
 async def turns() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-def gathering(test: Callable[[Threads, Callable[[int], list[asyncio.Task[str]]]], object]) -> None:
+def gathering(test: Callable[[Threads, Ask], object]) -> None:
     async def main() -> None:
         threads = Threads()
         group = Together(threads)  # type: ignore[arg-type]
 
-        def ask(count: int) -> list[asyncio.Task[str]]:
-            return [asyncio.create_task(group.run(Account, nothing)) for _ in range(count)]
+        def ask(count: int, uid: int = 2001) -> Tasks:
+            return [asyncio.create_task(group.run(Account(uid), nothing)) for _ in range(count)]
 
         await test(threads, ask)  # type: ignore[misc]
-        await until(lambda: not group._gatherings)  # an account at rest is forgotten
 
     run(main())
 
 
-async def finish(threads: Threads, tasks: list[asyncio.Task[str]]) -> None:
+async def finish(threads: Threads, tasks: Tasks) -> None:
     """Let everything go as it comes, until all is done."""
 
     def done() -> bool:
@@ -269,18 +315,18 @@ async def finish(threads: Threads, tasks: list[asyncio.Task[str]]) -> None:
     assert [task.result() for task in tasks] == ["done"] * len(tasks)
 
 
-def test_an_account_at_rest_is_served_at_once_and_whoever_came_in_the_same_turn_with_it() -> None:
-    async def test(threads: Threads, ask: Callable[[int], list[asyncio.Task[str]]]) -> None:
-        tasks = ask(3)
+def test_at_rest_work_begins_at_once_and_whoever_came_in_the_same_turn_with_it() -> None:
+    async def test(threads: Threads, ask: Ask) -> None:
+        tasks = [*ask(2, 2002), *ask(1, 2001), *ask(1, 2002)]
         await turns()
-        assert threads.sizes == [3]
+        assert [[work.account.uid for work in works] for works, _ in threads.groups] == [[2001, 2002, 2002, 2002]]
         await finish(threads, tasks)
 
     gathering(test)
 
 
 def test_a_few_that_come_soon_after_wait_for_company() -> None:
-    async def test(threads: Threads, ask: Callable[[int], list[asyncio.Task[str]]]) -> None:
+    async def test(threads: Threads, ask: Ask) -> None:
         tasks = ask(1)
         await turns()
         threads.let_go(0)
@@ -295,8 +341,8 @@ def test_a_few_that_come_soon_after_wait_for_company() -> None:
     gathering(test)
 
 
-def test_enough_of_them_go_at_once_but_never_more_than_two_groups() -> None:
-    async def test(threads: Threads, ask: Callable[[int], list[asyncio.Task[str]]]) -> None:
+def test_enough_of_them_go_at_once_but_no_more_than_two_groups_without_need() -> None:
+    async def test(threads: Threads, ask: Ask) -> None:
         tasks = ask(1)
         await turns()
         tasks += ask(ENOUGH - 1)
@@ -316,9 +362,36 @@ def test_enough_of_them_go_at_once_but_never_more_than_two_groups() -> None:
     gathering(test)
 
 
-def test_a_thread_that_cannot_act_as_the_account_fails_all_of_the_group() -> None:
+def test_more_than_a_group_at_rest_begins_at_once_as_well() -> None:
+    async def test(threads: Threads, ask: Ask) -> None:
+        tasks = ask(GROUP + ENOUGH)
+        await turns()
+        assert threads.sizes == [GROUP, ENOUGH]
+        await finish(threads, tasks)
+
+    gathering(test)
+
+
+def test_groups_that_hang_do_not_keep_the_others_for_ever() -> None:
+    async def test(threads: Threads, ask: Ask) -> None:
+        tasks = ask(GROUP * 2)
+        await turns()
+        assert len(threads.groups) == SIDE_BY_SIDE
+        for count in range(SIDE_BY_SIDE + 1, MOST_GROUPS + 1):
+            tasks += ask(1)
+            await time_passes(PATIENCE_SECONDS * 3)
+            assert len(threads.groups) == count
+        tasks += ask(1)
+        await time_passes(PATIENCE_SECONDS * 20)
+        assert len(threads.groups) == MOST_GROUPS, "threads are left for questions"
+        await finish(threads, tasks)
+
+    gathering(test)
+
+
+def test_a_pool_that_fails_fails_all_of_the_group() -> None:
     class Broken:
-        async def run(self, *_: object) -> object:
+        async def run_as_several(self, *_: object) -> object:
             raise PermissionError
 
     async def main() -> None:
@@ -334,7 +407,9 @@ def test_real_threads_do_it() -> None:
         pool = ActingPool(per_user=os.geteuid() == 0, threads=2)
         try:
             group = Together(pool)
-            assert await asyncio.gather(*(group.run(Account(), nothing) for _ in range(100))) == ["done"] * 100
+            uids = (2001, 2002, 2003) if os.geteuid() == 0 else (os.getuid(),)
+            works = [group.run(Account(uids[n % len(uids)]), nothing) for n in range(100)]
+            assert await asyncio.gather(*works) == ["done"] * 100
         finally:
             pool.close()
 

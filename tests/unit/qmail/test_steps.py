@@ -9,7 +9,7 @@ import pytest
 
 from qmail import steps
 from qmail.maildir.writer import store_steps
-from qmail.steps import Shared, Steps, SyncedNames, alone
+from qmail.steps import Shared, Steps, alone
 
 
 def test_a_message_is_stored_alone(tmp_path: Path) -> None:
@@ -23,26 +23,30 @@ def test_a_message_is_stored_alone(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a").read_bytes() == b"x"
 
 
-def test_files_and_names_are_synced_in_the_order_of_the_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[str] = []
-    monkeypatch.setattr(steps.os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    with open(tmp_path / "a", "wb") as file:
+def test_files_are_synced_in_the_order_of_the_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(steps.os, "fsync", synced.append)
 
-        def work() -> Steps[None]:
-            yield file.fileno()
-            yield SyncedNames(-100, bytes(tmp_path), b"")
+    def work() -> Steps[str]:
+        yield 7
+        yield 8
+        return "done"
 
-        alone(work())
-    assert synced == [str(tmp_path / "a"), str(tmp_path)]
+    assert alone(work()) == "done"
+    assert synced == [7, 8]
 
 
 def test_what_fails_is_raised_at_its_wish_and_the_shared_is_ended() -> None:
     ended: list[str] = []
 
+    def refuse() -> None:
+        raise FileNotFoundError
+
     def work() -> Steps[str]:
-        yield Shared("key", lambda: "thing", ended.append)
-        with pytest.raises(OSError):
-            yield SyncedNames(-1, b"no such directory", b"")
+        thing = yield Shared("key", lambda: "thing", ended.append)
+        assert thing == "thing"
+        with pytest.raises(FileNotFoundError):
+            yield Shared("another key", refuse, ended.append)
         yield 1 << 20  # no such descriptor
         return "never"
 
