@@ -32,7 +32,7 @@ class Lease:
         self.epoch = 0
 
     async def acquire(self) -> bool:
-        """Wait for the lease and take it; whether there was a scheduler before us."""
+        """Wait for the lease and take it; whether deliveries that another scheduler began may still run."""
         loop = asyncio.get_running_loop()
         seen, since = 0, loop.time()
         while True:
@@ -45,7 +45,7 @@ class Lease:
                     self._sequence = await self._write(stored.sequence if stored else 0, LEASE_SECONDS)
                     self.epoch = self._sequence
                     self._task = asyncio.create_task(self._keep())
-                    return stored is not None
+                    return stored is not None and not json.loads(stored.payload).get("quiet", False)
             except (WrongSequence, TemporaryError):
                 # Somebody else was faster, or the bus is away: then the holder cannot renew either.
                 since = loop.time()
@@ -54,10 +54,9 @@ class Lease:
     def _is_free(self, record: dict[str, object]) -> bool:
         return not record["owner"] or float(str(record["until"])) < self._clock()
 
-    async def _write(self, expected: int, seconds: float) -> int:
-        owner = self._owner if seconds else ""
-        payload = json.dumps({"owner": owner, "until": self._clock() + seconds}).encode()
-        return await self._bus.store(Record(subjects.LEASE, payload), expected_sequence=expected)
+    async def _write(self, expected: int, seconds: float, *, quiet: bool = False) -> int:
+        record = {"owner": self._owner if seconds else "", "until": self._clock() + seconds, "quiet": quiet}
+        return await self._bus.store(Record(subjects.LEASE, json.dumps(record).encode()), expected_sequence=expected)
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -88,12 +87,14 @@ class Lease:
         self._sequence = stored.sequence
         return True
 
-    async def release(self) -> None:
-        """Give the lease back, so that the next scheduler need not wait for its end."""
+    async def release(self, *, quiet: bool) -> None:
+        """Give the lease back, so that the next scheduler need not wait for its end.
+
+        quiet: no delivery of ours runs any more, so that it need not listen for one."""
         if self._task is None:
             return
         self._task.cancel()
         try:
-            await self._write(self._sequence, 0)
+            await self._write(self._sequence, 0, quiet=quiet)
         except (TemporaryError, WrongSequence):
             return

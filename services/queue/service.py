@@ -89,7 +89,9 @@ class QueueService:
     # Start and end.
 
     async def start(self, is_first: bool) -> None:
-        """Begin: listen to workers, take new mail at once, and rebuild the rest. `is_first`: nothing ran before."""
+        """Begin: listen to workers, take new mail at once, and rebuild the rest.
+
+        is_first: no delivery runs that another scheduler began."""
         self._log.line(self.scheduler.status_line())
         self._recovery = Recovery((await self._bus.info(subjects.IN)).last_sequence)
         for channel in ("local", "remote"):
@@ -150,8 +152,10 @@ class QueueService:
             self.scheduler.accept(envelope, place, now)
             without_done(self.scheduler.messages[envelope.id], recovery.done.get(envelope.id, set()))
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8))."""
+    async def stop(self, grace_seconds: float) -> bool:
+        """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8)).
+
+        Whether everything ended within the grace: no delivery that we began runs any more."""
         self._stopping = True
         self.scheduler.paused = True
         self._check_idle()
@@ -164,6 +168,7 @@ class QueueService:
         for task in self._tasks:
             task.cancel()
         self._log.line("status: exiting")
+        return self.ready and not self.scheduler.running()
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from qmail.bus.memory import MemoryBus
 from services.queue.lease import ASK_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
 from tests.support.line import Line
@@ -51,7 +53,7 @@ def test_a_lease_that_is_given_back_passes_on_with_a_higher_epoch() -> None:
         waiting = asyncio.create_task(second.seconds_until_it_works())
         await time_passes(RENEW_SECONDS * 3)
         before = asyncio.get_running_loop().time()
-        await first.lease.release()
+        await first.lease.release(quiet=True)
         await waiting
         assert asyncio.get_running_loop().time() - before <= ASK_SECONDS
         assert second.lease.epoch > first.lease.epoch
@@ -119,5 +121,30 @@ def test_whoever_lost_it_is_told_with_the_next_renewal() -> None:
         await hasty.lease.acquire()
         await time_passes(RENEW_SECONDS + 1)
         assert first.lost and not hasty.lost
+
+    run(work())
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_who_comes_after_an_orderly_end_knows_whether_anything_may_still_run(quiet: bool) -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        await first.lease.release(quiet=quiet)
+        assert await second.lease.acquire() is not quiet
+
+    run(work())
+
+
+def test_after_a_death_something_may_still_run_although_an_earlier_end_was_orderly() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second, third = Queue(bus), Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        await first.lease.release(quiet=True)
+        await second.lease.acquire()
+        second.line.cut()
+        assert await third.lease.acquire() is True
 
     run(work())

@@ -493,7 +493,7 @@ def test_a_scheduler_that_ends_leaves_no_worker_without_its_confirmations(in_hou
         await house.put("a", "later", "stuck")
         await until(lambda: len(answers.begun) == 3)
         asyncio.get_running_loop().call_later(1.0, answers.let_go.set)
-        await service.stop(30.0)
+        assert await service.stop(30.0) is True
         await asyncio.sleep(0)
         assert worker.is_quiet()
 
@@ -564,5 +564,17 @@ def test_a_message_that_a_worker_cannot_read_for_whatever_reason_is_deferred(
             await until(worker.is_quiet)
         service.flush()
         await until(lambda: any("success" in line for line in house.log.lines))
+
+    in_house(work)
+
+
+def test_a_scheduler_that_could_not_wait_for_a_delivery_says_so(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        answers = Answers()
+        await house.worker(answers)
+        await house.put("stuck")
+        await until(lambda: answers.begun != [])
+        assert await service.stop(30.0) is False
 
     in_house(work)
