@@ -148,8 +148,7 @@ class QueueService:
             self.floor.seen(place.sequence)
             return
         self.floor.add(place.sequence, envelope.id)
-        if waiting is None:
-            self.scheduler.accept(envelope, place, now)
+        if waiting is None and self._schedule(envelope, place, now):
             without_done(self.scheduler.messages[envelope.id], recovery.done.get(envelope.id, set()))
 
     async def stop(self, grace_seconds: float) -> bool:
@@ -204,8 +203,19 @@ class QueueService:
 
     def _accept(self, envelope: Envelope, place: Place) -> None:
         self.floor.add(place.sequence, envelope.id)
-        self.scheduler.accept(envelope, place, int(self._clock()))
+        self._schedule(envelope, place, int(self._clock()))
         self._pump()
+
+    def _schedule(self, envelope: Envelope, place: Place, now: int) -> bool:
+        """Whether the scheduler took a message. One that it cannot take must not keep the others: it stays in IN."""
+        try:
+            self.scheduler.accept(envelope, place, now)
+        except Exception as error:
+            self.scheduler.messages.pop(envelope.id, None)
+            _log.exception("msg %d", envelope.id)
+            self._log.line(f"alert: a message is not scheduled: {envelope.id}: {type(error).__name__}: {error}")
+            return False
+        return True
 
     async def _accept_large(self, stored: Stored) -> None:
         for envelope, place in await self._read(stored):

@@ -578,3 +578,25 @@ def test_a_scheduler_that_could_not_wait_for_a_delivery_says_so(in_house: InHous
         assert await service.stop(30.0) is False
 
     in_house(work)
+
+
+def test_a_message_that_cannot_be_scheduled_does_not_keep_the_others_and_is_not_lost(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        answers = Answers()
+        await house.worker(answers)
+        with monkeypatch.context() as patch:
+            patch.setattr(service.scheduler, "accept", lambda *_: 1 / 0)
+            bad = await house.put("a")
+            await until(lambda: any("alert: a message is not scheduled" in text for text in house.log.lines))
+        good = await house.put("b")
+        await until(lambda: answers.done == [(good, b"b")])
+        await time_passes(60.0)
+        assert f"in.{bad}" in house.held(subjects.IN)
+        line.cut()
+        await house.scheduler()
+        await until(lambda: (bad, b"a") in answers.done and not house.held(subjects.IN))
+
+    in_house(work)
