@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 STORE_TIMEOUT_SECONDS = 10.0
 API_TIMEOUT_SECONDS = 5.0
+HEARD_SECONDS = 1.0
 POLL_SECONDS = 0.1
 PONG_SECONDS = 2
 CONNECT_WAIT_SECONDS = 1
@@ -165,14 +166,28 @@ class JetStreamBus:
     async def _ask(
         self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None = None
     ) -> Message:
+        message = await self._exchange(subject, payload, timeout, headers)
+        if _is_from_nobody(message):
+            raise BusDown(f"nobody answers {subject}")
+        return message
+
+    async def _exchange(
+        self, subject: str, payload: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> Message:
         if not self.connected:
             raise BusDown("not connected to the bus")
         token, future = self._requests.open(timeout)
         self._send(subject, payload, f"{self._inbox}.{token}", headers)
-        message = await future
-        if message.headers is not None and message.headers.get("Status") == "503":
-            raise BusDown(f"nobody answers {subject}")
-        return message
+        return await future
+
+    async def is_heard(self, subject: str) -> bool:
+        """Whether anybody hears a subject: the server says at once where nobody does. Raises BusDown."""
+        try:
+            return not _is_from_nobody(await self._exchange(subject, b"", HEARD_SECONDS))
+        except BusDown:
+            if not self.connected:
+                raise
+            return True  # somebody hears it, and does not answer
 
     async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
         """Send and wait for one answer. Raises BusDown."""
@@ -352,6 +367,11 @@ async def _within(seconds: float, what: Awaitable[None]) -> None:
         await asyncio.wait_for(what, seconds)
     except (TimeoutError, nats.errors.Error, OSError):
         return
+
+
+def _is_from_nobody(message: Message) -> bool:
+    """Whether the server answered itself, because there are no responders (ADR-4)."""
+    return message.headers is not None and message.headers.get("Status") == "503"
 
 
 def _sequence_of(payload: bytes) -> int:

@@ -142,6 +142,11 @@ class MemoryBus:
         except TimeoutError as error:
             raise BusDown("no answer in time") from error
 
+    async def is_heard(self, subject: str) -> bool:
+        """Whether anybody hears a subject. Raises BusDown."""
+        self._require_connection()
+        return self._deliver(Message(subject, b""))
+
     async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> MemorySubscription:
         """Have every message of the subject given to `callback`; in a group, one member gets each."""
         subscription = MemorySubscription(self, subject, group, callback)

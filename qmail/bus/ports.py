@@ -98,6 +98,9 @@ class Bus(Protocol):
     async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes:
         """Send and wait for one answer."""
 
+    async def is_heard(self, subject: str) -> bool:
+        """Whether anybody hears a subject at this moment; they are sent an empty question."""
+
     async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> Subscription:
         """Have every message of the subject given to `callback`; in a group, one member gets each."""
 

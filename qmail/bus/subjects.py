@@ -22,6 +22,7 @@ ASK_RCPT = "ask.rcpt"
 ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"
+SCHEDULER = "scheduler"  # heard by the scheduler that holds the lease, and never answered: it lives
 FLUSH = "control.flush"  # qmailctl flush: workers forget which hosts did not answer
 WORKERS = "workers"  # the queue group of every answering role
 

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Record, TemporaryError, WrongSequence
+from qmail.bus.ports import Bus, Message, Record, Subscription, TemporaryError, WrongSequence
 
 LEASE_SECONDS = 15
+# A holder that nobody hears of on the bus for so long has died, and need not be waited for.
+GONE_SECONDS = 3
 RENEW_SECONDS = 5
 ASK_SECONDS = 1.0
 
@@ -19,8 +21,10 @@ ASK_SECONDS = 1.0
 class Lease:
     """Who may schedule. A holder that cannot renew in time must end at once: another may have begun.
 
-    The record says until when it holds, by the holder's time of day. Where that lies in the future although nobody
-    renews it - the clock was set back - it is free when we have watched it stand still for as long as a lease lasts."""
+    The record says until when it holds, by the holder's time of day. Before that it is free when the holder has gone
+    from the bus, where it hears a subject of its own as long as it lives; and when we have watched it stand still for
+    as long as a lease lasts, though its end lies in the future (the clock was set back). Whoever is wronged hears of it
+    with the next renewal, and the epoch keeps the workers from obeying two."""
 
     def __init__(self, bus: Bus, on_lost: Callable[[], None], clock: Callable[[], float] = time.time) -> None:
         self._bus = bus
@@ -29,6 +33,7 @@ class Lease:
         self._owner = secrets.token_hex(8)
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
+        self._life: Subscription | None = None
         self.epoch = 0
 
     async def acquire(self) -> bool:
@@ -40,10 +45,10 @@ class Lease:
                 stored = await self._bus.last(subjects.STATE, subjects.LEASE)
                 if stored is not None and stored.sequence != seen:
                     seen, since = stored.sequence, loop.time()
-                stands_still = loop.time() - since > LEASE_SECONDS
-                if stored is None or stands_still or self._is_free(json.loads(stored.payload)):
+                if stored is None or await self._is_free(json.loads(stored.payload), loop.time() - since):
                     self._sequence = await self._write(stored.sequence if stored else 0, LEASE_SECONDS)
                     self.epoch = self._sequence
+                    self._life = await self._bus.subscribe(subjects.SCHEDULER, _hear)
                     self._task = asyncio.create_task(self._keep())
                     return stored is not None and not json.loads(stored.payload).get("quiet", False)
             except (WrongSequence, TemporaryError):
@@ -51,8 +56,10 @@ class Lease:
                 since = loop.time()
             await asyncio.sleep(ASK_SECONDS)
 
-    def _is_free(self, record: dict[str, object]) -> bool:
-        return not record["owner"] or float(str(record["until"])) < self._clock()
+    async def _is_free(self, record: dict[str, object], stands_still_seconds: float) -> bool:
+        if not record["owner"] or float(str(record["until"])) < self._clock() or stands_still_seconds > LEASE_SECONDS:
+            return True
+        return stands_still_seconds > GONE_SECONDS and not await self._bus.is_heard(subjects.SCHEDULER)
 
     async def _write(self, expected: int, seconds: float, *, quiet: bool = False) -> int:
         record = {"owner": self._owner if seconds else "", "until": self._clock() + seconds, "quiet": quiet}
@@ -95,6 +102,12 @@ class Lease:
             return
         self._task.cancel()
         try:
+            if self._life is not None:
+                await self._life.stop()
             await self._write(self._sequence, 0, quiet=quiet)
         except (TemporaryError, WrongSequence):
             return
+
+
+def _hear(message: Message) -> None:
+    """That somebody hears it is the answer."""

@@ -173,6 +173,17 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
     on_bus(scenario)
 
 
+def test_a_subject_is_heard_as_long_as_somebody_listens(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        assert not await bus.is_heard(subjects.SCHEDULER)
+        subscription = await bus.subscribe(subjects.SCHEDULER, lambda message: None)
+        assert await bus.is_heard(subjects.SCHEDULER)
+        await subscription.stop()
+        assert not await bus.is_heard(subjects.SCHEDULER)
+
+    on_bus(scenario)
+
+
 def test_a_callback_that_fails_is_logged_and_the_next_message_comes(
     on_bus: OnBus, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -48,6 +48,10 @@ class Line:
         await self._pass()
         return answer
 
+    async def is_heard(self, subject: str) -> bool:
+        await self._pass()
+        return await self._bus.is_heard(subject)
+
     async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> Subscription:
         def hear(message: Message) -> None:
             if self._alive:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from qmail.bus.memory import MemoryBus
-from services.queue.lease import ASK_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
+from services.queue.lease import ASK_SECONDS, GONE_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
 from tests.support.line import Line
 from tests.support.warp import run, time_passes
 
@@ -61,23 +61,53 @@ def test_a_lease_that_is_given_back_passes_on_with_a_higher_epoch() -> None:
     run(work())
 
 
-def test_the_lease_of_a_dead_scheduler_is_free_when_its_time_is_over() -> None:
+def test_the_lease_of_a_scheduler_that_has_gone_from_the_bus_is_free_soon() -> None:
     async def work() -> None:
         bus = MemoryBus()
         first, second = Queue(bus), Queue(bus)
         await first.lease.acquire()
         first.line.cut()
-        assert await second.seconds_until_it_works() <= LEASE_SECONDS + ASK_SECONDS
+        assert await second.seconds_until_it_works() <= GONE_SECONDS + 2 * ASK_SECONDS
 
     run(work())
 
 
-def test_a_clock_that_was_set_back_does_not_keep_the_lease_of_a_dead_scheduler() -> None:
+def test_a_scheduler_that_hangs_keeps_it_until_its_time_is_over() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first, second = Queue(bus), Queue(bus)
+        await first.lease.acquire()
+        assert first.lease._task is not None
+        first.lease._task.cancel()
+        assert LEASE_SECONDS - ASK_SECONDS <= await second.seconds_until_it_works() <= LEASE_SECONDS + ASK_SECONDS
+
+    run(work())
+
+
+def test_who_begins_while_the_holder_lives_does_not_take_it_from_him() -> None:
+    async def work() -> None:
+        bus = MemoryBus()
+        first = Queue(bus)
+        await first.lease.acquire()
+        others = [asyncio.create_task(Queue(bus).lease.acquire()) for _ in range(3)]
+        await time_passes(LEASE_SECONDS * 10)
+        assert not any(other.done() for other in others) and not first.lost
+        first.line.cut()
+        await time_passes(LEASE_SECONDS)
+        assert sum(other.done() for other in others) == 1
+        for other in others:
+            other.cancel()
+
+    run(work())
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_lease_of_a_scheduler_that_hangs() -> None:
     async def work() -> None:
         bus = MemoryBus()
         first, second = Queue(bus, clock_is_off_by=86_400.0), Queue(bus)
         await first.lease.acquire()
-        first.line.cut()
+        assert first.lease._task is not None
+        first.lease._task.cancel()
         assert await second.seconds_until_it_works() <= LEASE_SECONDS + 2 * ASK_SECONDS
 
     run(work())
