@@ -2,7 +2,7 @@
 
 In a whole deployment, per-user, with every fsync: so many messages (20,000) are accepted while nothing is delivered
 (concurrencylocal is 0). Then the queue is ended in order, and once more killed, and each time it is measured when the
-next scheduler knows them all again: a killed one's lease must run out first (15 s), and then for 5 s it is listened to
+next scheduler knows them all again: a killed one must be missed on the bus for 3 s, and then for 5 s it is listened to
 what still runs. At the end all must be in the Maildir. Needs uid 0 and Debian's postfix package (smtp-source).
 """
 
