@@ -19,6 +19,7 @@ from qmail.routing import REMOTE, check_routes, read_routes
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
+from services.queue.keeper import Keeper
 from services.queue.message import Message
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
@@ -65,19 +66,26 @@ class QueueService:
         self.reading = Reading(bus, log.line)
         self._desk = BounceDesk(bus, log.line)
         self.floor = Floor()
-        self.cleaner = Cleaner(bus, self.floor, self.records, self._keep, log.line, clock)
         self.scheduler = Scheduler(
             routes=read_routes(control),
             concurrency={"local": settings.concurrency_local, "remote": settings.concurrency_remote},
             lifetime_seconds=settings.lifetime_seconds,
             out=self,
         )
+        self._keeper = Keeper(
+            bus=bus,
+            desk=self._desk,
+            floor=self.floor,
+            records=self.records,
+            scheduler=self.scheduler,
+            load=self._load,
+        )
+        self.cleaner = Cleaner(bus, self.floor, self.records, self._keeper.keep, log.line, clock)
         self._settings = settings
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
         self._undone_records: dict[int, int] = {}
-        self._keeping: set[int] = set()
         self._recovery: Recovery | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -359,13 +367,9 @@ class QueueService:
         def stored() -> None:
             for report in reports:
                 self.outbox.confirm(channel, worker, report)
-            asyncio.get_running_loop().call_soon(self._let_sleep, message)
+            asyncio.get_running_loop().call_soon(self._keeper.let_sleep, message)
 
         self.records.save(message, stored)
-
-    def _let_sleep(self, message: Message) -> None:
-        if not self.records.is_saving(message.id) and message.id not in self._keeping:
-            self.scheduler.sleep(message)
 
     def confirm(self, channel: str, worker: str, report: Report) -> None:
         """Confirm a report that changes nothing, once nothing about the message is on its way to the disk."""
@@ -411,34 +415,6 @@ class QueueService:
             return
         self.scheduler.wake(message, int(self._clock()))
         self._pump()
-
-    async def _keep(self, message_id: int) -> None:
-        """Have a message copied to HOLD, so that IN's floor can pass it."""
-        if message_id in self.scheduler.asleep and message_id not in self.scheduler.loading:
-            self.scheduler.loading.add(message_id)
-            await self._load(message_id)
-        message = self.scheduler.messages.get(message_id)
-        if message is None or message.held or message.bouncing:
-            return
-        self._keeping.add(message_id)
-        try:
-            await self._hold(message)
-        finally:
-            self._keeping.discard(message_id)
-            self._let_sleep(message)
-
-    async def _hold(self, message: Message) -> None:
-        copied = await self._desk.hold(message)
-        if self.scheduler.messages.get(message.id) is not message:
-            # It ended meanwhile, and nobody knows of the copy.
-            await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
-            return
-        if copied:
-            message.held = message.saved = True
-            stored = asyncio.Event()
-            self.records.save(message, stored.set)
-            await stored.wait()
-            self.floor.dead(message.sequence, message.id)
 
     # The administrator.
 

@@ -1,0 +1,66 @@
+"""Copying to HOLD what waits in IN, so that IN's floor can pass it (docs/decisions/0002)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus
+from services.queue.bounce_desk import BounceDesk
+from services.queue.floor import Floor
+from services.queue.message import Message
+from services.queue.records import Records
+from services.queue.scheduler import Scheduler
+
+
+class Keeper:
+    """Has messages copied, one step of safety after the other: the copy, the record that tells of it, the floor."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        desk: BounceDesk,
+        floor: Floor,
+        records: Records,
+        scheduler: Scheduler,
+        load: Callable[[int], Awaitable[None]],
+    ) -> None:
+        """`load` reads a sleeping message into the scheduler's memory."""
+        self._bus, self._desk, self._floor, self._load = bus, desk, floor, load
+        self._records, self._scheduler = records, scheduler
+        self._keeping: set[int] = set()
+
+    async def keep(self, message_id: int) -> None:
+        """Have a message copied to HOLD, if it still waits. Raises TemporaryError; then it is asked for again."""
+        if message_id in self._scheduler.asleep and message_id not in self._scheduler.loading:
+            self._scheduler.loading.add(message_id)
+            await self._load(message_id)
+        message = self._scheduler.messages.get(message_id)
+        if message is None or message.held or message.bouncing:
+            return
+        self._keeping.add(message_id)
+        try:
+            await self._hold(message)
+        finally:
+            self._keeping.discard(message_id)
+            self.let_sleep(message)
+
+    async def _hold(self, message: Message) -> None:
+        copied = await self._desk.hold(message)
+        if self._scheduler.messages.get(message.id) is not message:
+            # It ended meanwhile, and nobody knows of the copy.
+            await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
+            return
+        if copied:
+            message.held = message.saved = True
+            stored = asyncio.Event()
+            self._records.save(message, stored.set)
+            await stored.wait()
+            self._floor.dead(message.sequence, message.id)
+
+    def let_sleep(self, message: Message) -> None:
+        """A message that only waits need not stay in memory, unless something of it is on its way to the disk."""
+        if not self._records.is_saving(message.id) and message.id not in self._keeping:
+            self._scheduler.sleep(message)
