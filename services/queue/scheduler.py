@@ -62,10 +62,10 @@ class Scheduler:
     # What comes in.
 
     def accept(self, envelope: Envelope, place: Place, now: int) -> None:
-        """A new message: log it, route its recipients, start what can be started."""
+        """A new message: route its recipients, log it, start what can be started.
+
+        Where it cannot be routed or logged, whatever that raises is raised, and the message is unknown here."""
         message = Message(envelope, place)
-        self.messages[message.id] = message
-        self._log_new(message)
         for number, recipient in enumerate(envelope.recipients):
             route = self.routes.route(recipient.address)
             message.addresses[number] = route.address
@@ -73,6 +73,8 @@ class Scheduler:
             if channel is None:
                 channel = message.channels[route.channel] = Channel(set())
             channel.undone.add(number)
+        self._log_new(message)
+        self.messages[message.id] = message
         if not message.channels:
             self._finish(message)
             return

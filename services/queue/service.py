@@ -219,7 +219,6 @@ class QueueService:
         try:
             self.scheduler.accept(envelope, place, now)
         except Exception as error:
-            self.scheduler.messages.pop(envelope.id, None)
             _log.exception("msg %d", envelope.id)
             self._log.line(f"alert: a message is not scheduled: {envelope.id}: {type(error).__name__}: {error}")
             return False
