@@ -172,8 +172,13 @@ def clean_below(folder: int, number: int) -> None:
     limit = time.time() - _PREPARED_LIFETIME_SECONDS
     with contextlib.suppress(OSError):
         for name in files.list_names(folder, DIRECTORY):
-            path = DIRECTORY + b"/" + name
-            old = name.isdigit() and int(name) < number
-            if old or (name.startswith(_PREPARED) and os.stat(path, dir_fd=folder).st_mtime < limit):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path, dir_fd=folder)
+            # Each by itself: another writer's prepared file is often gone by now, and that must not end the sweep.
+            with contextlib.suppress(OSError):
+                _clean(folder, name, number, limit)
+
+
+def _clean(folder: int, name: bytes, number: int, limit: float) -> None:
+    path = DIRECTORY + b"/" + name
+    old = name.isdigit() and int(name) < number
+    if old or (name.startswith(_PREPARED) and os.stat(path, dir_fd=folder).st_mtime < limit):
+        os.unlink(path, dir_fd=folder)
