@@ -39,9 +39,9 @@ def status_of(ours: Deployment) -> dict[str, int]:
         return {}
 
 
-def until(ours: Deployment, messages: int) -> None:
+def until(ours: Deployment, messages: int, deadline_seconds: float = DEADLINE_SECONDS) -> None:
     """Return when the scheduler knows so many messages and has nothing left to read. Raises TimeoutError."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + deadline_seconds
     while True:
         status = status_of(ours)
         if status.get("ready") and status["messages"] == messages and status["unread"] == 0:
@@ -51,14 +51,16 @@ def until(ours: Deployment, messages: int) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def restarted(ours: Deployment, number: signal.Signals, messages: int) -> float:
+def restarted(
+    ours: Deployment, number: signal.Signals, messages: int, deadline_seconds: float = DEADLINE_SECONDS
+) -> float:
     """Seconds from the signal until the next scheduler knows the messages."""
     queue = ours.main_pid("queue")
     began = time.monotonic()
     os.kill(queue, number)
     while Path(f"/proc/{queue}").exists():
         time.sleep(LOOK_SECONDS)
-    until(ours, messages)
+    until(ours, messages, deadline_seconds)
     return time.monotonic() - began
 
 
