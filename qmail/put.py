@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record
+from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, TemporaryError
 from qmail.dates import date822
 from qmail.envelope import Envelope, Recipient, encode_envelope
 from qmail.ids import IdSource, NoNumbers
@@ -31,6 +31,9 @@ MAX_ENVELOPE_BYTES = 900 * 1024
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
 ROOM_BYTES = 1024 * 1024
+# A body of which no new piece has been stored for so long is given up (qmail-smtpd's timeoutsmtpd and five minutes):
+# from then on its commit is refused here, and later the scheduler removes what there is of it.
+GIVEN_UP_SECONDS = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,15 @@ class Draft:
 
 class EnvelopeTooLarge(Exception):
     """The envelope does not fit a record: too many or too long recipients, permanent for this message."""
+
+
+class GivenUp(TemporaryError, TimeoutError):
+    """The body came so slowly that what was stored of it may be gone."""
+
+
+def _uptime() -> float:
+    """Seconds by a clock that nobody sets and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def complete(draft: Draft, message_id: int, size_bytes: int, chunk_count: int, now: float) -> Envelope:
@@ -164,11 +176,12 @@ class Submission:
         self._pending = bytearray()
         self._size = 0
         self._chunks = 0
+        self._stored_at = 0.0
 
     async def write(self, chunk: bytes) -> None:
         """Take a piece of the body (LF line ends). Waits while a full chunk is stored.
 
-        Raises QueueFull, BusDown; the message can only be aborted then."""
+        Raises QueueFull, BusDown, GivenUp; the message can only be aborted then."""
         self._pending += chunk
         self._size += len(chunk)
         while len(self._pending) > CHUNK_BYTES:
@@ -176,15 +189,23 @@ class Submission:
             del self._pending[:CHUNK_BYTES]
 
     async def _store_chunk(self, chunk: bytes) -> None:
+        self._require_kept()
         number, self._chunks = self._chunks, self._chunks + 1
         await self._submitter.store(Record(subjects.body(self.id, number), chunk))
+        self._stored_at = self._submitter.uptime()
+
+    def _require_kept(self) -> None:
+        silent = self._submitter.uptime() - self._stored_at
+        if self._chunks and silent > GIVEN_UP_SECONDS:
+            raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
     async def commit(self, draft: Draft) -> Envelope:
         """Make the message exist; on return it is on stable storage.
 
-        Raises QueueFull or BusDown (temporary) and EnvelopeTooLarge (permanent); nothing counts as accepted
+        Raises QueueFull, BusDown, GivenUp (temporary) and EnvelopeTooLarge (permanent); nothing counts as accepted
         then. After BusDown it is unknown whether the record was stored: the sender's retry may be a copy."""
         payload = bytes(self._pending)
+        self._require_kept()
         if self._chunks:
             if payload:
                 await self._store_chunk(payload)
@@ -213,9 +234,12 @@ class Submission:
 class Submitter:
     """Puts messages for one process; `ids` must hold a node (qmail.bus.nodes)."""
 
-    def __init__(self, bus: Bus, ids: IdSource, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, bus: Bus, ids: IdSource, clock: Callable[[], float] = time.time, uptime: Callable[[], float] = _uptime
+    ) -> None:
         self.bus = bus
         self.clock = clock
+        self.uptime = uptime
         self.committer = Committer(self)
         self._ids = ids
         self._checked = float("-inf")

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.ids import milliseconds_of
+from qmail.put import GIVEN_UP_SECONDS
 from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, PURGE_MESSAGES, Floor
 from services.queue.message import Message
 from services.queue.records import DoneRecord, Records
@@ -23,7 +24,9 @@ PURGE_SECONDS = 5.0
 KEEP_AT_ONCE = 64
 # Between an abort and the removal: the record that commits, if there is one, has come by then.
 ABORT_SECONDS = 20.0
-ORPHAN_SECONDS = 3600.0
+# Between two looks for half-stored bodies. What has not grown from one to the next was given up by whoever stored it,
+# and so long before that a commit that was under way then has come through.
+ORPHAN_SECONDS = GIVEN_UP_SECONDS + 300.0
 
 
 class Cleaner:
@@ -138,20 +141,33 @@ class Cleaner:
         except TemporaryError:
             return  # remove_orphans finds it later
 
-    async def remove_orphans(self, is_known: Callable[[int], bool], age_seconds: float) -> None:
-        """Once an hour: chunks whose message was never committed and cannot be any more."""
+    async def remove_orphans(self, is_known: Callable[[int], bool]) -> None:
+        """Now and then: what was stored of messages that were never committed and cannot be any more."""
+        seen: dict[int, int] = {}
         while True:
             try:
-                found = await self._bus.subjects(subjects.BODY, "body.*.0")
-                for subject in [*found, *await self._bus.subjects(subjects.BODY, "envelope.*")]:
-                    message_id = subjects.id_of(subject)
-                    old = self._clock() - milliseconds_of(message_id) / 1000 > age_seconds
-                    if old and not is_known(message_id) and not await self._is_committed(message_id):
-                        await self._remove_body(message_id)
-                        self._log(f"info: removed the half-stored body of {message_id}")
+                seen = await self._look_for_orphans(seen, is_known)
             except TemporaryError:
                 self._log("info: unable to look for half-stored bodies; will try again")
             await asyncio.sleep(ORPHAN_SECONDS)
+
+    async def _look_for_orphans(self, seen: dict[int, int], is_known: Callable[[int], bool]) -> dict[int, int]:
+        """Remove what has not grown since it was `seen`; how many pieces there are now of what may still grow."""
+        first = await self._bus.subjects(subjects.BODY, "body.*.0")
+        found = {
+            subjects.id_of(subject) for subject in [*first, *await self._bus.subjects(subjects.BODY, "envelope.*")]
+        }
+        growing: dict[int, int] = {}
+        for message_id in found:
+            if is_known(message_id) or await self._is_committed(message_id):
+                continue
+            pieces = len(await self._bus.subjects(subjects.BODY, f"body.{message_id}.*"))
+            if seen.get(message_id) == pieces:
+                await self._remove_body(message_id)
+                self._log(f"info: removed the half-stored body of {message_id}")
+            else:
+                growing[message_id] = pieces
+        return growing
 
     async def _is_committed(self, message_id: int) -> bool:
         """Whether IN or HOLD names the message; asked of the streams' subjects, not of their contents."""

@@ -81,11 +81,11 @@ class QueueService:
             load=self._load,
         )
         self.cleaner = Cleaner(bus, self.floor, self.records, self._keeper.keep, log.line, clock)
-        self._settings = settings
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
         self._undone_records: dict[int, int] = {}
+        self._bounces: set[int] = set()  # numbers of bounces that are being put
         self._recovery: Recovery | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -143,7 +143,7 @@ class QueueService:
         self.ready = True
         self.scheduler.tick(now)
         self._pump()
-        self._spawn(self.cleaner.remove_orphans(self._is_known, self._settings.timeoutsmtpd_seconds + 300))
+        self._spawn(self.cleaner.remove_orphans(self._is_known))
 
     async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
         """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
@@ -291,7 +291,8 @@ class QueueService:
             self.cleaner.aborted(int(message.payload), self._is_known)
 
     def _is_known(self, message_id: int) -> bool:
-        return message_id in self.scheduler.messages or message_id in self.scheduler.asleep
+        known = message_id in self.scheduler.messages or message_id in self.scheduler.asleep
+        return known or message_id in self._bounces
 
     # Time.
 
@@ -392,7 +393,11 @@ class QueueService:
             stored = asyncio.Event()
             self.records.save(message, stored.set)
             await stored.wait()
-        self.scheduler.bounced(message, await self._desk.bounce(message))
+        # Tried again for long, its pieces look as if nobody went on with them.
+        self._bounces.add(message.bounce_id)
+        line = await self._desk.bounce(message)
+        self._bounces.discard(message.bounce_id)
+        self.scheduler.bounced(message, line)
 
     async def _next_id(self) -> int:
         while True:

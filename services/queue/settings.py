@@ -17,7 +17,6 @@ class QueueSettings:
     concurrency_local: int
     concurrency_remote: int
     lifetime_seconds: int
-    timeoutsmtpd_seconds: int
     http_host: str
     http_port: int
 
@@ -35,7 +34,6 @@ def read_settings(control: Control, environ: Mapping[str, str]) -> QueueSettings
         concurrency_local=control.number("concurrencylocal", 10),
         concurrency_remote=control.number("concurrencyremote", 20),
         lifetime_seconds=control.number("queuelifetime", 604800),
-        timeoutsmtpd_seconds=control.number("timeoutsmtpd", 1200),
         http_host=host,
         http_port=int(port),
     )

@@ -22,7 +22,7 @@ from qmail.envelope import Recipient
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.outcome import Kind, Outcome
-from qmail.put import CHUNK_BYTES, Draft, Submitter
+from qmail.put import CHUNK_BYTES, GIVEN_UP_SECONDS, Draft, GivenUp, Submitter
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
 from services.queue.scheduler import READY_ENOUGH
@@ -36,7 +36,6 @@ SETTINGS = QueueSettings(
     concurrency_local=10,
     concurrency_remote=20,
     lifetime_seconds=604800,
-    timeoutsmtpd_seconds=1200,
     http_host="",
     http_port=0,
 )
@@ -80,6 +79,11 @@ class Answers:
         return outcome
 
 
+def draft(*locals_: str, sender: bytes = b"ari@xeris.com") -> Draft:
+    recipients = tuple(Recipient(local.encode() + b"@xeris.com") for local in locals_)
+    return Draft(sender=sender, recipients=recipients, uid=2001, role="smtpd", invoked=b"from network")
+
+
 class House:
     """A bus that outlives the schedulers and workers on it."""
 
@@ -88,7 +92,7 @@ class House:
         self.control = Control(control)
         self.ids = IdSource(self.clock)
         self.ids.grant(1, EPOCH_2020_MS, 2**62)
-        self.submitter = Submitter(self.bus, self.ids, self.clock)
+        self.submitter = Submitter(self.bus, self.ids, self.clock, self.clock)
         self.log = Lines()
         self._epoch = 0
         self.broken = asyncio.Event()
@@ -126,10 +130,7 @@ class House:
     async def put(self, *locals_: str, sender: bytes = b"ari@xeris.com", body: bytes = b"Subject: x\n\nx\n") -> int:
         submission = self.submitter.begin()
         await submission.write(body)
-        recipients = tuple(Recipient(local.encode() + b"@xeris.com") for local in locals_)
-        envelope = await submission.commit(
-            Draft(sender=sender, recipients=recipients, uid=2001, role="smtpd", invoked=b"from network")
-        )
+        envelope = await submission.commit(draft(*locals_, sender=sender))
         return envelope.id
 
     def held(self, stream: str) -> list[str]:
@@ -406,6 +407,57 @@ def test_chunks_of_a_smtpd_that_died_are_removed_after_its_timeout(in_house: InH
         await time_passes(1000)
         assert len(house.held(subjects.BODY)) == 2, "it may still go on"
         await until(lambda: not house.held(subjects.BODY), 8000)
+
+    in_house(work)
+
+
+def test_a_large_body_may_come_slowly_for_hours(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        await house.worker(answers := Answers())
+        submission = house.submitter.begin()
+        for _ in range(12):
+            await submission.write(b"x" * CHUNK_BYTES)
+            await time_passes(GIVEN_UP_SECONDS - 10)
+        await submission.commit(draft("stuck"))
+        await until(lambda: answers.begun == [(submission.id, b"stuck")])
+        assert len(house.held(subjects.BODY)) == 12
+
+    in_house(work)
+
+
+def test_a_body_that_stood_still_for_too_long_is_refused_before_its_pieces_go(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        submission = house.submitter.begin()
+        await submission.write(b"x" * (CHUNK_BYTES + 1))
+        began = house.clock()
+        while house.clock() < began + GIVEN_UP_SECONDS + 1:
+            assert house.held(subjects.BODY)
+            await time_passes(100)
+        with pytest.raises(GivenUp):
+            await submission.commit(draft("joni"))
+        with pytest.raises(GivenUp):
+            await submission.write(b"x" * CHUNK_BYTES)
+        assert not house.held(subjects.IN)
+
+    in_house(work)
+
+
+def test_pieces_of_a_bounce_that_cannot_be_put_for_long_stay(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        await house.worker(answers := Answers())
+        await house.bounce_writer()
+        message = await house.put("never", sender=b"stuck@xeris.com", body=b"x" * CHUNK_BYTES)
+        house.bus.streams[subjects.IN].max_bytes = 0
+        await until(lambda: len(house.held(subjects.BODY)) == 2)
+        pieces = house.held(subjects.BODY)
+        await time_passes(3 * GIVEN_UP_SECONDS)
+        assert house.held(subjects.BODY) == pieces and subjects.body(message, 0) not in pieces
+        house.bus.streams[subjects.IN].max_bytes = -1
+        await until(lambda: [local for _, local in answers.begun] == [b"never", b"stuck"])
+        assert house.held(subjects.BODY) == pieces
 
     in_house(work)
 
