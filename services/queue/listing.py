@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -93,7 +95,8 @@ class Listing:
     async def page(self, offset: int, limit: int) -> list[QueueEntry]:
         """Messages by number, which is the order of their acceptance."""
         scheduler = self.service.scheduler
-        ids = sorted([*scheduler.messages, *scheduler.asleep])[offset : offset + limit]
+        numbers = heapq.merge(sorted(scheduler.messages), scheduler.asleep)
+        ids = list(islice(numbers, offset, offset + limit))
         entries = [await self.entry(message_id) for message_id in ids]
         return [entry for entry in entries if entry is not None]
 

@@ -16,23 +16,16 @@ from qmail.bus.ports import Stored
 from qmail.envelope import Envelope, EnvelopeError
 from services.queue.message import Message
 from services.queue.records import ALL
+from services.queue.waiting import DueTimes, NumberSet
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What memory needs of a message with a state record: when its channels are due."""
+def read_waiting(record: bytes) -> tuple[list[tuple[str, int]], bool]:
+    """What the rebuild needs of a state record: when its channels are due, and whether HOLD has the message.
 
-    dues: tuple[tuple[str, int], ...]
-    held: bool
-    finished: bool
-
-
-def read_waiting(record: bytes) -> Waiting:
-    """The part of a state record that the rebuild needs. Raises EnvelopeError for anything else."""
+    Raises EnvelopeError for anything else."""
     try:
         f = json.loads(record)
-        dues = tuple((name, int(f["due"][name])) for name, undone in f["undone"].items() if undone)
-        return Waiting(dues, bool(f["held"]), not dues)
+        return [(name, int(f["due"][name])) for name, undone in f["undone"].items() if undone], bool(f["held"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EnvelopeError(f"not a state record: {error}") from error
 
@@ -43,7 +36,10 @@ class Recovery:
 
     old_last: int  # IN's last sequence when we began
     done: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    waiting: dict[int, Waiting] = field(default_factory=dict)
+    # Messages with a state record, those of them that HOLD has, and when they are due.
+    waiting: NumberSet = field(default_factory=NumberSet)
+    held: NumberSet = field(default_factory=NumberSet)
+    dues: dict[str, DueTimes] = field(default_factory=lambda: {"local": DueTimes(), "remote": DueTimes()})
     old: list[Stored] = field(default_factory=list)
     done_sequences: list[tuple[int, list[int]]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -60,9 +56,20 @@ class Recovery:
                     self.done[message_id].add(number)
                 self.done_sequences.append((stored.sequence, [row[0] for row in rows]))
             elif kind == "state":
-                self.waiting[subjects.id_of(stored.subject)] = read_waiting(stored.payload)
+                self._take_waiting(subjects.id_of(stored.subject), *read_waiting(stored.payload))
         except (EnvelopeError, ValueError, KeyError, TypeError) as error:
             self.unreadable.append(f"{stored.subject}: {error}")
+
+    def _take_waiting(self, message_id: int, dues: list[tuple[str, int]], held: bool) -> None:
+        # What nobody is left to deliver to is finished at once.
+        for name, due in dues or [("local", 0)]:
+            self.dues[name].push(due, message_id)
+        self.waiting.add(message_id)
+        (self.held.add if held else self.held.discard)(message_id)
+
+    def ended_waiting(self) -> list[int]:
+        """The messages whose state record outlived them."""
+        return [i for i, numbers in self.done.items() if ALL in numbers and i in self.waiting]
 
     def is_ended(self, message_id: int, envelope: Envelope) -> bool:
         """Whether the done records cover the message."""

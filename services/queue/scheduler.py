@@ -5,7 +5,6 @@ Times are seconds since the epoch, given by the caller. Source: qmail-send.c; th
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
 from services.queue.schedule import is_dying, next_attempt
 from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
+from services.queue.waiting import DueTimes, NumberSet
 
 # A job that no heartbeat has named for this long is lost with its worker (three missed heartbeats of 2 s).
 LOST_SECONDS = 6.0
@@ -50,11 +50,11 @@ class Scheduler:
         self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
         self._running: dict[tuple[int, int], _Running] = {}
         self._in_use = {"local": 0, "remote": 0}
-        self._due: dict[str, list[tuple[int, int]]] = {"local": [], "remote": []}
-        # Messages that wait on the bus alone; each costs its entries here and in the heap, no more.
-        self.asleep: set[int] = set()
+        self._due = {"local": DueTimes(), "remote": DueTimes()}
+        # Messages that wait on the bus alone; each costs its numbers here and in the due times, no more.
+        self.asleep = NumberSet()
         self.loading: set[int] = set()
-        self._flushed: set[int] = set()
+        self._flushed = NumberSet()
         self._deliveries = 0
         self.paused = False
         self.accepting_work = {"local": False, "remote": False}
@@ -113,7 +113,7 @@ class Scheduler:
     def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
         if due > now:
             channel.due = due
-            heapq.heappush(self._due[name], (due, message.id))
+            self._due[name].push(due, message.id)
         else:
             self._pass(message, name, channel, now)
 
@@ -227,7 +227,7 @@ class Scheduler:
         channel.attempts += 1
         if channel.undone:
             channel.due = next_attempt(message.birth, now, name)
-            heapq.heappush(self._due[name], (channel.due, message.id))
+            self._due[name].push(channel.due, message.id)
 
     def _finish(self, message: Message) -> None:
         if message.bounce and not message.bouncing:
@@ -249,15 +249,14 @@ class Scheduler:
 
     # Time.
 
-    def next_due(self) -> int | None:
-        """When `tick` has something to do, None while nothing waits."""
-        return min((waiting[0][0] for waiting in self._due.values() if waiting), default=None)
-
     def tick(self, now: int) -> None:
         """Begin the attempts that are due, as far as there is room for them."""
         for name, waiting in self._due.items():
-            while waiting and waiting[0][0] <= now and len(self._ready[name]) + len(self.loading) < READY_ENOUGH:
-                due, message_id = heapq.heappop(waiting)
+            while len(self._ready[name]) + len(self.loading) < READY_ENOUGH:
+                entry = waiting.pop(now)
+                if entry is None:
+                    break
+                due, message_id = entry
                 if message_id in self.asleep:
                     self._load(message_id)
                 else:
@@ -278,13 +277,12 @@ class Scheduler:
 
     def flush(self, now: int) -> None:
         """SIGALRM: everything that waits is due now (qmail-send(8))."""
-        self._flushed |= self.asleep
-        for name, waiting in self._due.items():
-            for _, message_id in waiting:
-                message = self.messages.get(message_id)
-                if message is not None:
-                    message.channels[name].due = now
-            waiting[:] = [(now, message_id) for message_id in sorted(message_id for _, message_id in waiting)]
+        self._flushed = self.asleep.copy()
+        for message in self.messages.values():
+            for channel in message.channels.values():
+                channel.due = now
+        for waiting in self._due.values():
+            waiting.hasten(now)
         self.tick(now)
 
     def sleep(self, message: Message) -> bool:
@@ -296,15 +294,16 @@ class Scheduler:
         self.asleep.add(message.id)
         return True
 
-    def wait_asleep(self, message_id: int, dues: Iterable[tuple[str, int]]) -> None:
-        """A message from before a restart that need not be in memory until it is due."""
-        self.asleep.add(message_id)
-        for name, due in dues:
-            heapq.heappush(self._due[name], (due, message_id))
+    def adopt_asleep(self, numbers: NumberSet, dues: dict[str, DueTimes]) -> None:
+        """Messages from before a restart that need not be in memory until they are due."""
+        self.asleep.take(numbers)
+        for name, times in dues.items():
+            self._due[name].take(times)
 
     def lost_asleep(self, message_id: int) -> None:
         """The record of a message that slept cannot be read."""
         self.asleep.discard(message_id)
+        self._flushed.discard(message_id)
         self.loading.discard(message_id)
 
     def wake(self, message: Message, now: int) -> None:
@@ -347,7 +346,7 @@ class Scheduler:
             if not (channel.running or channel.ready):
                 channel.attempts += 1
                 channel.due = int(now) + LOST_RETRY_SECONDS
-                heapq.heappush(self._due[entry.channel], (channel.due, message_id))
+                self._due[entry.channel].push(channel.due, message_id)
 
     def running(self) -> int:
         """Deliveries under way."""

@@ -127,11 +127,12 @@ class QueueService:
         # From here to the adoption nothing waits, so nothing old is started before it.
         for envelope, place in read:
             self._take_old(envelope, place, recovery, now)
-        for message_id, waiting in recovery.waiting.items():
-            if ALL in recovery.done.get(message_id, set()):
-                self.cleaner.forget_record(message_id, waiting.held)
-            elif message_id not in self.scheduler.messages:
-                self.scheduler.wait_asleep(message_id, waiting.dues or [("local", now)])
+        for message_id in recovery.ended_waiting():
+            self.cleaner.forget_record(message_id, message_id in recovery.held)
+            recovery.waiting.discard(message_id)
+        for message_id in self.scheduler.messages:
+            recovery.waiting.discard(message_id)
+        self.scheduler.adopt_asleep(recovery.waiting, recovery.dues)
         self.cleaner.adopt_done_records(recovery.done_sequences, sequences)
         for message in running:
             self.scheduler.wake(message, now)
@@ -147,16 +148,15 @@ class QueueService:
 
     async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
         """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
-        named = {message_id for _, _, (message_id, _, _) in self._heard} & recovery.waiting.keys()
+        named = {message_id for _, _, (message_id, _, _) in self._heard if message_id in recovery.waiting}
         return [message for i in sorted(named) if (message := await self.reading.readable_state(i)) is not None]
 
     def _take_old(self, envelope: Envelope, place: Place, recovery: Recovery, now: int) -> None:
-        waiting = recovery.waiting.get(envelope.id)
-        if recovery.is_ended(envelope.id, envelope) or (waiting is not None and waiting.held):
+        if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:
             self.floor.seen(place.sequence)
             return
         self.floor.add(place.sequence, envelope.id)
-        if waiting is None and self._schedule(envelope, place, now):
+        if envelope.id not in recovery.waiting and self._schedule(envelope, place, now):
             without_done(self.scheduler.messages[envelope.id], recovery.done.get(envelope.id, set()))
 
     async def stop(self, grace_seconds: float) -> bool:
