@@ -37,6 +37,10 @@ class Connection(asyncio.Protocol):
         self._handler: Handler | None = None
         #: Loop time at which `Server` calls `expire`.
         self.deadline = math.inf
+        #: When the client last did something: said a word, took what was written, had its answer. Events do not count,
+        #: or a client that has vanished in IDLE would be kept for ever.
+        self._heard = self._loop.time()
+        self._for_client = True
         self._held = bytearray()
         self._events: list[object] = []
         self._task: asyncio.Task[Any] | None = None
@@ -56,6 +60,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        self._heard = self._loop.time()
         if self._admitted:
             self._securing = False
             self._greet()
@@ -74,7 +79,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._finished or self._lost:
             return
+        self._heard = self._loop.time()
         if not (self._busy or self._held):
+            self._for_client = True
             self._advance(partial(self._session.received, data))
             return
         self._held += data
@@ -92,10 +99,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writing_paused = True
+        self._heard = self._loop.time()
         self._set_deadline()
 
     def resume_writing(self) -> None:
         self._writing_paused = False
+        self._heard = self._loop.time()
         self._release_writer()
         if self._finished or self._lost:
             return
@@ -178,11 +187,13 @@ class Connection(asyncio.Protocol):
         if self._busy or self._finished or self._lost:
             return None
         if self._events:
+            self._for_client = False
             return partial(self._session.notified, self._events.pop(0))
         if self._held:
             data = bytes(self._held)
             self._held.clear()
             self._resume_reading()
+            self._for_client = True
             return partial(self._session.received, data)
         self._resume_reading()
         if self._eof_seen and not self._eof_told:
@@ -239,7 +250,7 @@ class Connection(asyncio.Protocol):
         if self._asking and not self._writing_paused:
             self.deadline = math.inf
         else:
-            self.deadline = self._loop.time() + self._session.timeout_seconds
+            self.deadline = self._heard + self._session.timeout_seconds
 
     def _pause_reading(self) -> None:
         if self._reading and (transport := self._open_transport) is not None:
@@ -279,6 +290,8 @@ class Connection(asyncio.Protocol):
     def _answered(self, task: asyncio.Task[Any]) -> None:
         self._asking = False
         self._task = None
+        if self._for_client:
+            self._heard = self._loop.time()
         if self._lost:
             _ = task.cancelled() or task.exception()
             self._leave()
@@ -380,6 +393,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._reading = True
         self._peer = replace(self._peer, tls=True)
+        self._heard = self._loop.time()
         self._advance(self._session.tls_started)
 
     def _give_up(self, error: BaseException | None) -> None:

@@ -32,6 +32,8 @@ IMPLICIT_TLS_PORTS = frozenset({465, 993, 995})
 
 #: One busy TLS port must not keep the loop from its sessions.
 ACCEPTS_PER_TURN = 64
+#: A client that says nothing is asked by TCP whether its machine is still there; accepted sockets inherit this.
+KEEPALIVE_SECONDS = 600
 ACCEPT_RETRY_SECONDS = 1.0
 
 
@@ -229,6 +231,8 @@ def _bind(listener: Listener) -> socket.socket:
     with _closing_on_error([sock]):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((listener.host, listener.port))

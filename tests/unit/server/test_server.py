@@ -314,6 +314,23 @@ def test_idle_connections_are_timed_out_with_a_word(run: Run) -> None:
     run(main())
 
 
+def test_news_for_a_client_do_not_keep_one_that_is_silent(run: Run) -> None:
+    class Short(Lines):
+        timeout_seconds = 0.2
+
+    async def main() -> None:
+        async with serving(session=Short) as (server, world):
+            reader, _ = await connect(server)
+            assert await reader.readline() == b"hello\n"
+            line = b"event look\n"
+            while line == b"event look\n":
+                world.notifiers[0]("look")
+                line = await reader.readline()
+            assert line == b"too slow\n"
+
+    run(main())
+
+
 def test_limits_total_and_per_ip_refuse_and_recover(run: Run) -> None:
     async def main() -> None:
         limits = Limits(connections=3, connections_per_ip=2, refusal=b"full\n")
