@@ -45,6 +45,8 @@ class SmallMessage:
         """A file in memory that holds the message."""
         fd = os.memfd_create("message")
         try:
+            # Made with mode 0777, and reached by /proc/self/fd from a delivery to another account beside this one.
+            os.fchmod(fd, 0o600)
             for piece in self.pieces():
                 write_all(fd, piece)
             os.lseek(fd, 0, os.SEEK_SET)

@@ -42,6 +42,12 @@ def test_each_program_reads_from_the_beginning(message: Message) -> None:
         os.close(fd)
 
 
+def test_nobody_else_may_open_what_a_program_reads(message: Message) -> None:
+    fd = message.open()
+    assert os.fstat(fd).st_mode & 0o777 == 0o600
+    os.close(fd)
+
+
 def test_a_program_cannot_change_a_large_message(tmp_path: Path) -> None:
     home = os.open(tmp_path, os.O_PATH)
     file = nameless_file(home)
