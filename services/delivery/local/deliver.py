@@ -92,7 +92,7 @@ class LocalDelivery:
         match = self._lookup.match(local)
         job = self._job(match, local, host or b"", delivery.sender)
         message = await self._message(match.account, job, delivery)
-        run = Run(job, message, self._namer(delivery), time.time())
+        run = Run(job, message, self._namer(delivery), time.time(), repeated=delivery.attempt > 1)
         try:
             return await self._carry_out(run, match.account, delivery)
         finally:

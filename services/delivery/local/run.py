@@ -26,10 +26,13 @@ class Run:
     """One delivery to one address.
 
     name_for: the Maildir name, given the number of copies that this run has put into the same Maildir before.
-    now: seconds since 1970. `close` must be called at the end; it also closes the message.
+    now: seconds since 1970. repeated: an earlier attempt may have delivered. `close` must be called at the end; it
+    also closes the message.
     """
 
-    def __init__(self, job: Job, message: Message, name_for: Callable[[int], bytes], now: float) -> None:
+    def __init__(
+        self, job: Job, message: Message, name_for: Callable[[int], bytes], now: float, *, repeated: bool = False
+    ) -> None:
         self.job = job
         self.forwards: list[bytes] = []
         self.maildirs: list[bytes] = []  #: as named in .qmail, in the order of delivery
@@ -39,6 +42,7 @@ class Run:
         self._message = message
         self._name_for = name_for
         self._now = now
+        self._repeated = repeated
         self._delivered_to = delivered_to_line(job)
         self._files = self._programs = 0
         self._pending: Instruction | None = None
@@ -151,7 +155,21 @@ class Run:
     def _store(self, path: bytes) -> Steps[None]:
         name = self._name_for(self._copies(path))
         below = path.rstrip(b"/") + b"/"
+        # What is in `new` already link(2) finds by itself.
+        if self._repeated and self._was_read(below, name):
+            return
         yield from store_steps(self._home, name, self._pieces(), b"new/" + name, None, below, self.job.home)
+
+    def _was_read(self, maildir: bytes, name: bytes) -> bool:
+        """Whether a reader has moved the copy of an earlier attempt to `cur`."""
+        try:
+            fd = os.open(maildir + b"cur", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._home)
+        except OSError:
+            return False  # whether the Maildir will do is seen when the message is stored
+        try:
+            return any(os.fsencode(entry).partition(b":")[0] == name for entry in os.listdir(fd))
+        finally:
+            os.close(fd)
 
     def _copies(self, path: bytes) -> int:
         """How many copies this run put into this directory before, whatever its name was then."""

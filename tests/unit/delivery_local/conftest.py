@@ -11,6 +11,7 @@ import select
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,15 +166,23 @@ class Deployment:
         )
 
     def deliver(
-        self, recipient: bytes, body: bytes = MESSAGE, *, large: bool = False, seconds: float = 20, times: int = 1
+        self,
+        recipient: bytes,
+        body: bytes = MESSAGE,
+        *,
+        large: bool = False,
+        seconds: float = 20,
+        times: int = 1,
+        between: Callable[[], None] = lambda: None,
     ) -> Outcome:
-        """Deliver one message, `times` times; the last outcome."""
+        """Deliver one message, `times` times, with something done in between; the last outcome."""
         delivery = self.delivery(recipient, body, large)
 
         async def work(local: LocalDelivery, _: ActingPool) -> Outcome:
-            for _ in range(times - 1):
-                await local.deliver(delivery)
-            return await local.deliver(delivery)
+            for attempt in range(1, times):
+                await local.deliver(replace(delivery, attempt=attempt))
+                between()
+            return await local.deliver(replace(delivery, attempt=times))
 
         outcome = self.using(work, seconds)
         assert isinstance(outcome, Outcome)

@@ -67,6 +67,17 @@ def test_a_repeated_delivery_leaves_one_copy_in_each_maildir(deployment: Deploym
     assert len(deployment.mails("joni", "Other")) == 1
 
 
+def test_a_copy_that_was_read_meanwhile_is_not_made_again(deployment: Deployment) -> None:
+    maildir = deployment.home("joni") / "Maildir"
+
+    def read() -> None:
+        for path in (maildir / "new").iterdir():
+            path.rename(maildir / "cur" / f"{path.name}:2,S")
+
+    assert deployment.deliver(b"joni@xeris.com", times=2, between=read) == success(b"did 1+0+0\n")
+    assert not list((maildir / "new").iterdir()) and len(list((maildir / "cur").iterdir())) == 1
+
+
 def test_a_maildir_that_was_filled_before_a_failing_program_is_not_filled_twice(deployment: Deployment) -> None:
     deployment.write("joni", ".qmail", b"./Maildir/\n|echo later; exit 111\n&diva\n")
     assert deployment.deliver(b"joni@xeris.com", times=2) == deferral(b"later\n")
