@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.bus.ports import Bus, Message
 from qmail.control import Control, ControlError
-from services.auth.hashes import Hashes
+from services.auth.hashes import Hashes, Stamp
 from services.auth.memory import Memory
 from services.auth.modules import Module, Verdict, read_modules, verify
 from services.auth.question import NO, TEMPORARY, Question, parse_question, render_yes
 from services.auth.throttle import Throttle
 
 CONCURRENT_VERIFICATIONS: Final = 2
-#: Requests waiting for a thread or for their time; beyond it the answer is "later".
-MAX_WAITING: Final = 200
+#: Requests waiting for a thread or for their time; beyond it the answer is "later". Who guesses from one address
+#: must not keep the others from being heard.
+MAX_WAITING: Final = 1000
+MAX_WAITING_PER_ADDRESS: Final = 100
 
 
 class Desk:
@@ -42,26 +46,39 @@ class Desk:
         self._memory = Memory()
         self._throttle = Throttle()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: Counter[str] = Counter()
+        self._attempts: dict[Question, asyncio.Task[bytes]] = {}
 
     def take(self, bus: Bus, message: Message) -> None:
         """Answer one message of the bus, in time."""
-        if len(self._tasks) >= MAX_WAITING:
+        question = parse_question(message.payload)
+        if question is None:
+            bus.publish(message.reply, NO)
+            return
+        ip = question.ip
+        if len(self._tasks) >= MAX_WAITING or self._waiting[ip] >= MAX_WAITING_PER_ADDRESS:
             bus.publish(message.reply, TEMPORARY)
             return
-        task = asyncio.get_running_loop().create_task(self._respond(bus, message))
+        self._waiting[ip] += 1
+        task = asyncio.get_running_loop().create_task(self._respond(bus, message, question))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._responded, ip))
+
+    def _responded(self, ip: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._waiting[ip] -= 1
+        if not self._waiting[ip]:
+            del self._waiting[ip]
 
     def close(self) -> None:
         """What still waits gets no answer, which its asker takes as temporary."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._attempts.values()):
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _respond(self, bus: Bus, message: Message) -> None:
-        question = parse_question(message.payload)
+    async def _respond(self, bus: Bus, message: Message, question: Question) -> None:
         try:
-            answer = NO if question is None else await self.answer(question)
+            answer = await self.answer(question)
         except (OSError, AssignError, ControlError) as error:
             self._warn(f"warning: {error}")
             answer = TEMPORARY
@@ -78,6 +95,16 @@ class Desk:
         known = self._memory.knows(name, question.password, question.service, version, now())
         if account is not None and known:
             return render_yes(account)
+        # A program that opens several connections at once asks the same several times: one attempt for all.
+        attempt = self._attempts.get(question)
+        if attempt is None:
+            attempt = asyncio.get_running_loop().create_task(self._attempt(account, name, question, version))
+            self._attempts[question] = attempt
+            attempt.add_done_callback(lambda _: self._attempts.pop(question))
+        return await asyncio.shield(attempt)
+
+    async def _attempt(self, account: Account | None, name: bytes, question: Question, version: Stamp) -> bytes:
+        now = asyncio.get_running_loop().time
         key = (name, question.ip)
         wait = self._throttle.admit(key, now())
         if wait is None:

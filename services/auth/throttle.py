@@ -24,7 +24,7 @@ class _Entry:
 
 
 class Throttle:
-    """The first failure costs nothing but itself; after that attempts start one after another, ever further apart."""
+    """The first attempt waits for nothing; the others start one after another, after failures ever further apart."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._max_entries = max_entries
@@ -36,11 +36,9 @@ class Throttle:
     def admit(self, key: Key, now: float) -> float | None:
         """Seconds to wait before this attempt; its place in the row is taken. None: too many are in it."""
         entry = self._entries.get(key)
-        if entry is None:
-            return 0.0
-        if now - entry.last > FORGET_SECONDS:
-            del self._entries[key]
-            return 0.0
+        if entry is None or now - entry.last > FORGET_SECONDS:
+            # Nothing failed yet; but who tries many passwords at once is not served at once with all of them.
+            entry = self._enter(key, now)
         start = max(now, entry.free_at)
         if start - now > MAX_WAIT_SECONDS:
             return None
@@ -49,13 +47,18 @@ class Throttle:
 
     def failed(self, key: Key, now: float) -> None:
         """A wrong password."""
-        entry = self._entries.setdefault(key, _Entry(0, now, now))
+        entry = self._entries.get(key) or self._enter(key, now)
         entry.failures += 1
         entry.last = now
         entry.free_at = max(entry.free_at, now + _delay(entry.failures))
         self._entries.move_to_end(key)
+
+    def _enter(self, key: Key, now: float) -> _Entry:
+        entry = self._entries[key] = _Entry(0, now, now)
+        self._entries.move_to_end(key)
         if len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
+        return entry
 
     def succeeded(self, key: Key) -> None:
         """The right password."""

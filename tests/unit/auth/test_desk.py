@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from qmail.bus.memory import MemoryBus
 from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control
-from services.auth.desk import CONCURRENT_VERIFICATIONS, MAX_WAITING, make_desk
+from services.auth.desk import CONCURRENT_VERIFICATIONS, MAX_WAITING, MAX_WAITING_PER_ADDRESS, make_desk
 from services.auth.hashes import Hashes
 from services.auth.modules import ModuleError, Pam, UserDb, Verdict, _pam_verdict, read_modules, verify
 
@@ -138,7 +138,8 @@ def test_at_most_two_verifications_at_once_and_a_bounded_row(root: Path) -> None
 
     async def talk(clerk: Clerk) -> None:
         clerk.desk._modules = (slow,)
-        asking = [asyncio.create_task(clerk.ask("ari", f"p{number}")) for number in range(MAX_WAITING + 10)]
+        many = MAX_WAITING + 10
+        asking = [asyncio.create_task(clerk.ask("ari", f"p{n}", ip=f"10.0.{n // 250}.{n % 250}")) for n in range(many)]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         assert [task.result() for task in done] == [TEMPORARY] * len(done)
         gate.set()
@@ -149,15 +150,58 @@ def test_at_most_two_verifications_at_once_and_a_bounded_row(root: Path) -> None
     assert most == [CONCURRENT_VERIFICATIONS]
 
 
-def test_failures_slow_the_same_account_and_address_only(root: Path) -> None:
+def test_one_address_does_not_take_all_the_room(root: Path) -> None:
+    gate = threading.Event()
+
+    def slow(name: bytes, password: bytes, service: str) -> Verdict:
+        gate.wait(5)
+        return Verdict.NO
+
     async def talk(clerk: Clerk) -> None:
+        clerk.desk._modules = (slow,)
+        many = MAX_WAITING_PER_ADDRESS + 10
+        asking = [asyncio.create_task(clerk.ask(f"u{number}", "guess")) for number in range(many)]
+        done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result() for task in done] == [TEMPORARY] * len(done)
+        another = asyncio.create_task(clerk.ask("ari", "aripass", ip="192.0.2.1"))
+        gate.set()
+        assert (await asyncio.gather(*asking)).count(TEMPORARY) == 10
+        assert await another == NO, "it was heard"
+
+    consult(root, talk)
+
+
+def test_the_same_question_at_the_same_time_is_one_attempt(root: Path) -> None:
+    calls: list[bytes] = []
+
+    def counting(name: bytes, password: bytes, service: str) -> Verdict:
+        calls.append(password)
+        return Verdict.NO
+
+    async def talk(clerk: Clerk) -> None:
+        clerk.desk._modules = (counting,)
+        assert await asyncio.gather(*[clerk.ask("ari", "wrong") for _ in range(5)]) == [NO] * 5
+        assert calls == [b"wrong"]
+
+    consult(root, talk)
+
+
+def test_failures_slow_the_same_account_and_address_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def talk(clerk: Clerk) -> None:
+        waits: list[float] = []
+        over = asyncio.Event()
+
+        async def wait(seconds: float) -> None:
+            waits.append(seconds)
+            await over.wait()
+
         assert await clerk.ask("ari", "wrong") == NO
-        began = time.monotonic()
+        monkeypatch.setattr("services.auth.desk.asyncio.sleep", wait)
         slowed = asyncio.create_task(clerk.ask("ari", "aripass"))
         assert await clerk.ask("ari", "aripass", ip="192.0.2.1", service="imap") == OK
-        assert time.monotonic() - began < 0.9 and not slowed.done()
+        assert not slowed.done() and len(waits) == 1 and 0 < waits[0] <= 1
+        over.set()
         assert await slowed == OK
-        assert time.monotonic() - began >= 0.9
 
     consult(root, talk)
 

@@ -32,6 +32,13 @@ def test_many_connections_at_once_gain_nothing() -> None:
     assert taken[-1] <= MAX_WAIT_SECONDS and starts[-1] is None
 
 
+def test_many_first_guesses_at_once_are_taken_one_after_another() -> None:
+    throttle = Throttle()
+    starts = [throttle.admit(KEY, 0.0) for _ in range(100)]
+    taken = [start for start in starts if start is not None]
+    assert taken[:3] == [0.0, 0.5, 1.0] and starts[-1] is None
+
+
 def test_another_address_and_another_account_are_not_slowed() -> None:
     throttle = Throttle()
     for _ in range(5):
@@ -46,4 +53,6 @@ def test_failures_are_forgotten_and_the_table_is_bounded() -> None:
         throttle.failed((b"u%d" % number, "ip"), 0.0)
     assert len(throttle) == 10
     assert throttle.admit((b"u99", "ip"), FORGET_SECONDS + 1) == 0.0
-    assert len(throttle) == 9
+    for number in range(100):
+        throttle.admit((b"v%d" % number, "ip"), 0.0)
+    assert len(throttle) == 10
