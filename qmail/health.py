@@ -1,12 +1,13 @@
 """A role's health: `<run>/healthy` is touched while the role is able to work; its age is what the engine looks at.
 
 The engine starts again what ends, not what is merely unhealthy, so a role that has been unable to work for a minute
-ends itself.
+ends itself. One that cannot even look any more, because its loop hangs, is ended by a watchdog.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -29,6 +30,8 @@ class Rhythm:
     interval_seconds: float = 5.0
     check_seconds: float = 10.0
     give_up_seconds: float = 60.0
+    #: Without a look for so long the process is ended at once, with the traces of its threads on standard error.
+    hung_seconds: float = 60.0
 
 
 def _end() -> None:
@@ -48,8 +51,23 @@ async def keep_watch(
     succeeds too: that is for what should be seen, and what a new start would not mend (local mail goes on when no
     name server answers)."""
     rhythm = rhythm or Rhythm()
+    try:
+        await _watch(run, check, also, rhythm, end)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+async def _watch(
+    run: Path,
+    check: Callable[[], Awaitable[None]],
+    also: Callable[[], Awaitable[None]] | None,
+    rhythm: Rhythm,
+    end: Callable[[], None],
+) -> None:
     well = time.monotonic()
     while True:
+        # Kept by a thread that needs nothing of the interpreter: it works even while a regular expression spins.
+        faulthandler.dump_traceback_later(rhythm.hung_seconds, exit=True)
         trouble = await _trouble(check, rhythm.check_seconds)
         if trouble is None:
             well = time.monotonic()

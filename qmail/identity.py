@@ -13,6 +13,7 @@ import os
 import platform
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -26,6 +27,8 @@ _CALLS: Final = {"x86_64": (116, 122, 123), "aarch64": (159, 151, 152)}
 #: Capabilities that open other people's files: DAC_OVERRIDE (1), DAC_READ_SEARCH (2), FOWNER (3).
 _FILE_CAPABILITIES: Final = 0b1110
 _DEFAULT_THREADS: Final = 8
+#: How long the end of a pool waits for its threads.
+_CLOSE_SECONDS: Final = 10.0
 
 
 class IdentityError(Exception):
@@ -107,6 +110,10 @@ def _stay(account: Identity) -> None:
     """IDENTITY=single: everything is done as the caller."""
 
 
+def _nothing(become: Become) -> None:
+    """That it was called is the answer."""
+
+
 class Ended(asyncio.Future[object]):
     """The end of a call. It cannot be cancelled: whoever is cancelled while waiting hears of it when fn has ended,
     so that nobody closes a descriptor that a thread is still using.
@@ -182,12 +189,17 @@ class ActingPool:
         self._jobs.put(_Job(account, fn, args, future))
         return future
 
+    async def answers(self) -> None:
+        """Return when a thread has a moment for us: for the role's health. Can be cancelled."""
+        await asyncio.shield(self.run_as_several(_nothing))
+
     def close(self) -> None:
-        """Let the threads end after the work already given."""
+        """Let the threads end after the work already given; one that hangs is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
+        end = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         become = FileIdentity().become if self._per_user else _stay

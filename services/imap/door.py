@@ -9,7 +9,7 @@ import os
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
 from qmail.control import Control
-from qmail.health import check_bus, keep_watch
+from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
 from qmail.mail_access import Settings
@@ -79,7 +79,7 @@ async def run_door(settings: Settings) -> None:
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
     door.hub.start()
-    watch = asyncio.create_task(keep_watch(settings.paths.run, lambda: check_bus(bus)))
+    watch = asyncio.create_task(keep_watch(settings.paths.run, both(lambda: check_bus(bus), pool.answers)))
     await asyncio.get_running_loop().run_in_executor(None, sweep_cache, settings.paths.imapcache, CACHE_BOUND_BYTES)
     await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
     watch.cancel()

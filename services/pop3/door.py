@@ -7,7 +7,7 @@ import os
 
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
-from qmail.health import check_bus, keep_watch
+from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
 from qmail.mail_access import Settings
@@ -50,7 +50,7 @@ async def run_door(settings: Settings) -> None:
     bus = await connect("pop3", settings.paths, os.environ)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
-    watch = asyncio.create_task(keep_watch(settings.paths.run, lambda: check_bus(bus)))
+    watch = asyncio.create_task(keep_watch(settings.paths.run, both(lambda: check_bus(bus), pool.answers)))
     await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
     watch.cancel()
     log.close()

@@ -16,7 +16,7 @@ from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
 from qmail.control import Control
-from qmail.health import check_bus, keep_watch
+from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, IdentityError
 from qmail.ids import IdSource
 from qmail.loop import run
@@ -97,7 +97,7 @@ async def _serve(
     worker = Worker(bus, LOCAL, delivery)
     started.set()
     await worker.start()
-    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus)))
+    watch = asyncio.create_task(keep_watch(paths.run, both(lambda: check_bus(bus), pool.answers)))
     await stop.wait()
     await worker.stop(_GRACE_SECONDS)
     watch.cancel()

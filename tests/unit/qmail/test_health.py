@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 from qmail.health import FILE, Rhythm, keep_watch
@@ -49,6 +51,22 @@ def test_a_check_that_hangs_counts_as_failed(tmp_path: Path) -> None:
         await asyncio.Event().wait()
 
     assert watch_until_it_ends(tmp_path, check)
+
+
+def test_a_loop_that_hangs_is_ended_by_the_watchdog(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys, time
+from pathlib import Path
+from qmail.health import Rhythm, keep_watch
+
+async def check():
+    time.sleep(600)
+
+asyncio.run(keep_watch(Path(sys.argv[1]), check, rhythm=Rhythm(hung_seconds=0.2)))
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, timeout=60)
+    assert ended.returncode == 1
+    assert b"in check" in ended.stderr
 
 
 def test_one_success_starts_the_time_anew(tmp_path: Path) -> None:

@@ -142,6 +142,24 @@ def test_a_cancelled_wait_ends_only_when_the_call_has_ended() -> None:
     with_pool(work, per_user=os.geteuid() == 0)
 
 
+def test_a_pool_answers_when_a_thread_is_free_and_hangs_nobody_when_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qmail.identity._CLOSE_SECONDS", 0.05)
+    go_on = threading.Event()
+
+    async def work(pool: ActingPool) -> None:
+        await pool.answers()
+        stuck = [asyncio.ensure_future(pool.run(ME, go_on.wait, 60)) for _ in range(2)]
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await pool.answers()
+        pool.close()
+        go_on.set()
+        await asyncio.gather(*stuck)
+
+    with_pool(work, per_user=os.geteuid() == 0)
+
+
 def test_many_calls_at_once_each_get_their_own_answer() -> None:
     async def work(pool: ActingPool) -> None:
         answers = await asyncio.gather(*(pool.run(ME, divmod, n, 7) for n in range(500)))
