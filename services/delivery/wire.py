@@ -25,6 +25,11 @@ class Job:
     recipient: bytes
 
     @property
+    def recipient_key(self) -> tuple[int, int]:
+        """Whom it is for, whichever attempt it is."""
+        return self.id, self.number
+
+    @property
     def key(self) -> tuple[int, int, int]:
         """The job's name."""
         return self.id, self.number, self.attempt
@@ -59,9 +64,12 @@ def encode_reports(worker: str, reports: Iterable[tuple[tuple[int, int, int], st
     return json.dumps({"v": VERSION, "worker": worker, "reports": rows}).encode("ascii")
 
 
-def encode_heartbeat(worker: str, running: Iterable[tuple[int, int, int]]) -> bytes:
-    """A `heartbeat.<channel>` message."""
-    return json.dumps({"v": VERSION, "worker": worker, "running": list(running)}).encode("ascii")
+def encode_heartbeat(worker: str, running: Iterable[tuple[int, int, int]], *, stopping: bool = False) -> bytes:
+    """A `heartbeat.<channel>` message; `stopping`: the worker takes no more jobs."""
+    f: dict[str, object] = {"v": VERSION, "worker": worker, "running": list(running)}
+    if stopping:
+        f["stopping"] = True
+    return json.dumps(f).encode("ascii")
 
 
 def decode_confirmed(payload: bytes) -> list[tuple[int, int, int]]:

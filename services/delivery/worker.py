@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Message, TemporaryError
+from qmail.bus.ports import Bus, BusDown, Message, Subscription, TemporaryError
 from qmail.envelope import Envelope, EnvelopeError
 from qmail.fetch import MessageMissing, chunks, fetch
 from qmail.outcome import Outcome, deferral
@@ -57,6 +57,14 @@ class Deliverer(Protocol):
         """Deliver once; never raises."""
 
 
+@dataclass(slots=True)
+class _Work:
+    """A job that runs (no outcome yet), or whose report is not confirmed."""
+
+    attempt: int
+    outcome: tuple[str, bytes] | None = None
+
+
 class Worker:
     """One worker of a channel (`local` or `remote`)."""
 
@@ -64,12 +72,13 @@ class Worker:
         self._bus, self._channel, self._deliverer = bus, channel, deliverer
         self._name = secrets.token_hex(8)
         self._epoch = 0
-        self._running: dict[tuple[int, int, int], asyncio.Task[None]] = {}
-        self._unconfirmed: dict[tuple[int, int, int], tuple[str, bytes]] = {}
+        self._work: dict[tuple[int, int], _Work] = {}  # by message and recipient number
+        self._tasks: set[asyncio.Task[None]] = set()
         self._confirmed: OrderedDict[tuple[int, int, int], None] = OrderedDict()
-        self._fresh: list[tuple[int, int, int]] = []
+        self._fresh: list[tuple[int, int]] = []
         self._report_scheduled = False
         self._records = RecordReader(bus)
+        self._jobs: Subscription | None = None
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False
         self._idle = asyncio.Event()
@@ -77,15 +86,20 @@ class Worker:
     async def start(self) -> None:
         """Take work from now on. Raises BusDown."""
         await self._bus.subscribe(subjects.confirm(self._channel, self._name), self._on_confirm)
-        await self._bus.subscribe(subjects.job(self._channel), self._on_jobs, subjects.WORKERS)
+        self._jobs = await self._bus.subscribe(subjects.job(self._channel), self._on_jobs, subjects.WORKERS)
         self._beat = asyncio.create_task(self._heartbeat())
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no new work, finish what runs as far as the grace goes, and wait a little for the confirmations."""
+        if self._jobs is not None:
+            # While we hear of jobs, the bus gives us our share of them.
+            with contextlib.suppress(BusDown):
+                await self._jobs.stop()
         self._stopping = True
-        if self._running:
+        self._say_what_runs()
+        if self._tasks:
             # What goes on beyond it is cut off: the scheduler hears no heartbeat and defers it.
-            await asyncio.wait(self._running.values(), timeout=grace_seconds)
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
         self._check_idle()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), CONFIRM_SECONDS)
@@ -100,12 +114,24 @@ class Worker:
         except ValueError:
             return
         # A scheduler that lost its lease must not start anything any more.
-        if group.epoch < self._epoch or self._stopping:
+        if group.epoch < self._epoch:
             return
         self._epoch = group.epoch
         for job in group.jobs:
-            if job.key not in self._running and job.key not in self._unconfirmed and job.key not in self._confirmed:
-                self._running[job.key] = asyncio.create_task(self._run(job))
+            self._take(job)
+
+    def _take(self, job: Job) -> None:
+        work = self._work.get(job.recipient_key)
+        if work is not None:
+            # The scheduler did not hear of us for a while and tries anew what we do already: it gets this answer.
+            work.attempt = max(work.attempt, job.attempt)
+            if work.outcome is not None:
+                self._report_soon(job.recipient_key)
+        elif job.key not in self._confirmed:
+            self._work[job.recipient_key] = _Work(job.attempt)
+            task = asyncio.create_task(self._run(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, job: Job) -> None:
         try:
@@ -113,7 +139,7 @@ class Worker:
         except (TemporaryError, MessageMissing, EnvelopeError):
             outcome = deferral(FETCH_FAILED)
         except Exception:
-            # A job that stayed in `_running` would be reported as running for ever.
+            # A job without an outcome would be reported as running for ever.
             _log.exception("msg %d", job.id)
             outcome = deferral(FETCH_FAILED)
         else:
@@ -128,22 +154,28 @@ class Worker:
                     chunks=lambda: chunks(self._bus, fetched.envelope),
                 )
             )
-        del self._running[job.key]
-        self._unconfirmed[job.key] = (outcome.kind.value, outcome.text)
-        self._fresh.append(job.key)
+        self._work[job.recipient_key].outcome = (outcome.kind.value, outcome.text)
+        self._report_soon(job.recipient_key)
+
+    # Reports.
+
+    def _report_soon(self, key: tuple[int, int]) -> None:
+        self._fresh.append(key)
         if not self._report_scheduled:
             self._report_scheduled = True
             asyncio.get_running_loop().call_soon(self._report_fresh)
-
-    # Reports.
 
     def _report_fresh(self) -> None:
         self._report_scheduled = False
         fresh, self._fresh = self._fresh, []
         self._report(fresh)
 
-    def _report(self, keys: Iterable[tuple[int, int, int]]) -> None:
-        rows = [(key, *self._unconfirmed[key]) for key in keys if key in self._unconfirmed]
+    def _report(self, keys: Iterable[tuple[int, int]]) -> None:
+        rows = []
+        for key in keys:
+            work = self._work.get(key)
+            if work is not None and work.outcome is not None:
+                rows.append(((*key, work.attempt), *work.outcome))
         for start in range(0, len(rows), REPORT_GROUP):
             payload = encode_reports(self._name, rows[start : start + REPORT_GROUP])
             self._bus.publish(subjects.report(self._channel), payload)
@@ -153,28 +185,34 @@ class Worker:
             keys = decode_confirmed(message.payload)
         except ValueError:
             return
-        for key in keys:
-            if self._unconfirmed.pop(key, None) is not None:
-                self._confirmed[key] = None
+        for message_id, number, attempt in keys:
+            work = self._work.get((message_id, number))
+            if work is not None and work.outcome is not None and work.attempt == attempt:
+                del self._work[message_id, number]
+                self._confirmed[message_id, number, attempt] = None
         while len(self._confirmed) > REMEMBERED:
             self._confirmed.popitem(last=False)
         self._check_idle()
 
     def is_quiet(self) -> bool:
         """Whether nothing runs and every report is confirmed."""
-        return not self._running and not self._unconfirmed
+        return not self._work
 
     def _check_idle(self) -> None:
         if self._stopping and self.is_quiet():
             self._idle.set()
 
+    def _say_what_runs(self) -> None:
+        rows = [(*key, work.attempt) for key, work in self._work.items()]
+        payload = encode_heartbeat(self._name, rows, stopping=self._stopping)
+        self._bus.publish(subjects.heartbeat(self._channel), payload)
+
     async def _heartbeat(self) -> None:
         """What runs, every two seconds; and again whatever has not been confirmed since the last time."""
-        overdue: set[tuple[int, int, int]] = set()
+        overdue: set[tuple[int, int]] = set()
         while True:
-            running = [*self._running, *self._unconfirmed]
-            if not self._stopping or running:
-                self._bus.publish(subjects.heartbeat(self._channel), encode_heartbeat(self._name, running))
-            self._report(overdue & self._unconfirmed.keys())
-            overdue = set(self._unconfirmed)
+            self._say_what_runs()
+            unconfirmed = {key for key, work in self._work.items() if work.outcome is not None}
+            self._report(overdue & unconfirmed)
+            overdue = unconfirmed
             await asyncio.sleep(HEARTBEAT_SECONDS)

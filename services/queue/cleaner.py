@@ -7,21 +7,18 @@ that the next start removes, never a message without its record.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
-from qmail.ids import milliseconds_of
 from qmail.put import GIVEN_UP_SECONDS
-from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, PURGE_MESSAGES, Floor
+from services.queue.floor import PURGE_MESSAGES, Floor
 from services.queue.message import Message
 from services.queue.records import DoneRecord, Records
 
 # A purge happens at the latest this long after the floor rose.
 PURGE_SECONDS = 5.0
-KEEP_AT_ONCE = 64
 # Between an abort and the removal: the record that commits, if there is one, has come by then.
 ABORT_SECONDS = 20.0
 # Between two looks for half-stored bodies. What has not grown from one to the next was given up by whoever stored it,
@@ -37,16 +34,12 @@ class Cleaner:
         bus: Bus,
         floor: Floor,
         records: Records,
-        keep: Callable[[int], Awaitable[None]],
         log: Callable[[str], None],
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._bus, self._floor, self._records, self._keep, self._log = bus, floor, records, keep, log
-        self._clock = clock
+        self._bus, self._floor, self._records, self._log = bus, floor, records, log
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
         self._one_by_one: deque[tuple[int, bool, bool]] = deque()  # (id, held, has chunks) of those with a record
-        self._purged_at = 0.0
-        self._kept_at = 0.0
+        self._purged_at = 0.0  # by a clock that nobody sets
 
     def clean(self, message: Message) -> None:
         """The message has ended and its done record is stored."""
@@ -68,8 +61,9 @@ class Cleaner:
         for sequence, ids in records:
             self._records.done_records.append(DoneRecord(sequence, max((sequences.get(i, 0) for i in ids), default=0)))
 
-    async def sweep(self, now: float) -> None:
+    async def sweep(self) -> None:
         """Remove what can be removed; called once a second."""
+        now = asyncio.get_running_loop().time()
         try:
             await self._remove_one_by_one()
             due = self._floor.purgeable() >= PURGE_MESSAGES or now - self._purged_at > PURGE_SECONDS
@@ -79,9 +73,6 @@ class Cleaner:
                 # Deferred mail that ends leaves IN as it is.
                 self._purged_at = now
                 await self._purge_done_records(self._floor.floor())
-            if self._floor.blocked() >= BLOCKED_MESSAGES and now - self._kept_at > PURGE_SECONDS:
-                self._kept_at = now
-                await self._unblock(now)
         except TemporaryError:
             # The bus is away; everything is still noted here and tried again in a second.
             return
@@ -117,13 +108,6 @@ class Cleaner:
             last = max(last, records.popleft().sequence)
         if last:
             await self._bus.purge(subjects.STATE, "done.*", below_sequence=last + 1)
-
-    async def _unblock(self, now: float) -> None:
-        """Copy to HOLD what keeps the floor from rising."""
-        for _, message_id in self._floor.oldest(KEEP_AT_ONCE):
-            if now - milliseconds_of(message_id) / 1000 < BLOCKER_SECONDS:
-                return
-            await self._keep(message_id)
 
     def aborted(self, message_id: int, is_known: Callable[[int], bool]) -> None:
         """A submission was given up; its chunks go, unless its record was stored after all."""

@@ -7,11 +7,16 @@ from collections.abc import Awaitable, Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
+from qmail.ids import milliseconds_of
 from services.queue.bounce_desk import BounceDesk
-from services.queue.floor import Floor
+from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, Floor
 from services.queue.message import Message
 from services.queue.records import Records
 from services.queue.scheduler import Scheduler
+
+KEEP_AT_ONCE = 64
+# Between two looks.
+RELIEVE_SECONDS = 5.0
 
 
 class Keeper:
@@ -31,14 +36,25 @@ class Keeper:
         self._bus, self._desk, self._floor, self._load = bus, desk, floor, load
         self._records, self._scheduler = records, scheduler
         self._keeping: set[int] = set()
+        self._relieved_at = float("-inf")
 
-    async def keep(self, message_id: int) -> None:
-        """Have a message copied to HOLD, if it still waits. Raises TemporaryError; then it is asked for again."""
+    async def relieve(self, now: float) -> None:
+        """Copy to HOLD what keeps the floor from rising; called once a second with the time of day."""
+        uptime = asyncio.get_running_loop().time()
+        if self._floor.blocked() < BLOCKED_MESSAGES or uptime - self._relieved_at < RELIEVE_SECONDS:
+            return
+        self._relieved_at = uptime
+        for _, message_id in self._floor.oldest(KEEP_AT_ONCE):
+            if now - milliseconds_of(message_id) / 1000 < BLOCKER_SECONDS:
+                return
+            await self._keep(message_id)
+
+    async def _keep(self, message_id: int) -> None:
         if message_id in self._scheduler.asleep and message_id not in self._scheduler.loading:
             self._scheduler.loading.add(message_id)
             await self._load(message_id)
         message = self._scheduler.messages.get(message_id)
-        if message is None or message.held or message.bouncing:
+        if message is None or message.held:
             return
         self._keeping.add(message_id)
         try:

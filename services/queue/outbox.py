@@ -100,10 +100,13 @@ def decode_reports(payload: bytes) -> tuple[str, list[Report]]:
         raise ValueError(f"not a report: {error}") from error
 
 
-def decode_heartbeat(payload: bytes) -> tuple[str, list[tuple[int, int, int]]]:
-    """Worker and its running jobs of a `heartbeat.<channel>` message. Raises ValueError for anything else."""
+def decode_heartbeat(payload: bytes) -> tuple[str, list[tuple[int, int, int]], bool]:
+    """Worker, its running jobs, and whether it takes no more, of a `heartbeat.<channel>` message.
+
+    Raises ValueError for anything else."""
     try:
         f = json.loads(payload)
-        return str(f["worker"]), [(int(i), int(n), int(a)) for i, n, a in f["running"]]
-    except (KeyError, TypeError, OverflowError, RecursionError) as error:
+        running = [(int(i), int(n), int(a)) for i, n, a in f["running"]]
+        return str(f["worker"]), running, bool(f.get("stopping", False))
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a heartbeat: {error}") from error

@@ -101,14 +101,21 @@ class Scheduler:
     def adopt(self, channel: str, worker: str, message_id: int, number: int, attempt: int, uptime: float) -> None:
         """A job of the scheduler before us still runs: it holds its place until its report comes."""
         message = self.messages.get(message_id)
-        if message is None or number not in message.channels[channel].undone:
+        if message is None or (message_id, number) in self._running:
             return
-        running = self._running.get((message_id, number))
-        if running is None:
-            self._deliveries += 1
-            self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, uptime)
-            self._in_use[channel] += 1
-            message.channels[channel].running.add(number)
+        owner = next((c for c in message.channels.values() if number in c.undone), None)
+        if owner is None:
+            return
+        # Where locals have changed since, it is still in the channel that it was in.
+        owner.undone.discard(number)
+        if number in owner.ready:
+            owner.ready.remove(number)
+        theirs = message.channels.setdefault(channel, Channel(set()))
+        theirs.undone.add(number)
+        theirs.running.add(number)
+        self._deliveries += 1
+        self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, uptime)
+        self._in_use[channel] += 1
 
     def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
         if due > now:

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 # What ran before us is adopted if its worker names it within this time; nothing old is started before.
 LISTEN_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
+# A sweep so much later than the one before means that this process stood still.
+LATE_SECONDS = 3.0
 # A worker that has not been heard of for this long is not given work.
 WORKER_SECONDS = 6.0
 RETRY_SECONDS = 2.0
@@ -80,7 +82,7 @@ class QueueService:
             scheduler=self.scheduler,
             load=self._load,
         )
-        self.cleaner = Cleaner(bus, self.floor, self.records, self._keeper.keep, log.line, clock)
+        self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
@@ -112,7 +114,8 @@ class QueueService:
         )
         await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, recovery.in_read.set)
         self._spawn(self._rebuild(recovery, states, 0.0 if is_first else LISTEN_SECONDS))
-        self._spawn(self._sweep())
+        for work in (self._sweep(), self._clean(), self._relieve()):
+            self._spawn(work)
 
     async def _rebuild(self, recovery: Recovery, states: Follower, listen_seconds: float) -> None:
         await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
@@ -271,14 +274,18 @@ class QueueService:
     def _on_heartbeat(self, channel: str) -> Callable[[BusMessage], None]:
         def take(message: BusMessage) -> None:
             try:
-                worker, running = decode_heartbeat(message.payload)
+                worker, running, stopping = decode_heartbeat(message.payload)
             except ValueError as error:
                 self._log.line(f"alert: a heartbeat is ignored: {error}")
                 return
             uptime = time.monotonic()
-            self._workers[channel][worker] = uptime
-            if not self.scheduler.accepting_work[channel]:
-                self.scheduler.accepting_work[channel] = True
+            if stopping:
+                self._workers[channel].pop(worker, None)
+            else:
+                self._workers[channel][worker] = uptime
+            accepting = bool(self._workers[channel])
+            if accepting != self.scheduler.accepting_work[channel]:
+                self.scheduler.accepting_work[channel] = accepting
                 self._pump()
             if self._recovery is not None:
                 self._heard += [(channel, worker, row) for row in running]
@@ -297,22 +304,37 @@ class QueueService:
     # Time.
 
     async def _sweep(self) -> None:
-        """Once a second: what is due, workers that fell silent, the floor. The one timer of this role."""
+        """Once a second: what is due, and workers that fell silent."""
+        last = time.monotonic()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now, uptime = self._clock(), time.monotonic()
+            late, last = uptime - last > LATE_SECONDS, uptime
             for channel, workers in self._workers.items():
                 for worker in [w for w, heard in workers.items() if uptime - heard > WORKER_SECONDS]:
                     del workers[worker]
                 self.scheduler.accepting_work[channel] = bool(workers)
-            if not self._bus.connected:
+            if late or not self._bus.connected:
+                # It is us who did not hear: what the workers said meanwhile comes after this.
                 self.scheduler.excuse(uptime)
             elif self._recovery is None:
                 self.scheduler.lose(now, uptime)
             self._check_idle()
             self._pump()
+
+    async def _clean(self) -> None:
+        """Once a second: what is done with. Apart from the rest, since it waits for the bus."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
             if self._recovery is None:
-                await self.cleaner.sweep(now)
+                await self.cleaner.sweep()
+
+    async def _relieve(self) -> None:
+        """Once a second: what keeps IN's floor from rising. Apart from the cleaning, which makes the room for it."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if self._recovery is None:
+                await self._keeper.relieve(self._clock())
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""

@@ -11,7 +11,7 @@ from qmail.bus.ports import Follower, Message, Record, Stored, StreamInfo, Subsc
 
 class Line:
     """A Bus. `cut_after_request` cuts it when the answer to a request of that subject has come; what is published
-    under `muted` is lost."""
+    under `muted` is lost, and what is said to it while it is `deaf`."""
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
@@ -19,6 +19,7 @@ class Line:
         self._subscriptions: list[MemorySubscription] = []
         self.cut_after_request = ""
         self.muted = ""
+        self.deaf = False
         self.is_cut = asyncio.Event()
 
     @property
@@ -54,7 +55,7 @@ class Line:
 
     async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> Subscription:
         def hear(message: Message) -> None:
-            if self._alive:
+            if self._alive and not self.deaf:
                 callback(message)
 
         subscription = await self._bus.subscribe(subject, hear, group)

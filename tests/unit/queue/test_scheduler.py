@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.queue.message import decode_state, encode_state
+from services.queue.ports import Report
 from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
 
 
@@ -177,6 +178,17 @@ def test_a_job_of_the_scheduler_before_us_is_adopted_not_started_again() -> None
     scheduler.accepting_work["local"] = True
     scheduler.pump(0)
     assert not out.jobs and scheduler.running() == 1
+
+
+def test_a_running_job_of_a_channel_that_the_message_is_not_routed_to_any_more_is_adopted() -> None:
+    scheduler, out = make_scheduler()
+    accept(scheduler, make_envelope(1, b"joni@xeris.com", b"diva@xeris.com"), 1, 0)
+    scheduler.adopt("remote", "w", 1, 0, 1, 0)
+    scheduler.pump(0)
+    assert [(channel, job.recipient) for channel, job in out.jobs] == [("local", b"diva@xeris.com")]
+    scheduler.report("remote", "w", [Report(1, 0, 1, "K", b"")], 0)
+    answer(scheduler, out.jobs[0][1], "K", b"", 0)
+    assert not scheduler.messages and not scheduler.running()
 
 
 def test_a_message_to_be_held_waits_until_then() -> None:

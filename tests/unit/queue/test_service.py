@@ -537,6 +537,82 @@ def test_a_worker_ends_soon_when_nobody_is_left_to_confirm(in_house: InHouse) ->
     in_house(work)
 
 
+def test_a_worker_that_ends_leaves_the_jobs_to_the_others(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.scheduler()
+        ending, _ = await house.worker(first := Answers())
+        stuck = await house.put("stuck")
+        await until(lambda: bool(first.begun))
+        end = asyncio.create_task(ending.stop(280))
+        await until(lambda: ending._stopping)
+        waits = await house.put("joni")
+        await time_passes(30)
+        assert not any("went_silent" in line for line in house.log.lines)
+        await house.worker(second := Answers())
+        await until(lambda: second.done == [(waits, b"joni")], 3)
+        first.let_go.set()
+        await end
+        assert first.done == [(stuck, b"stuck")]
+
+    in_house(work)
+
+
+def test_what_runs_is_not_begun_again_by_a_worker_that_was_not_heard_for_a_while(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.worker(answers := Answers())
+        message = await house.put("stuck")
+        await until(lambda: bool(answers.begun))
+        service.scheduler.lose(house.clock(), time.monotonic() + 60)
+        await until(lambda: bool(service.scheduler.running()), 30)
+        answers.let_go.set()
+        await until(lambda: service.is_quiet() and not service.scheduler.messages, 30)
+        assert answers.begun == answers.done == [(message, b"stuck")]
+        assert sum(line.startswith("starting delivery") for line in house.log.lines) == 2
+
+    in_house(work)
+
+
+def test_a_scheduler_that_stood_still_loses_no_job(in_house: InHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(house: House) -> None:
+        _, line = await house.scheduler()
+        await house.worker(answers := Answers())
+        await house.put("stuck")
+        await until(lambda: bool(answers.begun))
+        # What the workers said meanwhile has not been read yet when the sweep comes.
+        line.deaf = True
+        now = time.monotonic
+        monkeypatch.setattr("services.queue.service.time.monotonic", lambda: now() + 20)
+        await time_passes(1.5)
+        line.deaf = False
+        answers.let_go.set()
+        await until(lambda: bool(answers.done))
+        assert not any("went_silent" in line for line in house.log.lines)
+
+    in_house(work)
+
+
+def test_what_waits_for_the_bus_while_it_is_copied_stops_nothing_else(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.queue.keeper.BLOCKED_MESSAGES", 1)
+
+    async def work(house: House) -> None:
+        await house.scheduler()
+        await house.worker(answers := Answers())
+        asked = asyncio.Event()
+        await house.bus.subscribe(subjects.KEEP, lambda _: asked.set(), subjects.WORKERS)
+        first = await house.put("joni")
+        blocker = await house.put("later")
+        await house.put("joni")
+        await asyncio.wait_for(asked.wait(), 90)
+        assert house.held(subjects.IN)[0] == f"in.{blocker}" and first != blocker, "purged up to it"
+        answers.table.clear()
+        await until(lambda: (blocker, b"later") in answers.done, 1000)
+
+    in_house(work)
+
+
 def test_a_scheduler_that_ends_leaves_no_worker_without_its_confirmations(in_house: InHouse) -> None:
     async def work(house: House) -> None:
         service, _ = await house.scheduler()
