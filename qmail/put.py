@@ -25,8 +25,10 @@ from qmail.place import SEPARATOR
 CHUNK_BYTES = 512 * 1024
 # Base64 of an envelope up to here rides in a header (the server refuses headers above 64 kB).
 MAX_HEADER_BYTES = 48 * 1024
-# The largest envelope at all: it must fit one record.
-MAX_ENVELOPE_BYTES = 900 * 1024
+# The largest envelope at all, and the most recipients: with what becomes of each of them it must fit one record of the
+# scheduler's, which the server bounds at 1 MB.
+MAX_ENVELOPE_BYTES = 250_000
+MAX_RECIPIENTS = 5000
 # How old the knowledge may be that the streams have room.
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
@@ -211,18 +213,16 @@ class Submission:
                 await self._store_chunk(payload)
             payload = b""
         envelope = complete(draft, self.id, self._size, self._chunks, self._submitter.clock())
-        header = base64.b64encode(encode_envelope(envelope)).decode()
+        encoded = encode_envelope(envelope)
+        if len(encoded) > MAX_ENVELOPE_BYTES or len(envelope.recipients) > MAX_RECIPIENTS:
+            raise EnvelopeTooLarge(f"{len(encoded)} bytes, {len(envelope.recipients)} recipients")
+        header = base64.b64encode(encoded).decode()
         if len(header) > MAX_HEADER_BYTES:
-            header = await self._store_large(encode_envelope(envelope))
+            await self._submitter.store(Record(subjects.large_envelope(self.id), encoded))
+            header = subjects.ELSEWHERE
         shares = not self._chunks and header != subjects.ELSEWHERE
         await self._submitter.committer.commit(self.id, header, payload, shares)
         return envelope
-
-    async def _store_large(self, encoded: bytes) -> str:
-        if len(encoded) > MAX_ENVELOPE_BYTES:
-            raise EnvelopeTooLarge(f"{len(encoded)} bytes; at most {MAX_ENVELOPE_BYTES}")
-        await self._submitter.store(Record(subjects.large_envelope(self.id), encoded))
-        return subjects.ELSEWHERE
 
     async def abort(self) -> None:
         """Forget it: the scheduler removes what was half-stored."""

@@ -25,6 +25,7 @@ from qmail.bus.ports import (
     Message,
     QueueFull,
     Record,
+    RecordTooLarge,
     Stored,
     StreamInfo,
     WrongSequence,
@@ -229,6 +230,9 @@ class JetStreamBus:
         (write-once streams say so), that is what we wanted. A server that could not write acknowledges nothing more
         until it is started again (measured with 2.15.1): whoever lives and is silent is out of disk, DiskFull."""
         headers = dict(record.headers) if record.headers else None
+        size = len(record.payload) + sum(len(name) + len(value) for name, value in (headers or {}).items())
+        if size > (self._client.max_payload or size):
+            raise RecordTooLarge(f"{record.subject}: {size} bytes; at most {self._client.max_payload}")
         if expected_sequence is not None:
             headers = {**(headers or {}), "Nats-Expected-Last-Subject-Sequence": str(expected_sequence)}
         deadline = asyncio.get_running_loop().time() + STORE_TIMEOUT_SECONDS
@@ -249,6 +253,8 @@ class JetStreamBus:
                         raise DiskFull(f"{record.subject}: no acknowledgement in {STORE_TIMEOUT_SECONDS:g} s") from None
                     raise
                 unknown = True
+                # Where it was refused at once, it would be again.
+                await asyncio.sleep(POLL_SECONDS)
                 await self._wait_connected(deadline)
 
     async def _lives(self) -> bool:

@@ -17,6 +17,7 @@ from qmail.bus.ports import (
     Message,
     QueueFull,
     Record,
+    RecordTooLarge,
     Stored,
     StreamInfo,
     WrongSequence,
@@ -34,6 +35,8 @@ _STREAM_OF = {
     "event": subjects.EVENTS,
 }
 _WRITE_ONCE = (subjects.IN, subjects.BODY, subjects.HOLD)
+# The server's max_payload.
+MAX_PAYLOAD_BYTES = 1024 * 1024
 _HEADERS_ONLY = (subjects.IN, subjects.HOLD)
 
 
@@ -171,6 +174,8 @@ class MemoryBus:
     def _check(self, record: Record, expected_sequence: int | None) -> None:
         name = _STREAM_OF[record.subject.split(".", 1)[0]]
         stream = self.streams[name]
+        if len(record.payload) > MAX_PAYLOAD_BYTES:
+            raise RecordTooLarge(f"{record.subject}: {len(record.payload)} bytes; at most {MAX_PAYLOAD_BYTES}")
         last = stream.last_of.get(record.subject, 0)
         if expected_sequence is not None and expected_sequence != last:
             raise WrongSequence(f"last is {last}")

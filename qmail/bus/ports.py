@@ -27,6 +27,10 @@ class AlreadyStored(Exception):
     """The subject of a write-once stream is taken: somebody, perhaps we, stored it before."""
 
 
+class RecordTooLarge(Exception):
+    """The server takes no record of this size."""
+
+
 class WrongSequence(Exception):
     """The expected last sequence of a subject was not the last any more: somebody else wrote."""
 
@@ -107,7 +111,7 @@ class Bus(Protocol):
     async def store(self, record: Record, expected_sequence: int | None = None) -> int:
         """Store one record on stable storage and give its sequence.
 
-        Raises QueueFull, AlreadyStored, WrongSequence (only with `expected_sequence`), BusDown."""
+        Raises QueueFull, AlreadyStored, WrongSequence (only with `expected_sequence`), RecordTooLarge, BusDown."""
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last record of a subject, None where there is none."""

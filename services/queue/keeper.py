@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
 from qmail.ids import milliseconds_of
-from services.queue.bounce_desk import BounceDesk
+from services.queue.bounce_desk import BounceDesk, Copied
 from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, Floor
 from services.queue.message import Message
 from services.queue.records import Records
@@ -69,8 +69,9 @@ class Keeper:
             # It ended meanwhile, and nobody knows of the copy.
             await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
             return
-        if copied:
-            message.held = message.saved = True
+        if copied is not Copied.LATER:
+            # Without a body there is still a sender to be told, by what the record says.
+            message.held, message.saved = copied is Copied.DONE, True
             stored = asyncio.Event()
             self._records.save(message, stored.set)
             await stored.wait()

@@ -12,6 +12,9 @@ from qmail.envelope import Envelope, EnvelopeError, decode_envelope, encode_enve
 from qmail.place import Place
 
 VERSION = 1
+# A record must stay below the server's 1 MB.
+MAX_LAST_BYTES = 60_000
+_WORST = 6  # bytes of JSON for one of 8 bits
 
 
 @dataclass(slots=True)
@@ -74,12 +77,25 @@ def encode_state(message: Message) -> bytes:
             "attempts": {name: c.attempts for name, c in message.channels.items()},
             "due": {name: c.due for name, c in message.channels.items()},
             "to": {str(n): a.decode("latin-1") for n, a in message.addresses.items()},
-            "last": {str(n): t.decode("latin-1") for n, t in message.last.items()},
+            "last": _bounded({str(n): t.decode("latin-1") for n, t in message.last.items()}),
             "bounce": message.bounce.decode("latin-1"),
             "bounce_id": message.bounce_id,
         },
         separators=(",", ":"),
     ).encode("ascii")
+
+
+def _bounded(last: dict[str, str]) -> dict[str, str]:
+    """As many of the last reports as there is room for in the record."""
+    if sum(map(len, last.values())) * _WORST <= MAX_LAST_BYTES:
+        return last
+    kept, room = {}, MAX_LAST_BYTES
+    for number, text in last.items():
+        room -= len(json.dumps(text)) + len(number) + 4
+        if room < 0:
+            break
+        kept[number] = text
+    return kept
 
 
 def decode_state(record: bytes) -> Message:

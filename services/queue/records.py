@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Record, TemporaryError
+from qmail.bus.ports import Bus, Record, RecordTooLarge, TemporaryError
 from services.queue.message import Message, encode_state
 
 DONE_RECIPIENTS = 64
@@ -22,6 +22,7 @@ DONE_RECIPIENTS = 64
 # delivery that finds its own copy in the Maildir; a remote success cannot be found again and does not wait.
 GATHER_SECONDS = 0.03
 RETRY_SECONDS = 1.0
+TOO_LARGE_SECONDS = 600.0
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
 # In a done record: every recipient of the message.
@@ -104,6 +105,10 @@ class Records:
             except TemporaryError as error:
                 self._on_failure(f"unable to store {record.subject.split('.')[0]} record: {error}; will try again")
                 await asyncio.sleep(RETRY_SECONDS)
+            except RecordTooLarge as error:
+                # Nothing that is accepted grows so far; what does keeps the others from nothing.
+                self._on_failure(f"alert: a record is too large to be stored, its message waits: {error}")
+                await asyncio.sleep(TOO_LARGE_SECONDS)
 
     def save(self, message: Message, stored: Callable[[], None]) -> None:
         """Store a message's state record as it is when the turn comes; `stored` is called after that."""

@@ -15,7 +15,7 @@ from qmail.routing import Routes
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
 from services.queue.schedule import is_dying, next_attempt
-from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp
+from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.waiting import DueTimes, NumberSet
 
 # A job that no heartbeat has named for this long is lost with its worker (three missed heartbeats of 2 s).
@@ -205,7 +205,7 @@ class Scheduler:
             channel.undone.discard(report.number)
             message.last.pop(report.number, None)
             address = self.routes.without_prefix(message.addresses[report.number])
-            message.bounce += bounce_paragraph(address, text)
+            message.bounce = with_paragraph(message.bounce, bounce_paragraph(address, text))
         else:
             message.last[report.number] = text[:1000]
         if not channel.undone or not (channel.running or channel.ready):

@@ -5,7 +5,13 @@ Source: qmail-log(5); qmail-send.c del_dochan(), addbounce(), safeext.
 
 from __future__ import annotations
 
+import json
+import re
+
 GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
+# A state record must stay below the server's 1 MB.
+MAX_BOUNCE_BYTES = 120_000
+_MORE = re.compile(rb"(?:\A|\n\n)(\.\.\. and (\d+) more recipients\.\n\n)\Z")
 _SAFE = bytes(
     ord("/") if c == 10 else ord("_") if c <= 32 or c >= 127 or c == ord("%") else c  # qsutil.c issafe()
     for c in range(256)
@@ -26,6 +32,21 @@ def bounce_paragraph(recipient: bytes, report: bytes) -> bytes:
         if safe[i] == 10 and safe[i - 1] == 10:
             safe[i] = ord("/")
     return bytes(safe) + b"\n"
+
+
+def with_paragraph(bounce: bytes, paragraph: bytes) -> bytes:
+    """A bounce's text and one paragraph more; what has no room is counted at the end."""
+    # Inside a paragraph there are no two newlines in a row.
+    more = _MORE.search(bounce)
+    if more is None and _recorded(bounce) + _recorded(paragraph) <= MAX_BOUNCE_BYTES:
+        return bounce + paragraph
+    named, count = (bounce[: more.start(1)], int(more[2])) if more else (bounce, 0)
+    return named + b"... and %d more recipients.\n\n" % (count + 1)
+
+
+def _recorded(text: bytes) -> int:
+    """The bytes that it takes in a state record."""
+    return len(json.dumps(text.decode("latin-1"))) - 2
 
 
 def verp(sender: bytes, recipient: bytes) -> bytes:

@@ -15,7 +15,17 @@ from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.memory import MemoryBus
 from qmail.bus.nodes import NodeLease
-from qmail.bus.ports import AlreadyStored, Bus, BusDown, Message, QueueFull, Record, Stored, WrongSequence
+from qmail.bus.ports import (
+    AlreadyStored,
+    Bus,
+    BusDown,
+    Message,
+    QueueFull,
+    Record,
+    RecordTooLarge,
+    Stored,
+    WrongSequence,
+)
 from qmail.envelope import Recipient
 from qmail.fetch import chunks, fetch
 from qmail.ids import IdSource
@@ -88,6 +98,15 @@ def test_a_stored_record_is_read_back_and_cannot_be_overwritten(on_bus: OnBus) -
         stored = await bus.last(subjects.IN, subjects.accepted(1))
         assert stored is not None and (stored.payload, stored.sequence) == (b"first", sequence)
         assert await bus.last(subjects.IN, subjects.accepted(2)) is None
+
+    on_bus(scenario)
+
+
+def test_a_record_that_the_server_does_not_take_is_refused_at_once(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        with pytest.raises(RecordTooLarge):
+            await bus.store(Record(subjects.state(1), b"x" * 1_100_000))
+        assert await bus.store(Record(subjects.state(1), b"x" * 1_000_000)) > 0
 
     on_bus(scenario)
 

@@ -16,13 +16,15 @@ from typing import Any
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
 from qmail.control import Control, ControlError
-from qmail.envelope import EnvelopeError, Recipient, encode_envelope
+from qmail.envelope import EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.fetch import Fetched, MessageMissing, chunks, fetch
 from qmail.place import Place
 from qmail.put import CHUNK_BYTES, Draft, complete
 from services.queue.bounce.text import Bounce, make_bounce, read_names
 
 AT_ONCE = 8
+# In the place of a body that is gone.
+LOST = b"\n(The message itself is lost.)\n"
 
 
 class BounceWriter:
@@ -50,9 +52,10 @@ class BounceWriter:
                     answer = await self._keep(json.loads(message.payload))
                 else:
                     answer = await self._bounce(json.loads(message.payload))
+            except MessageMissing as error:
+                answer = {"ok": False, "missing": True, "error": str(error)}
             except (
                 TemporaryError,
-                MessageMissing,
                 EnvelopeError,
                 ControlError,
                 ValueError,
@@ -87,7 +90,10 @@ class BounceWriter:
             return  # an earlier request did it, and its answer was lost
 
     async def _bounce(self, request: Mapping[str, Any]) -> dict[str, object]:
-        fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
+        if "envelope" in request:
+            fetched = Fetched(decode_envelope(str(request["envelope"]).encode("ascii")), LOST, "")
+        else:
+            fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
         report = str(request["text"]).encode("latin-1")
         bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock())
         if bounce is None:

@@ -75,7 +75,8 @@ def test_queue_and_worker_understand_each_other() -> None:
     assert group.epoch == 3 and group.jobs == (Job(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com"),)
     worker, reports = decode_reports(encode_reports("w", [((7, 0, 1), "K", b"did 1+0+0\n\xff")]))
     assert (worker, reports) == ("w", [Report(7, 0, 1, "K", b"did 1+0+0\n\xff")])
-    assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == ("w", [(7, 0, 1)])
+    assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == ("w", [(7, 0, 1)], False)
+    assert decode_heartbeat(encode_heartbeat("w", [], stopping=True)) == ("w", [], True)
     assert decode_confirmed(b'{"v":1,"epoch":3,"confirmed":[[7,0,1]]}') == [(7, 0, 1)]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from services.queue.bounce.text import BounceNames, make_bounce
-from services.queue.text import bounce_paragraph, logged
+from services.queue.text import MAX_BOUNCE_BYTES, bounce_paragraph, logged, with_paragraph
 
 NAMES = BounceNames(
     bounce_from=b"MAILER-DAEMON", bounce_host=b"mail.xeris.com", double_bounce_to=b"postmaster@mail.xeris.com"
@@ -56,3 +58,18 @@ def test_several_blank_lines_and_none_at_all() -> None:
 
 def test_what_is_not_safe_is_not_logged() -> None:
     assert logged(b"a%b c\nd\xe9\x7f~") == "a_b_c/d__~"
+
+
+def test_what_has_no_room_in_the_bounce_is_counted() -> None:
+    bounce, named = b"", 0
+    for number in range(500):
+        bounce = with_paragraph(bounce, bounce_paragraph(b"u%d@far.org" % number, b"no\xff such user\n" * 60))
+        named = bounce.count(b"@far.org>:")
+    assert len(json.dumps(bounce.decode("latin-1"))) < MAX_BOUNCE_BYTES + 100
+    assert bounce.endswith(b"\n\n... and %d more recipients.\n\n" % (500 - named)) and named > 50
+
+
+def test_a_report_that_says_so_itself_ends_nothing() -> None:
+    first = bounce_paragraph(b"a@far.org", b"no\n\n... and 7 more recipients.\n\n")
+    both = with_paragraph(with_paragraph(b"", first), bounce_paragraph(b"b@far.org", b"no\n"))
+    assert b"<a@far.org>:" in both and both.endswith(b"<b@far.org>:\nno\n\n")

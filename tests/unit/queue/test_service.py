@@ -223,6 +223,47 @@ def test_a_bounce_is_put_once_though_the_scheduler_dies_after_putting_it(in_hous
     in_house(work)
 
 
+def test_a_message_whose_body_is_gone_bounces_without_it(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        await house.worker(answers := Answers())
+        answers.table[b"stuck"] = NEVER
+        message = await house.put("stuck")
+        await until(lambda: bool(answers.begun))
+        await house.bus.purge(subjects.IN, subjects.accepted(message))
+        answers.let_go.set()
+        await until(lambda: bool(answers.done) and service.is_quiet())
+        assert (
+            answers.bodies[0].endswith(b"(The message itself is lost.)\n")
+            and b"<stuck@xeris.com>:" in answers.bodies[0]
+        )
+        assert any("the body of a message is gone" in line for line in house.log.lines)
+
+    in_house(work)
+
+
+def test_many_long_reports_make_a_record_that_the_bus_takes_and_a_bounce(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        await house.worker(answers := Answers())
+        names = [f"n{number}" for number in range(300)]
+        report = b"\xff" * 4900 + b"\n"
+        for number, name in enumerate(names):
+            answers.table[name.encode()] = Outcome(Kind.DEFERRAL if number % 3 else Kind.FAILURE, report)
+        await house.put(*names)
+        await until(lambda: len(answers.begun) == len(names) and not service.scheduler.running())
+        answers.table = dict.fromkeys(answers.table, Outcome(Kind.FAILURE, report))
+        service.flush()
+        await until(lambda: bool(answers.done) and service.is_quiet())
+        assert len(answers.begun) == 2 * len(names) - 100 + 1
+        assert b"<n0@xeris.com>:" in answers.bodies[0] and b" more recipients.\n\n---" in answers.bodies[0]
+        assert not any("unable" in line or "alert" in line for line in house.log.lines)
+
+    in_house(work)
+
+
 def test_a_report_is_repeated_until_a_new_scheduler_confirms_it(in_house: InHouse) -> None:
     async def work(house: House) -> None:
         _, line = await house.scheduler()
