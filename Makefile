@@ -28,7 +28,7 @@ check: $(VENV)/ready ## quick: format, lint, types, architecture, unit tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit tests/architecture
 
-test: check ## everything; container tests are skipped where no engine is, unless REQUIRE_ENGINE=1
+test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGINE=1 it fails
 	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture
 
 run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180

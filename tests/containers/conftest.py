@@ -1,4 +1,4 @@
-"""Deployments for the container tests. Without an engine the tests are skipped, with REQUIRE_ENGINE=1 they fail."""
+"""Deployments for the container tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.deployment import Deployment, deployed
+from tests.support.needs import missing
 
 # The helper container that testcontainers would start cleans up after crashed test runs; ours is done by `deployed`.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
@@ -35,11 +36,8 @@ def why_no_engine() -> str | None:
 def engine() -> None:
     """A container engine with compose."""
     reason = why_no_engine()
-    if reason is None:
-        return
-    if os.environ.get("REQUIRE_ENGINE") == "1":
-        pytest.fail(f"REQUIRE_ENGINE=1, and no engine answers: {reason}", pytrace=False)
-    pytest.skip(f"no container engine: {reason}")
+    if reason is not None:
+        missing(f"a container engine: {reason}")
 
 
 @pytest.fixture(scope="session")

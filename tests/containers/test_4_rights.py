@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,10 +11,12 @@ import pytest
 
 from services.admin.rights import read_rights
 from tests.support.deployment import Deployment
+from tests.support.needs import need
 
 RIGHTS = read_rights().roles
 OURS = [name for name, role in RIGHTS.items() if not role.stock and role.part_of is None]
 ROLES_OF_OURS = [name for name in OURS if name != "admin"]
+needs_outside = pytest.mark.root(reason="only root makes a network namespace")
 each_role = pytest.mark.parametrize("name", ROLES_OF_OURS)
 CAPABILITIES = {"SETGID": 6, "SETUID": 7, "KILL": 5, "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3}
 
@@ -108,8 +109,7 @@ def connects(deployment: Deployment, name: str, host: str, port: int) -> bool:
 @pytest.fixture(scope="module")
 def outside() -> Iterator[tuple[str, int]]:
     """A host beyond the engine's: it knows no way back to private addresses, like every host on the Internet."""
-    if os.geteuid() != 0:
-        pytest.skip("making a network namespace needs root")
+    need("ip")
     subprocess.run(["ip", "netns", "delete", OUTSIDE], capture_output=True)
     try:
         for step in WAY_OUTSIDE:
@@ -134,11 +134,13 @@ WAY_OUTSIDE = (
 )
 
 
+@needs_outside
 @pytest.mark.parametrize("name", [name for name in OURS if "out" not in RIGHTS[name].networks])
 def test_no_way_out(xeris: Deployment, outside: tuple[str, int], name: str) -> None:
     assert connects(xeris, name, "bus", 4222)
     assert not connects(xeris, name, *outside)
 
 
+@needs_outside
 def test_delivery_remote_has_the_way_out(xeris: Deployment, outside: tuple[str, int]) -> None:
     assert connects(xeris, "delivery-remote", *outside)

@@ -24,7 +24,7 @@ from tests.support.mail_run import HOST, MailRun, mail_run
 
 NAME = "joni"
 ADDRESS = "joni@xeris.com"
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of somebody else's")
+ROOT_ONLY = pytest.mark.root(reason="only root makes files of somebody else's")
 ENVELOPE = b"MAIL FROM:<ari@xeris.com>\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\n"
 HALF = b"Subject: half\r\n\r\n" + b"x" * 998 + b"\r\n"
 ACCEPTED = re.compile(rb"^250 ok \d+ qp \d+\r$", re.MULTILINE)

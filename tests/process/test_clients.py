@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import HOST, Client, need
+from tests.support.clients import HOST, Client
 from tests.support.deployment import unverified
 from tests.support.make_run import MakeRun
+from tests.support.needs import need
 from tests.support.source import ROOT
 
 

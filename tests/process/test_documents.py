@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from services.admin.qmailctl import COMMANDS
 from services.admin.run_settings import DEFAULT_DIRECTORY, PORTS
 from tests.support.documents import LINK, blocks, documents, first_missing, follow, steps, type_in
 from tests.support.make_run import MakeRun
+from tests.support.needs import need
 from tests.support.source import ROOT
 
 PAGES = documents()
@@ -27,7 +27,8 @@ BY_SCRIPT = {"start", "stop", "restart", "logs"}
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[MakeRun]:
-    """Below a directory that every role's uid may enter."""
+    """Below a directory that every role's uid may enter; what is typed needs curl."""
+    need("curl")
     directory = Path(tempfile.mkdtemp(prefix="qmail-documents-"))
     directory.chmod(0o755)
     deployment = MakeRun(directory / DEFAULT_DIRECTORY)
@@ -40,9 +41,6 @@ def run() -> Iterator[MakeRun]:
         shutil.rmtree(directory)
 
 
-@pytest.mark.skipif(
-    shutil.which("curl") is None and os.environ.get("REQUIRE_ENGINE") != "1", reason="curl is not installed"
-)
 def test_the_commands_print_what_the_documents_say(run: MakeRun) -> None:
     todo = steps(BLOCKS)
     assert len(todo) > 20 and sum(bool(step.expected) for step in todo) > 15

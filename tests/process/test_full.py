@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,22 +12,23 @@ import pytest
 
 from tests.support.deployment import eventually
 from tests.support.mail_run import MailRun, fill, mail_run, small_disk
+from tests.support.needs import missing
 
 QUEUE_BYTES = 8 * 1024 * 1024
 ENOUGH = 400
 
 
-def mountable() -> bool:
-    """Whether this machine lets us mount."""
-    if os.geteuid() != 0:
-        return False
-    with mail_run() as deployment, contextlib.suppress(subprocess.CalledProcessError):
-        with small_disk(deployment.directory, "1m"):
-            return True
-    return False
+@pytest.fixture(scope="module")
+def right_to_mount(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A small file system needs it; uid 0 alone may not be enough."""
+    try:
+        with small_disk(tmp_path_factory.mktemp("mount"), "1m"):
+            return
+    except subprocess.CalledProcessError as error:
+        missing(f"the right to mount: {error.stderr.decode(errors='replace').strip()}")
 
 
-NEEDS_MOUNT = pytest.mark.skipif(not mountable(), reason="a small file system needs root and the right to mount")
+NEEDS_MOUNT = pytest.mark.usefixtures("right_to_mount")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tests.support.source import ROOT
 
 RIGHTS = read_rights()
 PROGRAMS = {role.program: role for role in RIGHTS.roles.values() if role.program}
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives out identities")
+ROOT_ONLY = pytest.mark.root(reason="only root gives out identities")
 
 
 @pytest.fixture

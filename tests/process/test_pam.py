@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.needs import missing
 from tests.support.source import ROOT
 
 # crypt(5), SHA-512, of `jonipass`.
@@ -43,12 +43,12 @@ def answers(directory: Path, questions: list[tuple[str, str, str]]) -> list[str]
     command = ["unshare", "--mount", "sh", "-c", SHELL, "sh", str(directory), sys.executable, "-c", ASK]
     done = subprocess.run(command, cwd=ROOT, input=json.dumps(questions), capture_output=True, text=True)
     if done.returncode == 99 or "unshare" in done.stderr:
-        pytest.skip(f"a mount namespace is not to be had here: {done.stderr}")
+        missing(f"a mount namespace: {done.stderr}")
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs uid 0, as auth has it")
+@pytest.mark.root(reason="auth has it too")
 def test_pam_decides_by_its_own_rules(tmp_path: Path) -> None:
     questions = [
         ("joni", "jonipass", "pop3"),

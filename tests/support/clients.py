@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import imaplib
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,27 +10,13 @@ from dataclasses import dataclass
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 
-import pytest
-
 from tests.support.deployment import eventually, unverified
 from tests.support.make_run import MakeRun
-from tests.support.source import ROOT
+from tests.support.needs import need
 
 HOST = "127.0.0.1"
 DOMAIN = "xeris.com"
 PROGRAM_SECONDS = 60
-PACKAGES = ROOT / ".ci" / "packages"
-
-
-def need(program: str) -> str:
-    """The program's path; where it is not installed the test is skipped, or fails with REQUIRE_ENGINE=1."""
-    path = shutil.which(program)
-    if path is None:
-        reason = f"{program} is not installed; expected the Debian packages of .ci/packages"
-        if os.environ.get("REQUIRE_ENGINE") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

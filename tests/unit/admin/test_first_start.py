@@ -154,7 +154,7 @@ def test_an_administrators_linked_certificate_is_left_alone(tmp_path: Path) -> N
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="owners can only be given away by root")
+@pytest.mark.root(reason="owners can only be given away by root")
 def test_each_credential_belongs_to_its_role_alone(tmp_path: Path) -> None:
     first_start(environ(tmp_path))
     for role in read_rights().bus_users:
@@ -174,7 +174,7 @@ def test_a_bad_setting_is_refused_with_what_was_expected(tmp_path: Path, name: s
         first_start(environ(tmp_path, **{name: value}))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only uid 0 is refused")
+@pytest.mark.root(reason="only uid 0 is refused")
 def test_uid_0_is_refused_as_the_single_identity(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected per-user"):
         first_start(environ(tmp_path, IDENTITY="single"))

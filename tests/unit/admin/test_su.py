@@ -49,7 +49,7 @@ def test_the_shell_is_in_the_home_and_its_files_are_the_account_s_alone(tmp_path
     assert found == [str(tmp_path), f"{tmp_path} joni joni", "600", str(os.geteuid())]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives out identities")
+@pytest.mark.root(reason="only root gives out identities")
 def test_with_a_uid_per_user_nothing_of_root_is_left() -> None:
     seen = shell(Path("/"), True, "id -u; id -g; id -G; grep -E '^(CapEff|CapPrm):' /proc/self/status")
     assert [line.split()[-1] for line in seen] == ["2002", "2002", "2002", "0" * 16, "0" * 16]

@@ -16,7 +16,7 @@ from qmail.outcome import Kind, Outcome, deferral, failure, success
 from services.delivery.local.deliver import LocalDelivery
 from tests.unit.delivery_local.conftest import MESSAGE, PER_USER, PREFIX, USERS, Deployment, is_gone
 
-needs_root = pytest.mark.skipif(not PER_USER, reason="needs uid 0 to have users")
+needs_root = pytest.mark.root(reason="only root has users")
 HEAD = b"Return-Path: <ari@xeris.com>\nDelivered-To: joni@xeris.com\n"
 
 

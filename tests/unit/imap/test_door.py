@@ -209,7 +209,7 @@ def test_a_missing_maildir_is_a_clear_no_and_another_try_finds_it(deployment: De
     assert a.ask(b"e SELECT INBOX")[-1].startswith(b"e OK")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make somebody else's Maildir")
+@pytest.mark.root(reason="only root can make somebody else's Maildir")
 def test_a_foreign_maildir_is_refused_and_untouched(deployment: Deployment) -> None:
     deployment.put("1000000001.1.h", HELLO)
     for path in (deployment.maildir, *deployment.maildir.rglob("*")):
@@ -220,7 +220,7 @@ def test_a_foreign_maildir_is_refused_and_untouched(deployment: Deployment) -> N
     assert files(deployment.maildir / "new") == ["1000000001.1.h"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root makes files of somebody else")
+@pytest.mark.root(reason="root makes files of somebody else")
 def test_an_unreadable_message_is_no_and_the_session_goes_on(deployment: Deployment) -> None:
     path = deployment.put("1000000001.1.h", HELLO)
     os.chown(path, 0, 0)

@@ -250,7 +250,7 @@ def test_a_refusal_is_told_with_its_exit_code(machine: Door) -> None:
     assert done.stderr == b"qmail-inject: fatal: mail server permanently rejected message (#5.3.0)\n"
 
 
-@pytest.mark.skipif(UID != 0, reason="changes its uid")
+@pytest.mark.root(reason="it changes its uid")
 def test_another_user_is_known_by_the_kernel(door: Door) -> None:
     os.chmod(door.path.parent, 0o755)
 

@@ -203,7 +203,7 @@ def test_a_missing_mailbox_is_a_clear_error(deployment: Deployment) -> None:
         log_in(plain(deployment))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a mailbox to somebody else")
+@pytest.mark.root(reason="only root can give a mailbox to somebody else")
 def test_a_mailbox_of_somebody_else_is_a_clear_error_and_stays_as_it_is(deployment: Deployment) -> None:
     deployment.own()
     deployment.start()

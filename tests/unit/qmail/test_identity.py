@@ -15,7 +15,7 @@ import pytest
 
 from qmail.identity import ActingPool, IdentityError, acting_pool
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs uid 0 to act as others")
+needs_root = pytest.mark.root(reason="only root acts as others")
 
 
 @dataclass(frozen=True)
