@@ -6,7 +6,11 @@ ARG NATS_IMAGE=nats:2.15.1-alpine
 
 # --- what the roles stand on --------------------------------------------------------------------------------------------
 
-FROM ${DEBIAN_IMAGE} AS python
+# A package list that could not be fetched ends the build here, not at a package that is not found then.
+FROM ${DEBIAN_IMAGE} AS system
+RUN printf 'APT::Update::Error-Mode "any";\nAcquire::Retries "3";\n' >/etc/apt/apt.conf.d/80network
+
+FROM system AS python
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3.13 \
     && rm -rf /var/lib/apt/lists/*
@@ -175,7 +179,7 @@ COPY services/bus/health.sh /etc/nats/health.sh
 USER 907:907
 
 # The stock server with our Corefile, and one tool for its health check, because it has no shell and no client.
-FROM ${DEBIAN_IMAGE} AS nslookup
+FROM system AS nslookup
 RUN apt-get update && apt-get install -y --no-install-recommends busybox-static && rm -rf /var/lib/apt/lists/*
 
 FROM ${COREDNS_IMAGE} AS dns

@@ -87,3 +87,15 @@ def test_the_stock_servers_run_no_code_of_ours() -> None:
         if role.stock:
             assert not any(".py" in line or "qmail" in line.split() for line in values(role.name, "COPY"))
     assert values("bus", "USER") == [f"{RIGHTS.roles['bus'].uid}:{RIGHTS.roles['bus'].gid}"]
+
+
+def test_whatever_installs_packages_stands_on_the_system_that_misses_no_list() -> None:
+    names = re.findall(r"^FROM \S+ AS (\S+)", TEXT, re.MULTILINE)
+    installing = [name for name in names if "apt-get" in str(stage(name))]
+    assert len(installing) > 3
+    for name in installing:
+        below = base(name)
+        while below not in ("system", "${DEBIAN_IMAGE}"):
+            below = base(below)
+        assert below == "system", name
+    assert 'APT::Update::Error-Mode "any"' in str(stage("system"))
