@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from benchmarks.deployment import Deployment, free_port
+from benchmarks.deployment import Deployment
 from benchmarks.load import Load, Target, empty, measure, send, wait_for
 from benchmarks.processes import peak_rss_bytes, reset_peak_rss, tree
 from benchmarks.queue_restart import restarted, until
@@ -33,6 +33,7 @@ from qmail.envelope import Envelope, Recipient, encode_envelope
 from qmail.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
 from qmail.place import Place
 from services.queue.message import Channel, Message, encode_state
+from tests.support.ports import free_port
 
 CONTROL = {"concurrencyincoming": 200, "concurrencyperip": 200, "queuebytes": 100_000_000_000}
 # Nobody listens there: each attempt is deferred at once.

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.processes import tree
+from services.admin.run_settings import PORTS
+from tests.support.ports import free_ports
 
 START_SECONDS = 60
 ROLES = ("smtpd", "queue", "delivery.local", "delivery.remote", "auth", "pop3", "imap", "admin", "nats-server")
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Deployment:
@@ -26,8 +20,7 @@ class Deployment:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        names = ("SMTP_PORT", "SUBMISSION_PORT", "POP3_PORT", "IMAP_PORT", "HTTP_PORT")
-        self.ports = {name: free_port() for name in names}
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         self._pump: subprocess.Popen[bytes] | None = None
 

@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.composed import Composed, engine_answers
-from benchmarks.deployment import Deployment, free_port
+from benchmarks.deployment import Deployment
 from benchmarks.disk import spread
 from benchmarks.load import Load, Run, Target, measure
 from benchmarks.peer_postfix import POSTFIX, Postfix
 from benchmarks.processes import tree
+from tests.support.ports import free_port
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SESSIONS = tuple(int(n) for n in os.environ.get("BENCH_SESSIONS", "1 10 40").split())

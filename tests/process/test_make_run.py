@@ -18,7 +18,8 @@ import pytest
 
 from services.admin.rights import read_rights
 from tests.support.deployment import eventually
-from tests.support.make_run import MakeRun, free_ports
+from tests.support.make_run import MakeRun
+from tests.support.ports import free_ports
 from tests.support.source import ROOT
 
 RIGHTS = read_rights()
@@ -227,5 +228,15 @@ def test_an_ordinary_user_runs_all_as_itself(open_path: Path) -> None:
     assert len(list((home / "var" / "home" / "ari" / "Maildir" / "new").iterdir())) == 1
 
 
-def test_ports_are_free_when_they_are_given() -> None:
-    assert len(set(free_ports(5))) == 5
+def test_the_first_start_takes_other_ports_where_one_is_taken_and_no_later_one(
+    open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = iter([[taken.getsockname()[1], *free_ports(4)], free_ports(5)])
+        monkeypatch.setattr("tests.support.make_run.free_ports", lambda count: next(given))
+        deployment = MakeRun(open_path / "var")
+        deployment.start()
+        deployment.stop()
+    with socket.create_server(("127.0.0.1", deployment.ports["SMTP_PORT"])):
+        with pytest.raises(RuntimeError, match="expected a free port"):
+            deployment.start()

@@ -6,7 +6,6 @@ import os
 import poplib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,17 +18,13 @@ from qmail.health import FILE
 from services.admin.passwords import hash_password
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 CERTIFICATES = ROOT / "tests/unit/server/certificates"
 AS_ROOT = os.geteuid() == 0
 UID = 2001 if AS_ROOT else os.geteuid()
 GID = 2001 if AS_ROOT else os.getegid()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class Roles:

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import threading
@@ -19,15 +18,10 @@ import pytest
 
 from qmail.envelope import decode_envelope
 from tests.support.bus_server import BusServer
+from tests.support.ports import free_port
 from tests.support.source import ROOT
 
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Smtpd:

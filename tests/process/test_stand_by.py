@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.deployment import eventually
 from tests.support.mail_run import MailRun, mail_run
-from tests.support.make_run import free_ports
+from tests.support.ports import free_port
 from tests.support.source import ROOT
 
 TAKES_OVER_SECONDS = 30.0
@@ -27,7 +27,7 @@ def second_queue(deployment: MailRun) -> Iterator[subprocess.Popen[bytes]]:
     run = deployment.directory / "run" / "roles" / "second-queue"
     run.mkdir()
     environ = {name: value for name, _, value in pairs} | {
-        "HTTP_LISTEN": f"127.0.0.1:{free_ports(1)[0]}",
+        "HTTP_LISTEN": f"127.0.0.1:{free_port()}",
         "RUN_DIR": str(run),
     }
     as_owner: dict[str, int] = {}

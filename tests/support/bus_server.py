@@ -19,18 +19,19 @@ from services.admin.bus_rights import make_credentials
 from services.admin.files import Keeper
 from services.admin.rights import read_rights
 from services.admin.streams import make_streams, read_definitions
+from tests.support.ports import free_port
 
 BINARY = shutil.which("nats-server") or str(Path(sys.executable).parent / "nats-server")
 START_SECONDS = 20.0
 
 
 class BusServer:
-    """One server below `directory`; `port` is known after start and stays the same when started again."""
+    """One server below `directory`, on the same port each time that it is started."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.credentials = directory / "credentials"
-        self.port = -1
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -6,7 +6,6 @@ import os
 import re
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,22 +13,14 @@ import time
 from pathlib import Path
 
 from services.admin.run_settings import PORTS
+from tests.support.ports import free_ports
 from tests.support.source import ROOT
 
 READY_SECONDS = 90.0
 END_SECONDS = 60.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+# What the supervisor says where somebody has taken a port since it was chosen.
+PORT_TAKEN = "expected a free port"
+PORT_TRIES = 3
 
 
 class MakeRun:
@@ -37,25 +28,39 @@ class MakeRun:
 
     def __init__(self, directory: Path, prefix: tuple[str, ...] = (), **environ: str) -> None:
         self.directory = directory
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-        self.environ = {
-            **{name: value for name, value in os.environ.items() if name != "IDENTITY"},
-            **{name: str(port) for name, port in self.ports.items()},
-            "QMAIL_DIR": str(directory),
-            **environ,
-        }
+        self.ports: dict[str, int] = {}
+        self.environ = {name: value for name, value in os.environ.items() if name != "IDENTITY"}
+        self._settings = {"QMAIL_DIR": str(directory), **environ}
+        self._choose_ports()
         self.log = directory.parent / f"{directory.name}.log"
         self._argv = (*prefix, sys.executable, "-m", "services.admin.run")
         self.process: subprocess.Popen[bytes] | None = None
         self._drain: threading.Thread | None = None
 
+    def _choose_ports(self) -> None:
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.environ |= {**{name: str(port) for name, port in self.ports.items()}, **self._settings}
+
     def start(self) -> None:
-        """Start, and return when the line `ready` comes. Raises RuntimeError with the log where it does not."""
+        """Start, and return when the line `ready` comes. Raises RuntimeError with the log where it does not.
+
+        The first time it is tried again where a port is taken; from then on only this deployment's own processes
+        should have had them, and whatever is left of those is a fault."""
+        tries = PORT_TRIES if self.process is None else 1
+        while not self._started():
+            said = self.log.read_text(errors="replace")[-5000:]
+            tries -= 1
+            if PORT_TAKEN not in said or not tries:
+                raise RuntimeError(f"not ready:\n{said}")
+            self._choose_ports()
+
+    def _started(self) -> bool:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self._argv, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, stderr=log)
-        if not self.wait_for_line(rb"ready", READY_SECONDS):
-            self.stop()
-            raise RuntimeError(f"not ready:\n{self.log.read_text(errors='replace')[-5000:]}")
+        if self.wait_for_line(rb"ready", READY_SECONDS):
+            return True
+        self.stop()
+        return False
 
     def wait_for_line(self, pattern: bytes, seconds: float) -> bool:
         """Whether such a line comes on standard output in time; all of the output goes to the log."""

@@ -24,6 +24,7 @@ from services.delivery.remote.resolve import make_resolver
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.wire import Wire, open_wire
 from tests.support.dnsserver import DnsServer
+from tests.support.ports import free_port
 from tests.support.scripted import ScriptedServer
 
 _MACHINE_ADDRESSES = "127.0.0.1\n192.168.1.1\n"
@@ -114,13 +115,6 @@ def write_control(directory: Path, control: dict[str, Any]) -> None:
 
 def received(key: tuple[str, int], server: ScriptedServer) -> dict[str, Any]:
     return {"addr": f"{key[0]}:{key[1]}", "connections": [from_bytes(bytes(part)) for part in server.received]}
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A loopback port where nothing listens."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def to_bytes(text: Any) -> bytes:
