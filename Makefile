@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLE ?= tests/oracle/cases
 BENCH ?= local_delivery
+BENCHMARKS = $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 COMPOSE ?= docker compose
 FUZZ_SECONDS ?= 60
 ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap admin dev
@@ -44,6 +45,7 @@ oracle: $(VENV)/ready ## the recorded cases in ORACLE=DIR (default: the project'
 	@$(BIN)/python -m tests.oracle $(ORACLE)
 
 bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); local_delivery is measured against Postfix
+	$(if $(filter $(BENCH),$(BENCHMARKS)),,$(error BENCH is $(BENCH); expected one of $(BENCHMARKS)))
 	@$(BIN)/python -m benchmarks.$(BENCH)
 
 fuzz: $(VENV)/ready ## the grammars with random input, FUZZ_SECONDS each (default 60)

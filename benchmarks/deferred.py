@@ -22,10 +22,10 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from benchmarks.deployment import Deployment
-from benchmarks.load import Load, Target, empty, measure, send, wait_for
-from benchmarks.processes import peak_rss_bytes, reset_peak_rss, tree
 from benchmarks.queue_restart import restarted, until
+from benchmarks.support.deployment import Deployment
+from benchmarks.support.load import Load, Target, empty, measure, send, wait_for
+from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss, tree
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Record

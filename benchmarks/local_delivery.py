@@ -14,12 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.composed import Composed, engine_answers
-from benchmarks.deployment import Deployment
-from benchmarks.disk import spread
-from benchmarks.load import Load, Run, Target, measure
-from benchmarks.peer_postfix import POSTFIX, Postfix
-from benchmarks.processes import tree
+from benchmarks.support.composed import Composed, engine_answers
+from benchmarks.support.deployment import Deployment
+from benchmarks.support.disk import spread
+from benchmarks.support.load import Load, Run, Target, measure
+from benchmarks.support.peer_postfix import POSTFIX, Postfix
+from benchmarks.support.processes import tree
 from tests.support.ports import free_port
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))

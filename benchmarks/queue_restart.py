@@ -17,9 +17,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.deployment import Deployment
-from benchmarks.load import Load, Target, send, wait_for
-from benchmarks.processes import peak_rss_bytes, tree
+from benchmarks.support.deployment import Deployment
+from benchmarks.support.load import Load, Target, send, wait_for
+from benchmarks.support.processes import peak_rss_bytes, tree
 
 DEADLINE_SECONDS = 120
 LOOK_SECONDS = 0.05

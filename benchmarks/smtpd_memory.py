@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.deployment import Deployment
-from benchmarks.load import wait_for
-from benchmarks.processes import peak_rss_bytes, reset_peak_rss
+from benchmarks.support.deployment import Deployment
+from benchmarks.support.load import wait_for
+from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss
 from qmail.loop import run
 from services.admin.streams import read_definitions
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.processes import tree
+from benchmarks.support.processes import tree
 from services.admin.run_settings import PORTS
 from tests.support.ports import free_ports
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.deployment import role_of
-from benchmarks.processes import Process
+from benchmarks.support.deployment import role_of
+from benchmarks.support.processes import Process
 
 MESSAGE_BYTES = 3000
 DEADLINE_SECONDS = 180

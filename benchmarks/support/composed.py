@@ -7,9 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from benchmarks.processes import Process, tree
+from benchmarks.support.processes import Process, tree
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "bench-qmail"
 #: Nobody else's: a loopback address of its own for the published ports, a network of its own for the roles.
 ADDRESS = "127.0.53.9"
