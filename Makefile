@@ -1,9 +1,12 @@
-# `make` alone lists the targets. Everything sets itself up: the only need is Python 3.11 or later, and for
-# `up`, `down` and the container tests a Docker engine with compose.
+# `make` alone lists the targets. Everything sets itself up: the only need is Python 3.11 or later with venv, and
+# for `up`, `down` and the container tests a Docker engine with compose.
 
 # The system's own Python first: as root each role runs with a uid of its own, which must be able to read it.
-PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
-  $$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PYTHONS := /usr/bin/python3 python3 python3.13 python3.12 python3.11
+# Looked for where a recipe names it, and only there.
+PYTHON ?= $(or $(shell for p in $(PYTHONS); do \
+  $$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),\
+  $(error there is no Python 3.11 or later with venv; expected Debian's python3-venv, or PYTHON=its path))
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLE ?= tests/oracle/cases
@@ -36,6 +39,8 @@ run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var)
 	@exec $(BIN)/python -m services.admin.run
 
 up: ## the mail server in containers: docker compose up --build --wait
+	@$(COMPOSE) ls >/dev/null || { \
+	  echo 'up: no container engine with compose answers to `$(COMPOSE)`; without one there is: make run' >&2; exit 1; }
 	$(COMPOSE) up --build --wait
 
 down: ## stop the containers; mail, accounts and queue stay

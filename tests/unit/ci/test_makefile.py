@@ -32,3 +32,16 @@ def test_a_benchmark_that_is_none_is_told_and_which_there_are(venv: Path, name: 
     done = make("bench", f"BENCH={name}", f"VENV={venv}")
     assert done.returncode == 2
     assert f"BENCH is {name}; expected one of " in done.stderr and " local_delivery " in done.stderr
+
+
+def test_without_a_python_it_is_told_what_to_install_and_only_if_one_is_needed(tmp_path: Path) -> None:
+    done = make("check", "PYTHONS=/bin/false /nowhere/python3", f"VENV={tmp_path}")
+    assert done.returncode == 2
+    assert "expected Debian's python3-venv" in done.stderr
+    assert make("help", "PYTHONS=/bin/false").returncode == 0
+
+
+def test_without_an_engine_the_other_way_to_start_is_told() -> None:
+    done = make("up", "COMPOSE=/nowhere/docker compose")
+    assert done.returncode == 2
+    assert "no container engine with compose answers" in done.stderr and "make run" in done.stderr
