@@ -83,6 +83,12 @@ def test_the_settings_for_make_run_are_its_defaults(name: str) -> None:
     assert {"SMTP_PORT", "POP3_PORT", "IMAP_PORT"} <= found.keys()
 
 
+def test_the_ports_that_must_be_free_are_those_that_are_published() -> None:
+    published = re.findall(r':(\d+):\d+(?:/\w+)?"$', (ROOT / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    (said,) = re.findall(r"the ports ([0-9 ]+) free", README)
+    assert said == " ".join(sorted(set(published), key=int))
+
+
 def test_the_table_of_rights_is_that_of_rights_toml() -> None:
     """Networks, and the volumes: `homes` is home, `password hashes` is auth, a role's own password is not mentioned."""
     rows = re.findall(r"^\| ([a-z0-9, -]+) \| ([0-9 ,-]+) \| ([a-z, ]+) \| ([^|]+) \|", README, re.MULTILINE)
