@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -98,7 +99,12 @@ class MakeRun:
         """Program -> process id of what the supervisor runs at this moment."""
         assert self.process is not None
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {_program(int(pid)): int(pid) for pid in pids}
+        found: dict[str, int] = {}
+        for pid in map(int, pids):
+            # One that has ended since the list was read runs no more.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found[_program(pid)] = pid
+        return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait for the end; the exit code."""
