@@ -15,6 +15,8 @@ from services.imap.store.uidlist import ListFile, UidList
 from services.imap.store.validity import next_validity
 
 _CLAIM_TRIES = 50
+# So often the folder is looked at again because another session numbered what we had not seen.
+_LOOKS = 3
 # A whole list is written instead of an increment once so many more entries are dead than alive.
 _DEAD_ENTRIES = 1000
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
@@ -46,6 +48,7 @@ class Mailbox:
         self._maildir = maildir
         self._list: UidList | None = None
         self._files: dict[bytes, File] = {}
+        self._shown_below = 1
         self._stamp = Stamp()
 
     def close(self) -> None:
@@ -61,8 +64,8 @@ class Mailbox:
 
     @property
     def next_uid(self) -> int:
-        """UIDNEXT."""
-        return self._list.next_uid if self._list else 1
+        """UIDNEXT: no message that is not shown yet has a lower UID."""
+        return self._shown_below
 
     @property
     def first_unclaimed(self) -> int:
@@ -87,8 +90,7 @@ class Mailbox:
         if not self._stamp.changed(self.fd):
             return False
         try:
-            self._files = snapshot.scan_surely(self.fd, self._files)
-            self._number()
+            self._look()
             if not self.read_only:
                 snapshot.move_new(self.fd, self._files)
             self._read_keywords()
@@ -130,7 +132,8 @@ class Mailbox:
         assert self._list is not None
         known, uids, words = self.messages, self._list.uids, self.keyword_table.of
         fresh: dict[int, Message] = {}
-        for uid, base in sorted((uids[base], base) for base in self._files if base in uids):
+        below = self._shown_below
+        for uid, base in sorted((uids[base], base) for base in self._files if uids.get(base, below) < below):
             file, mine, old = self._files[base], words.get(base, keywords.NONE), known.get(uid)
             if old is None or old.path != file.path or old.keywords != mine:
                 old = Message(uid, base, file.path, file.flags, mine)
@@ -140,7 +143,40 @@ class Mailbox:
             self.recent.update(uid for uid in fresh if uid >= self.first_unclaimed and uid not in known)
         self.messages = fresh
 
-    # --- numbering ---
+    # --- looking and numbering ---
+
+    def _look(self) -> None:
+        """See what is there and number it. Nothing is shown above a UID that was given to what we did not see.
+
+        Another session may see and number what comes after our look. Its UIDs may be below those that our own look
+        leads to, and a client that was told of a higher one never asks for a lower one (RFC 3501 section 2.3.1.1)."""
+        for _ in range(_LOOKS):
+            before = self._known_list()
+            awaited = [base for base, uid in before.uids.items() if uid >= self._shown_below]
+            self._files = snapshot.scan_surely(self.fd, self._files, awaited)
+            self._number()
+            overlooked = self._overlooked(before.next_uid)
+            if not overlooked:
+                self._shown_below = self._list.next_uid if self._list else 1
+                return
+        # Others number faster than we look: the rest is shown next time.
+        self._shown_below = min(overlooked)
+        self._stamp.forget()
+
+    def _known_list(self) -> UidList:
+        """The list as it is before anything is done, the empty one where there is none."""
+        state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
+        if state.validity:
+            self._list = state
+        return state
+
+    def _overlooked(self, before: int) -> list[int]:
+        """UIDs given since UIDNEXT was `before` to what is not among our files. What was numbered earlier and is not
+        there is gone."""
+        assert self._list is not None
+        if self._list.next_uid == before:
+            return []
+        return [uid for base, uid in self._list.uids.items() if uid >= before and base not in self._files]
 
     def _number(self) -> None:
         """Give every message its UID, and take what is \\Recent, by claiming the next list file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,7 +16,8 @@ from services.imap.store.uidstore import DIRECTORY as UIDS
 
 # Directory times come from the kernel's tick: a change so soon after another may leave them as they are.
 _TICK_NS = 20_000_000
-_WATCHED = (b"new", b"cur", UIDS, KEYWORDS)
+_NAMED = (b"new", b"cur")
+_WATCHED = (*_NAMED, UIDS, KEYWORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,16 @@ def scan(folder: int, before: Mapping[bytes, File] = MappingProxyType({})) -> di
     return found
 
 
-def scan_surely(folder: int, before: dict[bytes, File]) -> dict[bytes, File]:
-    """As `scan`; what was there before and is missing is looked for once more, because readdir(3) may miss a file that
-    is renamed meanwhile, and a message must not seem gone for that."""
+def scan_surely(folder: int, before: dict[bytes, File], awaited: Iterable[bytes] = ()) -> dict[bytes, File]:
+    """As `scan`; what was there before, or is `awaited`, and is missing is looked for once more, because readdir(3) may
+    miss a file that is renamed meanwhile, and a message must not seem gone for that."""
+    stamp = Stamp(_NAMED)
+    stamp.changed(folder)
     found = scan(folder, before)
-    if not before.keys() <= found.keys():
+    missing = (before.keys() | set(awaited)) - found.keys()
+    if missing and stamp.changed(folder):
         again = scan(folder)
-        found.update((base, again[base]) for base in before.keys() & again.keys() - found.keys())
+        found.update((base, again[base]) for base in missing & again.keys())
     return found
 
 
@@ -74,16 +78,17 @@ def move_new(folder: int, found: dict[bytes, File]) -> None:
 class Stamp:
     """Whether a folder may have changed since it was looked at, without reading it."""
 
-    __slots__ = ("_seen", "_sure")
+    __slots__ = ("_directories", "_seen", "_sure")
 
-    def __init__(self) -> None:
+    def __init__(self, directories: tuple[bytes, ...] = _WATCHED) -> None:
+        self._directories = directories
         self._seen: tuple[int, ...] | None = None
         self._sure = False
 
     def changed(self, folder: int) -> bool:
         """Take the folder's times; call before reading it. Raises OSError for a folder that is gone."""
         now = time.time_ns()
-        seen = tuple(_time(folder, name) for name in _WATCHED)
+        seen = tuple(_time(folder, name) for name in self._directories)
         if seen == self._seen and self._sure:
             return False
         self._seen, self._sure = seen, max(seen) < now - _TICK_NS

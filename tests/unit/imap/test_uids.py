@@ -6,16 +6,20 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.imap.flags import FlagSet
 from services.imap.operations.append import Incoming
-from services.imap.store import uidstore
+from services.imap.selected import Selected
+from services.imap.store import snapshot, uidstore
+from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import StoreError
 from services.imap.store.keywords import NONE
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
+from services.imap.store.snapshot import File
 from services.imap.store.subscriptions import change_subscription, read_subscriptions
 from services.imap.store.uidlist import InvalidList, ListFile, parse_courier, parse_file, render_file
 
@@ -226,6 +230,90 @@ def test_three_processes_never_give_a_uid_twice_nor_a_message_two(
         assert sum(map(len, recents)) >= 65, "seldom one is \\Recent for nobody, when a whole list overtook its claim"
     # The last chain, and what each of the others may have linked into a hole below it since the last sweep.
     assert len(list((maildir / "imapuids").iterdir())) <= chain + 2
+
+
+def after_each_scan(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
+    """Let another session do something between this one's look at the directories and all that follows."""
+    scan, count, busy = snapshot.scan, [0], [False]
+
+    def scanned(*arguments: Any) -> dict[bytes, File]:
+        found = scan(*arguments)
+        if not busy[0]:
+            busy[0] = True
+            count[0] += 1
+            act(count[0])
+            busy[0] = False
+        return found
+
+    monkeypatch.setattr(snapshot, "scan", scanned)
+
+
+def test_a_message_numbered_by_another_session_after_our_look_is_shown_at_its_place(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Maildir(maildir)
+    other = Mailbox(opened.fd, b"", read_only=False)
+    selected = Selected(Mailbox(opened.fd, b"", read_only=False), MailboxCache())
+    selected.begin()
+    put(maildir, "1.a.h", "3.c.h")
+
+    def meanwhile(look: int) -> None:
+        if look == 1:
+            put(maildir, "2.b.h")
+            other.touched()
+            other.refresh()
+
+    after_each_scan(monkeypatch, meanwhile)
+    selected.mailbox.touched()
+    selected.tell(expunge=True)
+    assert [m.base for m in other.messages.values()] == [b"1.a.h", b"2.b.h", b"3.c.h"]
+    assert selected.mailbox.messages.keys() == other.messages.keys()
+    assert selected.view.uids == [1, 2, 3]
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_while_others_number_faster_than_we_look_nothing_is_shown_above_a_gap(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    opened = Maildir(maildir)
+    other = Mailbox(opened.fd, b"", read_only=False)
+    selected = Selected(Mailbox(opened.fd, b"", read_only=read_only), MailboxCache())
+    mailbox = selected.mailbox
+    selected.begin()
+    put(maildir, "100.z.h")
+
+    def meanwhile(look: int) -> None:
+        if look <= 7:
+            put(maildir, f"{99 - look}.n.h", f"{200 + look}.n.h")
+            other.touched()
+            other.refresh()
+
+    after_each_scan(monkeypatch, meanwhile)
+    seen: list[int] = []
+    for _ in range(5):
+        selected.tell(expunge=True)
+        assert selected.view.uids[: len(seen)] == seen
+        seen = list(selected.view.uids)
+        assert seen == list(range(1, mailbox.next_uid)), "no gap below UIDNEXT"
+    assert seen == list(range(1, 16))
+
+
+def test_what_another_session_numbered_and_readdir_missed_is_looked_for_again(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h", "2.b.h", folder="cur")
+    look(maildir)
+    scan, missed = snapshot.scan, [b"1.a.h"]
+
+    def missing(*arguments: Any) -> dict[bytes, File]:
+        found = scan(*arguments)
+        if missed:
+            os.rename(maildir / "cur" / "1.a.h", maildir / "cur" / "1.a.h:2,S")
+            del found[missed.pop()]
+        return found
+
+    monkeypatch.setattr(snapshot, "scan", missing)
+    assert look(maildir)[0] == {b"1.a.h": 1, b"2.b.h": 2}
 
 
 def test_a_sweep_goes_on_past_a_file_that_another_writer_has_just_removed(
