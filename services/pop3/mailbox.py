@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from qmail.maildir.names import base_name
 from qmail.maildir.reader import clean_tmp, move_to_cur, scan
 from services.pop3.requests import Message, Refusal
 
@@ -60,7 +61,7 @@ def _check(maildir: Path, owner: int | None) -> None:
 
 def open_message(maildir: Path, message: Message) -> tuple[int, bytes]:
     """A descriptor and the first piece. Raises OSError: it is gone, or not the user's to read."""
-    return _where_it_is(maildir, message, _open)
+    return _Places(maildir).act(message, _open)
 
 
 def read_more(descriptor: int) -> bytes:
@@ -83,9 +84,10 @@ def _open(path: bytes) -> tuple[int, bytes]:
 def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -> bool:
     """Remove and move; whether all that was to be removed is gone. Never raises OSError."""
     succeeded = True
+    places = _Places(maildir)
     for message in deleted:
         try:
-            _where_it_is(maildir, message, os.unlink)
+            places.act(message, os.unlink)
         except FileNotFoundError:
             continue
         except OSError:
@@ -98,13 +100,37 @@ def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -
     return succeeded
 
 
-def _where_it_is(maildir: Path, message: Message, do: Callable[[bytes], T]) -> T:
-    """Do it to the message's file; another session may have moved it or changed its flags since the scan."""
-    directory = os.fsencode(maildir)
-    try:
-        return do(os.path.join(directory, b"new" if message.is_new else b"cur", message.name))
-    except FileNotFoundError:
-        for entry in scan(maildir):
-            if entry.base == message.base:
-                return do(os.path.join(directory, entry.folder.encode(), entry.name))
-        raise
+class _Places:
+    """Where the messages are by now: another session may have moved them or changed their flags since the scan.
+
+    Where one was renamed many were, so what one look at the directories tells serves for all of a call."""
+
+    def __init__(self, maildir: Path) -> None:
+        self._directory = os.fsencode(maildir)
+        self._seen: dict[bytes, bytes] | None = None
+
+    def act(self, message: Message, do: Callable[[bytes], T]) -> T:
+        """Do it to the message's file. Raises FileNotFoundError when it is gone, and what `do` does."""
+        try:
+            return do(os.path.join(self._directory, b"new" if message.is_new else b"cur", message.name))
+        except FileNotFoundError:
+            if self._seen is None:
+                self._seen = self._look()
+        try:
+            return do(self._place(message))
+        except FileNotFoundError:
+            if message.base not in self._seen:
+                raise
+            self._seen = self._look()
+        return do(self._place(message))
+
+    def _place(self, message: Message) -> bytes:
+        assert self._seen is not None
+        if message.base not in self._seen:
+            raise FileNotFoundError(errno.ENOENT, "the message is gone")
+        return self._seen[message.base]
+
+    def _look(self) -> dict[bytes, bytes]:
+        """Paths by unique name. Twice, because readdir(3) may miss a file that is renamed meanwhile."""
+        folders = [os.path.join(self._directory, folder) for folder in (b"new", b"cur")] * 2
+        return {base_name(name): os.path.join(folder, name) for folder in folders for name in os.listdir(folder)}

@@ -101,15 +101,24 @@ class Mailbox:
         return True
 
     def find(self, uid: int) -> Message | None:
-        """A message's file as it is named now, after its old name was not found; None when it is gone."""
-        known = self.messages.get(uid)
-        if known is None:
-            return None
-        file = snapshot.find(self.fd, known.base)
-        if file is None:
-            return None
-        self._files[known.base] = file
-        return self.replace(uid, file)
+        """A message's file as it is named now, after its old name was not found; None when it is gone.
+
+        Where one was renamed or removed many were, so what is seen counts for all messages: those that are gone are no
+        messages any more."""
+        if uid in self.messages:
+            self._see_names()
+        return self.messages.get(uid)
+
+    def _see_names(self) -> None:
+        shown = tuple(self.messages.values())
+        found = snapshot.scan_surely(self.fd, self._files, [message.base for message in shown])
+        for message in shown:
+            file = found.get(message.base)
+            if file is None:
+                del self.messages[message.uid]
+                self._files.pop(message.base, None)
+            elif file.path != message.path:
+                self.replace(message.uid, file)
 
     def replace(self, uid: int, file: File, words: Keywords | None = None) -> Message:
         """Note what this session has done to a message."""

@@ -56,15 +56,6 @@ def scan_surely(folder: int, before: dict[bytes, File], awaited: Iterable[bytes]
     return found
 
 
-def find(folder: int, base: bytes) -> File | None:
-    """One message's file now; None when it is gone."""
-    for _ in range(2):
-        file = scan(folder).get(base)
-        if file is not None:
-            return file
-    return None
-
-
 def move_new(folder: int, found: dict[bytes, File]) -> None:
     """Move what is in new to cur, and say so in `found`. What cannot be moved stays where it is."""
     for base, file in found.items():

@@ -75,6 +75,45 @@ def test_a_message_moved_or_flagged_meanwhile_is_still_read_and_deleted(maildir:
     assert names(maildir) == set()
 
 
+def test_however_many_were_renamed_or_removed_the_directories_are_looked_at_once(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        put(maildir, f"new/{number}.a", 10)
+    messages = open_mailbox(maildir, None, classic=False)
+    for number in range(30):
+        (maildir / f"new/{number}.a").rename(maildir / f"cur/{number}.a:2,S")
+    for number in range(30, 40):
+        (maildir / f"new/{number}.a").unlink()
+    looks = []
+    for name in ("listdir", "scandir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda path, real=real: looks.append(path) or real(path))
+    assert update(maildir, messages, [])
+    assert len(looks) <= 4, "new and cur, each twice"
+    assert names(maildir) == set()
+
+
+def test_a_message_renamed_again_after_that_look_is_found_by_another(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new/1.a", "new/2.b"):
+        put(maildir, name, 10)
+    messages = open_mailbox(maildir, None, classic=False)
+    for name in ("1.a", "2.b"):
+        (maildir / "new" / name).rename(maildir / "cur" / f"{name}:2,")
+    unlink = os.unlink
+
+    def unlink_and_flag(path: bytes) -> None:
+        unlink(path)
+        if path.endswith(b"1.a:2,"):
+            (maildir / "cur/2.b:2,").rename(maildir / "cur/2.b:2,F")
+
+    monkeypatch.setattr(os, "unlink", unlink_and_flag)
+    assert update(maildir, messages, [])
+    assert names(maildir) == set()
+
+
 def test_a_message_deleted_meanwhile_cannot_be_opened_and_is_no_failure_at_quit(maildir: Path) -> None:
     put(maildir, "new/1.a", 10)
     (message,) = open_mailbox(maildir, None, classic=False)
