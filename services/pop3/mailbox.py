@@ -6,12 +6,14 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from qmail.maildir.names import base_name
-from qmail.maildir.reader import clean_tmp, move_to_cur, scan
+from qmail.maildir.reader import Entry, clean_tmp, move_to_cur, scan
+from qmail.maildir.repeated import settle_repeated
 from services.pop3.requests import Message, Refusal
 
 READ_BYTES: Final = 128 * 1024
@@ -39,6 +41,8 @@ def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Messa
         entries = scan(maildir)
     except OSError as error:
         raise MailboxError(Refusal.NO_SCAN) from error
+    with suppress(OSError):
+        _drop_repeated(maildir, entries)
     unit = 1_000_000_000 if classic else 1
     if classic:
         entries = [entry for entry in entries if entry.mtime_ns // unit < int(now)]
@@ -57,6 +61,21 @@ def _check(maildir: Path, owner: int | None) -> None:
         raise MailboxError(Refusal.NO_MAILDIR)
     if owner is not None and status.st_uid != owner:
         raise MailboxError(Refusal.FOREIGN_MAILDIR)
+
+
+def _drop_repeated(maildir: Path, entries: Iterable[Entry]) -> None:
+    """Settle what is in new although it is in cur, which alone was listed. What cannot be settled stays hidden."""
+    in_cur = {entry.base: b"cur/" + entry.name for entry in entries if entry.folder == "cur"}
+    repeated = [name for name in os.listdir(os.fsencode(maildir / "new")) if base_name(name) in in_cur]
+    if not repeated:
+        return
+    directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in repeated:
+            with suppress(OSError):
+                settle_repeated(directory, b"new/" + name, in_cur[base_name(name)])
+    finally:
+        os.close(directory)
 
 
 def open_message(maildir: Path, message: Message) -> tuple[int, bytes]:
@@ -92,12 +111,22 @@ def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -
             continue
         except OSError:
             succeeded = False
+        else:
+            _remove_repeated(maildir, message)
     for message in seen:
         try:
             move_to_cur(maildir, message.name)
         except OSError:
             continue  # it stays in new, as with qmail-pop3d
     return succeeded
+
+
+def _remove_repeated(maildir: Path, message: Message) -> None:
+    """The same message delivered once more since the scan: without its twin it would be a new one."""
+    again = os.path.join(os.fsencode(maildir), b"new", message.base)
+    with suppress(OSError):
+        if os.stat(again, follow_symlinks=False).st_size == message.size_bytes:
+            os.unlink(again)
 
 
 class _Places:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from qmail.maildir.names import base_name, flagged_name, parse_flags
+from qmail.maildir.repeated import settle_repeated
 from services.imap.store import files
 from services.imap.store.keywords import DIRECTORY as KEYWORDS
 from services.imap.store.uidstore import DIRECTORY as UIDS
@@ -57,13 +58,21 @@ def scan_surely(folder: int, before: dict[bytes, File], awaited: Iterable[bytes]
 
 
 def move_new(folder: int, found: dict[bytes, File]) -> None:
-    """Move what is in new to cur, and say so in `found`. What cannot be moved stays where it is."""
-    for base, file in found.items():
-        if file.path.startswith(b"new/"):
-            moved = b"cur/" + flagged_name(base, file.flags)
-            with contextlib.suppress(OSError):
-                os.rename(file.path, moved, src_dir_fd=folder, dst_dir_fd=folder)
+    """Move what is in new to cur, and say so in `found`. What cannot be moved stays where it is.
+
+    What is in cur as well was delivered twice, and only one stays. What came after the look is left for the next."""
+    for name in files.list_names(folder, b"new"):
+        path, base = b"new/" + name, base_name(name)
+        file = found.get(base)
+        if file is None:
+            continue
+        with contextlib.suppress(OSError):
+            if file.path == path:
+                moved = b"cur/" + flagged_name(base, file.flags)
+                os.rename(path, moved, src_dir_fd=folder, dst_dir_fd=folder)
                 found[base] = File(moved, file.flags)
+            elif file.path.startswith(b"cur/"):
+                settle_repeated(folder, path, file.path)
 
 
 class Stamp:

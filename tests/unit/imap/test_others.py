@@ -72,3 +72,34 @@ def test_messages_that_another_session_renamed_or_removed_are_found_by_one_look(
     assert answer.code == b"EXPUNGEISSUED"
     # One look at a miss, one more for what seems gone, and the same again to tell the client at the end.
     assert scans[0] <= 4
+
+
+def test_a_message_delivered_again_after_it_was_moved_to_cur_stays_one_and_stays_deleted(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,S")
+    work = selected(maildir)
+    put(maildir, "1.a.h", folder="new")
+    ask(work, b"a NOOP")
+    assert list((maildir / "new").iterdir()) == []
+    ask(work, b"a STORE 1 +FLAGS (\\Deleted)")
+    ask(work, b"a EXPUNGE")
+    assert ask(selected(maildir), b"a NOOP")[1].kind == b"OK"
+    assert list((maildir / "cur").iterdir()) == []
+
+
+def test_another_message_under_the_same_name_becomes_one_of_its_own(maildir: Path) -> None:
+    put(maildir, "1.a.h,S=17:2,S")
+    work = selected(maildir)
+    (maildir / "new" / "1.a.h,S=17").write_bytes(b"Subject: another\n\nlonger body\n")
+    ask(work, b"a NOOP")
+    ask(work, b"a NOOP")
+    data, _ = ask(work, b"a FETCH 1:* (UID BODY.PEEK[TEXT])")
+    assert data.count(b"UID 1 ") == data.count(b"UID 2 ") == 1
+    assert b"longer body" in data
+
+
+def test_examine_leaves_a_repeated_delivery_alone(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,S")
+    put(maildir, "1.a.h", folder="new")
+    work = Work(maildir, None)
+    assert b"* 1 EXISTS" in ask(work, b"a EXAMINE INBOX")[0]
+    assert (maildir / "new" / "1.a.h").exists()

@@ -156,3 +156,25 @@ def test_old_files_in_tmp_are_swept_at_login(maildir: Path) -> None:
     put(maildir, "tmp/young", 35 * 3600)
     open_mailbox(maildir, None, classic=False)
     assert names(maildir) == {"tmp/young"}
+
+
+def test_a_message_that_was_delivered_twice_is_listed_once_and_stays_deleted(maildir: Path) -> None:
+    put(maildir, "cur/1.a:2,S", 20)
+    put(maildir, "new/1.a", 10)
+    messages = open_mailbox(maildir, None, classic=False)
+    assert [message.base for message in messages] == [b"1.a"]
+    assert names(maildir) == {"cur/1.a:2,S"}
+    put(maildir, "new/1.a", 5)
+    assert update(maildir, messages, [])
+    assert names(maildir) == set()
+
+
+def test_another_message_of_the_same_name_is_kept(maildir: Path) -> None:
+    put(maildir, "cur/1.a:2,S", 20)
+    put(maildir, "new/1.a", 10, b"something else\n")
+    open_mailbox(maildir, None, classic=False)
+    messages = open_mailbox(maildir, None, classic=False)
+    assert sorted(message.size_bytes for message in messages) == [5, 15]
+    assert update(maildir, [message for message in messages if message.base == b"1.a"], [])
+    (left,) = names(maildir)
+    assert (maildir / left).read_bytes() == b"something else\n"
