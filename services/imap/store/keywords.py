@@ -24,6 +24,8 @@ MAX_KEYWORD_BYTES = 200
 MERGE_AT = 50
 _PERIOD_SECONDS = 300
 _LIFETIME_SECONDS = 900
+# In place of the N of a file that was not merged: such a one is newer than any that was.
+_UNMERGED = float("inf")
 _MERGED = re.compile(rb"\.([0-9]+)\.(.+)\Z", re.DOTALL)
 
 Keywords = frozenset[bytes]
@@ -32,11 +34,13 @@ NONE: Keywords = frozenset()
 
 @dataclass(slots=True)
 class KeywordTable:
-    """All keywords of a folder. `names` in the order in which they are listed; `changes` files lie beside `:list`."""
+    """All keywords of a folder. `names` in the order in which they are listed; `changes` files that were never merged
+    lie beside `:list`; `expired`: so do merged ones that need not be kept any longer."""
 
     names: list[bytes] = field(default_factory=list)
     of: dict[bytes, Keywords] = field(default_factory=dict)
     changes: int = 0
+    expired: bool = False
 
     def take(self, base: bytes, keywords: Keywords) -> None:
         """Set a message's keywords."""
@@ -78,10 +82,12 @@ def read_keywords(folder: int) -> KeywordTable:
     table = KeywordTable()
     if b":list" in names:
         table = parse_list(_read(folder, b":list"))
-    for _, base, name in sorted(_changes(names)):
+    period = _period()
+    for number, base, name in sorted(_changes(names)):
         words = _read(folder, name).split(b"\n")
         table.take(base, frozenset(word for word in words if word))
-        table.changes += 1
+        table.changes += number == _UNMERGED
+        table.expired = table.expired or _expired(number, period)
     return table
 
 
@@ -100,7 +106,7 @@ def _changes(names: list[bytes]) -> list[tuple[float, bytes, bytes]]:
         if merged is not None:
             found.append((float(int(merged[1])), merged[2], name))
         elif not name.startswith((b":", b".")):
-            found.append((float("inf"), name, name))
+            found.append((_UNMERGED, name, name))
     return found
 
 
@@ -111,13 +117,20 @@ def write_keywords(folder: int, base: bytes, keywords: Keywords) -> None:
     files.replace_file(folder, DIRECTORY, base, content)
 
 
+def merge_due(table: KeywordTable) -> bool:
+    """Whether there is a reason to merge.
+
+    Merged files that have expired are one: they are removed when a `:list` stands that certainly holds them, for
+    somebody slow may have put an older one in place of that which they were merged into."""
+    return table.changes > MERGE_AT or table.expired
+
+
 def merge(folder: int, table: KeywordTable, alive: Collection[bytes]) -> None:
     """Put a new `:list` in place of many changes. Never raises OSError: what was not merged still counts."""
     with contextlib.suppress(OSError):
-        now = time.time()
+        period = _period()
         names = files.list_names(folder, DIRECTORY)
         files.replace_file(folder, DIRECTORY, b":list", render_list(table, alive))
-        period = int(now) // _PERIOD_SECONDS + 1
         for number, base, name in _changes(names):
             with contextlib.suppress(FileNotFoundError):
                 _retire(folder, number, base, name, period)
@@ -125,8 +138,17 @@ def merge(folder: int, table: KeywordTable, alive: Collection[bytes]) -> None:
 
 def _retire(folder: int, number: float, base: bytes, name: bytes, period: int) -> None:
     path = DIRECTORY + name
-    if number == float("inf"):
+    if number == _UNMERGED:
         target = b"%b.%d.%b" % (DIRECTORY, period, base)
         os.rename(path, target, src_dir_fd=folder, dst_dir_fd=folder)
-    elif number < period - _LIFETIME_SECONDS // _PERIOD_SECONDS:
+    elif _expired(number, period):
         os.unlink(path, dir_fd=folder)
+
+
+def _period() -> int:
+    """The N that a change merged now gets."""
+    return int(time.time()) // _PERIOD_SECONDS + 1
+
+
+def _expired(number: float, period: int) -> bool:
+    return number < period - _LIFETIME_SECONDS // _PERIOD_SECONDS

@@ -134,7 +134,7 @@ class Mailbox:
 
     def _read_keywords(self) -> None:
         self.keyword_table = keywords.read_keywords(self.fd)
-        if self.keyword_table.changes > keywords.MERGE_AT:
+        if keywords.merge_due(self.keyword_table):
             keywords.merge(self.fd, self.keyword_table, self._files.keys())
 
     def _rebuild(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
 from services.imap.store import keywords
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
-from services.imap.store.keywords import NONE, merge, parse_list, read_keywords, render_list, write_keywords
+from services.imap.store.keywords import NONE, merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.mailbox import Message
 from services.imap.view import View
 
@@ -51,6 +51,49 @@ def test_merging_loses_no_change_made_before_or_after(folder: int, tmp_path: Pat
         if path.name.startswith("."):
             path.unlink()
     assert read_keywords(folder).of == again.of
+
+
+def test_changes_are_merged_once_and_what_was_merged_is_swept_when_it_has_expired(
+    folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000
+    monkeypatch.setattr(keywords.time, "time", lambda: now)
+    for number in range(60):
+        write_keywords(folder, b"%d.h" % number, frozenset((b"Kerja",)))
+    table = read_keywords(folder)
+    assert merge_due(table)
+    merge(folder, table, table.of)
+    now += 600
+    write_keywords(folder, b"1.h", frozenset((b"sesudah",)))
+    assert not merge_due(read_keywords(folder)), "nothing to be done but to wait"
+    assert len(os.listdir(tmp_path / "courierimapkeywords")) == 62
+    now += 900
+    again = read_keywords(folder)
+    assert merge_due(again)
+    merge(folder, again, again.of)
+    now += 60
+    assert read_keywords(folder).of == again.of
+    assert not merge_due(read_keywords(folder))
+    assert len(os.listdir(tmp_path / "courierimapkeywords")) == 2
+
+
+def test_a_change_whose_list_a_slow_reader_replaced_by_an_older_one_outlives_its_expiry(
+    folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000
+    monkeypatch.setattr(keywords.time, "time", lambda: now)
+    older = read_keywords(folder)
+    write_keywords(folder, b"1.h", frozenset((b"Kerja",)))
+    table = read_keywords(folder)
+    merge(folder, table, table.of)
+    merge(folder, older, [b"1.h"])
+    for _ in range(4):
+        now += 900
+        table = read_keywords(folder)
+        assert table.of == {b"1.h": {b"Kerja"}}
+        if merge_due(table):
+            merge(folder, table, table.of)
+    assert not read_keywords(folder).expired
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\n\nx", b"a\n\nx:9 z", b"\xff\n\n:0\n" * 50])
