@@ -34,6 +34,7 @@ IDLE_WANTED_DONE = b"Expected DONE."
 APPEND_SYNTAX = b"Unexpected text after the message."
 TOO_BIG = b"Message is larger than this server takes."
 FAILED_FOR_NOW = b"Not possible just now. Try again later."
+SOME_UNREADABLE = b"Some messages cannot be read."
 INTERNAL = b"Something went wrong here; nothing was lost. Try again later."
 TOO_MANY_CONNECTIONS = b"* BYE [UNAVAILABLE] Too many connections. Try again later.\r\n"
 

@@ -20,19 +20,30 @@ Pieces = Generator[bytes, None, None]
 
 
 def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
-    """Untagged answers in pieces, then the Answer. Raises NoSuchMessage, OSError."""
+    """Untagged answers in pieces, then the Answer. Raises NoSuchMessage.
+
+    A message that cannot be read costs the client that message only, and the Answer is NO."""
     items = command.items
     if command.uid and Plain(b"UID") not in items:
         items = (Plain(b"UID"), *items)
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
-    gone = False
+    gone = unreadable = False
     for uid in selected.targets(command.messages, uid=command.uid):
+        begun = False
         try:
-            yield from _message(selected, uid, items, seen=seen)
+            for piece in _message(selected, uid, items, seen=seen):
+                begun = True
+                yield piece
         except MessageGone:
             gone = True
+        except OSError:
+            if begun:
+                raise  # in the middle of a literal there is no going on
+            unreadable = True
     selected.cache.flush()
     verb = b"UID FETCH" if command.uid else b"FETCH"
+    if unreadable:
+        return Answer(b"NO", replies.SOME_UNREADABLE, code=replies.CODE_UNAVAILABLE)
     if gone and not command.uid:
         return Answer(b"NO", b"Some messages are gone.", code=replies.CODE_EXPUNGE_ISSUED)
     return Answer(b"OK", replies.completed(verb))

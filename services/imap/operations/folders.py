@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from services.imap.answer import Answer
 from services.imap.grammar import commands as c
 from services.imap.grammar.patterns import compile_pattern
 from services.imap.store import files
-from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox
+from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.names import INBOX, parents
@@ -96,7 +97,9 @@ def listing(maildir: Maildir, command: c.List) -> Answer:
     for name, attributes, extra in _listed(command, folders, subscribed):
         lines.append(replies.listed(b"LIST", attributes, name, extra))
         if command.status and name in folders:
-            lines.append(replies.status(name, _status_of(maildir, folders[name], command.status)))
+            # RFC 5819 section 2: where the status cannot be had, its line is left out.
+            with contextlib.suppress(StoreError, OSError):
+                lines.append(replies.status(name, _status_of(maildir, folders[name], command.status)))
     return Answer(b"OK", done.text, tuple(lines))
 
 
@@ -165,13 +168,13 @@ def status(maildir: Maildir, command: c.Status) -> Answer:
 def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
     try:
         mailbox = Mailbox(maildir.fd, directory, read_only=True)
+        try:
+            mailbox.refresh()
+        finally:
+            mailbox.close()
     except FileNotFoundError as error:
         raise NoSuchMailbox("No such mailbox.") from error
-    try:
-        mailbox.refresh()
-        return [(item, _status_item(mailbox, item)) for item in dict.fromkeys(wanted)]
-    finally:
-        mailbox.close()
+    return [(item, _status_item(mailbox, item)) for item in dict.fromkeys(wanted)]
 
 
 def _status_item(mailbox: Mailbox, item: bytes) -> int:

@@ -61,7 +61,7 @@ class _Candidate:
 
 
 def search(selected: Selected, command: Search, tag: bytes) -> Answer:
-    """Raises OSError."""
+    """What cannot be read is not found, and the Answer is NO."""
     try:
         key = parse_search(command.tokens)
     except BadSyntax as error:
@@ -71,6 +71,7 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
     uids = selected.view.uids
     key = bind(key, len(uids), uids[-1] if uids else 0)
     found = []
+    unreadable = False
     for seq, uid in enumerate(uids, 1):
         message = selected.mailbox.messages.get(uid)
         if message is None:
@@ -81,9 +82,13 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
                     found.append(uid if command.uid else seq)
             except MessageGone:
                 continue
+            except OSError:
+                unreadable = True
     selected.cache.flush()
-    verb = b"UID SEARCH" if command.uid else b"SEARCH"
-    return Answer(b"OK", replies.completed(verb), (render_result(command, tag, found),))
+    lines = (render_result(command, tag, found),)
+    if unreadable:
+        return Answer(b"NO", replies.SOME_UNREADABLE, lines, replies.CODE_UNAVAILABLE)
+    return Answer(b"OK", replies.completed(b"UID SEARCH" if command.uid else b"SEARCH"), lines)
 
 
 def render_result(command: Search, tag: bytes, found: list[int]) -> bytes:

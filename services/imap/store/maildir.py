@@ -13,6 +13,8 @@ from services.imap.store.errors import AlreadyExists, InvalidName, MaildirUnusab
 
 FOLDER_MARK = b"maildirfolder"
 _DOOMED = b"..deleted."
+# A loop of symbolic links or somebody else's directory is none of this account's folders, and hides none of the others.
+_NO_FOLDER = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENAMETOOLONG))
 _FOREIGN = "This account's Maildir belongs to somebody else."
 
 
@@ -33,8 +35,7 @@ class Maildir:
         try:
             if owner is not None and os.fstat(self.fd).st_uid != owner:
                 raise MaildirUnusable(_FOREIGN)
-            if not self._has_folder(b""):
-                raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).")
+            self._check_complete()
         except BaseException:
             self.close()
             raise
@@ -45,14 +46,26 @@ class Maildir:
             os.close(self.fd)
             self.fd = -1
 
-    def _has_folder(self, directory: bytes) -> bool:
+    def _check_complete(self) -> None:
         try:
-            for part in (b"cur", b"new", b"tmp"):
-                os.stat(os.path.join(directory, part), dir_fd=self.fd)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+            self._stat_parts(b"")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).") from error
         except PermissionError as error:
             raise MaildirUnusable(_FOREIGN) from error
+
+    def _stat_parts(self, directory: bytes) -> None:
+        for part in (b"cur", b"new", b"tmp"):
+            os.stat(os.path.join(directory, part), dir_fd=self.fd)
+
+    def _has_folder(self, directory: bytes) -> bool:
+        """Whether there is a folder that this account may enter. Raises OSError for trouble that may pass."""
+        try:
+            self._stat_parts(directory)
+        except OSError as error:
+            if error.errno in _NO_FOLDER:
+                return False
+            raise
         return True
 
     def folders(self) -> dict[bytes, bytes]:

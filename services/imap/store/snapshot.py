@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -35,13 +35,26 @@ def scan(folder: int, before: Mapping[bytes, File] = MappingProxyType({})) -> di
     `before`: an earlier scan, whose entries stand for files that are named as they were."""
     found: dict[bytes, File] = {}
     for directory in (b"new/", b"cur/"):
-        for name in files.list_names(folder, directory):
-            if name.startswith(b"."):
-                continue
+        for name in _regular_files(folder, directory):
             path, base = directory + name, base_name(name)
             known = before.get(base)
             found[base] = known if known is not None and known.path == path else File(path, parse_flags(name))
     return found
+
+
+def _regular_files(folder: int, directory: bytes) -> Iterator[bytes]:
+    """Names of what may be messages: no directories, links, FIFOs, and nothing that begins with a dot.
+
+    A line feed in a name is nobody's who delivers mail, and would be read as the next line of lists by name."""
+    fd = os.open(directory, files.DIRECTORY, dir_fd=folder)
+    try:
+        with os.scandir(fd) as listing:
+            for entry in listing:
+                name = os.fsencode(entry.name)
+                if not name.startswith(b".") and b"\n" not in name and entry.is_file(follow_symlinks=False):
+                    yield name
+    finally:
+        os.close(fd)
 
 
 def scan_surely(folder: int, before: dict[bytes, File], awaited: Iterable[bytes] = ()) -> dict[bytes, File]:

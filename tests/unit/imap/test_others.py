@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from services.imap.answer import Answer
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
+from services.imap.operations import folders
 from services.imap.store import snapshot
+from services.imap.store.mailbox import Mailbox
 from services.imap.store.snapshot import File
 from services.imap.work import Work
 
@@ -103,3 +106,72 @@ def test_examine_leaves_a_repeated_delivery_alone(maildir: Path) -> None:
     work = Work(maildir, None)
     assert b"* 1 EXISTS" in ask(work, b"a EXAMINE INBOX")[0]
     assert (maildir / "new" / "1.a.h").exists()
+
+
+def test_what_is_no_file_is_no_message(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,", "3.c.h:2,", "4.d\nline.h:2,")
+    (maildir / "cur" / "2.dir.h:2,").mkdir()
+    (maildir / "cur" / "2.link.h:2,").symlink_to("nowhere")
+    os.mkfifo(maildir / "cur" / "2.fifo.h:2,")
+    work = selected(maildir)
+    data, answer = ask(work, b"a FETCH 1:* BODY.PEEK[]")
+    assert (data.count(b"BODY[]"), answer.kind) == (2, b"OK")
+    assert ask(work, b"a SEARCH BODY body")[0] == b"* SEARCH 1 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [(b"a FETCH 1:* BODY.PEEK[TEXT]", b"* 3 FETCH (BODY[TEXT] {6}\r\n"), (b"a SEARCH BODY body", b"* SEARCH 1 3\r\n")],
+)
+def test_a_message_that_cannot_be_read_costs_that_message_only(maildir: Path, command: bytes, expected: bytes) -> None:
+    put(maildir, "1.a.h:2,", "2.b.h:2,", "3.c.h:2,")
+    work = selected(maildir)
+    (maildir / "cur" / "2.b.h:2,").unlink()
+    (maildir / "cur" / "2.b.h:2,").mkdir()
+    data, answer = ask(work, command)
+    assert expected in data
+    assert answer.kind == b"NO"
+    assert answer.text == b"Some messages cannot be read."
+
+
+def test_a_directory_that_cannot_be_entered_hides_no_folder(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (maildir / ".loop").symlink_to(".loop")
+    work = selected(maildir)
+    for name in (b"Luar", b"Kerja"):
+        assert ask(work, b"a CREATE INBOX." + name)[1].kind == b"OK"
+    stat = os.stat
+
+    def foreign(path: bytes, *arguments: object, **options: object) -> os.stat_result:
+        if path == b".Luar/cur":
+            raise PermissionError(13, "Permission denied")
+        return stat(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", foreign)
+    data, answer = ask(work, b'a LIST "" *')
+    assert answer.kind == b"OK"
+    assert data.count(b"* LIST") == 2
+    assert b"INBOX.Kerja" in data
+    for verb in (b"SELECT", b"DELETE"):
+        assert ask(work, b"a " + verb + b" INBOX.Luar")[1].code == b"NONEXISTENT"
+
+
+def test_a_folder_that_vanishes_during_list_is_listed_without_its_status(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = selected(maildir)
+    for name in (b"a", b"b"):
+        ask(work, b"a CREATE INBOX." + name)
+
+    def opened(maildir_fd: int, directory: bytes, *, read_only: bool) -> Mailbox:
+        mailbox = Mailbox(maildir_fd, directory, read_only=read_only)
+        if directory == b".a":
+            (maildir / ".a").rename(maildir / ".deleted")
+            for part in ("cur", "new", "tmp"):
+                (maildir / ".deleted" / part).rename(maildir / f"gone.{part}")
+        return mailbox
+
+    monkeypatch.setattr(folders, "Mailbox", opened)
+    data, answer = ask(work, b'a LIST "" * RETURN (STATUS (MESSAGES))')
+    assert answer.kind == b"OK"
+    assert data.count(b"* LIST") == 3
+    assert data.count(b"* STATUS") == 2
