@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import os
+from pathlib import Path
 
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
@@ -25,6 +27,7 @@ from services.imap.store.cache import sweep_cache
 # A long SEARCH keeps its thread; others must not wait for it.
 THREADS = 32
 CACHE_BOUND_BYTES = 1024 * 1024 * 1024
+CACHE_SWEEP_SECONDS = 3600
 # Codecs are modules: threads that act as users may not be able to read them, so they are loaded before.
 _CODECS = (
     "ascii", "utf-8", "utf-7", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "latin-1", "cp437", "cp850", "cp866",
@@ -71,6 +74,14 @@ class Door:
         return Server(self._settings.listeners, self.make_session, self.make_handler, self._settings.limits, self.tls)
 
 
+async def keep_bounded(cache: Path) -> None:
+    """Sweep the cache now and every hour, for ever."""
+    while True:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().run_in_executor(None, sweep_cache, cache, CACHE_BOUND_BYTES)
+        await asyncio.sleep(CACHE_SWEEP_SECONDS)
+
+
 async def run_door(settings: Settings) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("imapd")
@@ -80,9 +91,10 @@ async def run_door(settings: Settings) -> None:
     door = Door(settings, bus, pool, log)
     door.hub.start()
     watch = asyncio.create_task(keep_watch(settings.paths.run, both(lambda: check_bus(bus), pool.answers)))
-    await asyncio.get_running_loop().run_in_executor(None, sweep_cache, settings.paths.imapcache, CACHE_BOUND_BYTES)
+    sweep = asyncio.create_task(keep_bounded(settings.paths.imapcache))
     await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
     watch.cancel()
+    sweep.cancel()
     door.hub.stop()
     await bus.close()
     log.close()

@@ -1,4 +1,4 @@
-"""Who is told of what, and what the role refuses to start with."""
+"""Who is told of what, what the role refuses to start with, and what it does by the clock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
 from qmail.mail_access import SettingsError
+from services.imap.door import CACHE_BOUND_BYTES, keep_bounded
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import read_settings
+from tests.support import warp
 
 
 class Client:
@@ -149,3 +151,25 @@ def test_settings(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read_settings({"QMAIL_DIR": str(tmp_path), name: value})
+
+
+def test_the_cache_is_swept_every_hour_whatever_a_sweep_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[tuple[float, object]] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+
+        def at_once(_: None, sweep: Callable[[Path, int], None], *what: object) -> asyncio.Future[None]:
+            swept.append((loop.time(), what))
+            done = loop.create_future()
+            done.set_exception(OSError(13, "Permission denied"))
+            return done
+
+        monkeypatch.setattr(loop, "run_in_executor", at_once)
+        task = asyncio.create_task(keep_bounded(Path("cache")))
+        await warp.until(lambda: len(swept) == 3, seconds=10_000)
+        task.cancel()
+
+    warp.run(scenario())
+    assert [round(when) for when, _ in swept] == [0, 3600, 7200]
+    assert swept[0][1] == (Path("cache"), CACHE_BOUND_BYTES)
