@@ -80,24 +80,35 @@ def clean_tmp(maildir: Path | str, now: float) -> int:
 
     Never raises for single files: a sweep must not stand between a user and the mail.
     """
-    removed = 0
     try:
-        listing = os.scandir(os.path.join(maildir, "tmp"))
+        directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return 0
-    with listing:
-        for item in listing:
-            removed += _sweep(item, now)
-    return removed
-
-
-def _sweep(item: os.DirEntry[str], now: float) -> bool:
     try:
-        facts = item.stat(follow_symlinks=False)
-        ours = stat.S_ISREG(facts.st_mode) and not item.name.startswith(".")
+        return clean_tmp_at(directory, now)
+    finally:
+        os.close(directory)
+
+
+def clean_tmp_at(directory: int, now: float) -> int:
+    """As `clean_tmp`, in the Maildir that is the open directory."""
+    try:
+        tmp = os.open("tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return 0
+    try:
+        return sum(_sweep(tmp, name, now) for name in os.listdir(tmp))
+    finally:
+        os.close(tmp)
+
+
+def _sweep(tmp: int, name: str, now: float) -> bool:
+    try:
+        facts = os.stat(name, dir_fd=tmp, follow_symlinks=False)
+        ours = stat.S_ISREG(facts.st_mode) and not name.startswith(".")
         if not ours or now <= max(facts.st_atime, facts.st_mtime) + TMP_LIFETIME_SECONDS:
             return False
-        os.unlink(item.path)
+        os.unlink(name, dir_fd=tmp)
     except OSError:
         return False
     return True

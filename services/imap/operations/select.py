@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from qmail.maildir.reader import clean_tmp_at
 from services.imap import replies
 from services.imap.answer import Answer
 from services.imap.flags import SYSTEM
@@ -12,6 +15,9 @@ def select(selected: Selected) -> Answer:
     """The first look at an opened mailbox. Raises OSError, StoreError."""
     changes = selected.begin()
     mailbox = selected.mailbox
+    if not mailbox.read_only:
+        # Seldom enough, and nobody else looks into the tmp of a folder (maildir(5)).
+        clean_tmp_at(mailbox.fd, time.time())
     keywords = selected.keywords
     unseen = next((uid for uid in selected.view.uids if b"S" not in mailbox.messages[uid].flags), None)
     lines = [

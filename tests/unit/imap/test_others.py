@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,17 @@ def test_a_folder_that_vanishes_during_list_is_listed_without_its_status(
     assert answer.kind == b"OK"
     assert data.count(b"* LIST") == 3
     assert data.count(b"* STATUS") == 2
+
+
+@pytest.mark.parametrize("box", ["INBOX", "INBOX.a"])
+def test_select_sweeps_what_a_dead_writer_left_in_tmp_and_examine_does_not(maildir: Path, box: str) -> None:
+    work = selected(maildir)
+    ask(work, b"a CREATE INBOX.a")
+    tmp = maildir / ("" if box == "INBOX" else ".a") / "tmp"
+    for name, hours in (("old", 37), ("young", 35)):
+        (tmp / name).write_bytes(b"")
+        os.utime(tmp / name, (time.time() - hours * 3600,) * 2)
+    ask(work, b"a EXAMINE " + box.encode())
+    assert len(list(tmp.iterdir())) == 2
+    ask(work, b"a SELECT " + box.encode())
+    assert [path.name for path in tmp.iterdir()] == ["young"]
