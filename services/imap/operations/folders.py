@@ -14,6 +14,7 @@ from services.imap.grammar import commands as c
 from services.imap.grammar.patterns import compile_pattern
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
+from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.names import INBOX, parents
@@ -56,16 +57,34 @@ def rename(maildir: Maildir, command: c.Rename) -> Answer:
 
 
 def _move_inbox(maildir: Maildir, to: bytes) -> None:
-    directory = maildir.create(to)
+    target = Mailbox(maildir.fd, maildir.create(to), read_only=True)
     source = Mailbox(maildir.fd, b"", read_only=False)
     try:
         source.refresh()
-        for message in source.messages.values():
-            path = directory + b"/cur/" + flagged_name(message.base, message.flags)
-            os.rename(message.path, path, src_dir_fd=source.fd, dst_dir_fd=maildir.fd)
-        files.sync_directory(maildir.fd, directory + b"/cur")
+        for uid in tuple(source.messages):
+            _move_message(source, uid, target)
+        files.sync_directory(target.fd, b"cur")
     finally:
         source.close()
+        target.close()
+
+
+def _move_message(source: Mailbox, uid: int, target: Mailbox) -> None:
+    """Under its name, with its keywords; as it is named by then, and not at all when it is gone by then."""
+    message = source.messages.get(uid)
+    while message is not None:
+        if message.keywords:
+            write_keywords(target.fd, message.base, message.keywords)
+        path = b"cur/" + flagged_name(message.base, message.flags)
+        try:
+            os.rename(message.path, path, src_dir_fd=source.fd, dst_dir_fd=target.fd)
+        except FileNotFoundError:
+            found = source.find(uid)
+            if found == message:
+                raise  # what is missing is the new folder
+            message = found
+            continue
+        return
 
 
 def subscribe(maildir: Maildir, command: c.Subscribe) -> Answer:

@@ -190,3 +190,42 @@ def test_select_sweeps_what_a_dead_writer_left_in_tmp_and_examine_does_not(maild
     assert len(list(tmp.iterdir())) == 2
     ask(work, b"a SELECT " + box.encode())
     assert [path.name for path in tmp.iterdir()] == ["young"]
+
+
+def test_renaming_inbox_takes_keywords_along_and_goes_on_past_what_others_changed(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h:2,", "2.b.h:2,", "3.c.h:2,")
+    work = selected(maildir)
+    ask(work, b"a STORE 1:3 +FLAGS (Kerja)")
+    rename, pending = os.rename, ["2.b.h:2,"]
+
+    def meanwhile(old: bytes, new: bytes, **where: int) -> None:
+        if old.startswith(b"cur/") and pending:
+            rename(maildir / "cur" / pending.pop(), maildir / "cur" / "2.b.h:2,F")
+            (maildir / "cur" / "3.c.h:2,").unlink()
+        rename(old, new, **where)
+
+    monkeypatch.setattr(os, "rename", meanwhile)
+    assert ask(work, b"a RENAME INBOX INBOX.Lama")[1].kind == b"OK"
+    assert b"* 2 EXISTS" in ask(work, b"a SELECT INBOX.Lama")[0]
+    data, _ = ask(work, b"a FETCH 1:* FLAGS")
+    assert data == b"* 1 FETCH (FLAGS (Kerja))\r\n* 2 FETCH (FLAGS (\\Flagged Kerja))\r\n"
+    assert b"* 0 EXISTS" in ask(work, b"a SELECT INBOX")[0]
+
+
+def test_renaming_inbox_ends_when_the_new_folder_is_deleted_meanwhile(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h:2,")
+    work = selected(maildir)
+    rename = os.rename
+
+    def meanwhile(old: bytes, new: bytes, **where: int) -> None:
+        if old.startswith(b"cur/") and (maildir / ".Lama" / "cur").exists():
+            (maildir / ".Lama" / "cur").rmdir()
+        rename(old, new, **where)
+
+    monkeypatch.setattr(os, "rename", meanwhile)
+    assert ask(work, b"a RENAME INBOX INBOX.Lama")[1].kind == b"NO"
+    assert (maildir / "cur" / "1.a.h:2,").exists()
