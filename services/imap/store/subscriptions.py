@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import time
+from collections.abc import Iterator
 
 from services.imap.store import files
 from services.imap.store.errors import Busy
 
 FILE = b"courierimapsubscribed"
 MAX_SUBSCRIPTIONS = 10_000
-_TRIES = 20
+_TO_LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_TRIES = 50
+_PAUSE_SECONDS = 0.02
 
 
 def read_subscriptions(maildir: int) -> list[bytes]:
@@ -24,24 +30,45 @@ def read_subscriptions(maildir: int) -> list[bytes]:
 
 def change_subscription(maildir: int, name: bytes, *, subscribed: bool) -> None:
     """Add or remove a name; neither twice nor missing is an error. Raises OSError, Busy."""
-    for _ in range(_TRIES):
-        before = _identity(maildir)
+    with _alone(maildir):
         names = read_subscriptions(maildir)
         if (name in names) == subscribed:
             return
         wanted = [*names, name] if subscribed else [other for other in names if other != name]
         if len(wanted) > MAX_SUBSCRIPTIONS:
             raise Busy("Too many subscriptions.")
-        if _identity(maildir) != before:
-            continue
         files.replace_file(maildir, b"", FILE, b"".join(line + b"\n" for line in wanted))
-        return
-    raise Busy("The subscriptions change too fast.")
 
 
-def _identity(maildir: int) -> tuple[int, int]:
+@contextlib.contextmanager
+def _alone(maildir: int) -> Iterator[None]:
+    """No other session changes the subscriptions meanwhile. Raises Busy, OSError.
+
+    Programs of the account could hold the lock as well, so nobody waits for long."""
+    for _ in range(_TRIES):
+        fd = os.open(FILE, _TO_LOCK, 0o600, dir_fd=maildir)
+        try:
+            if _locked(fd) and _is_in_place(maildir, fd):
+                yield
+                return
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
+        time.sleep(_PAUSE_SECONDS)
+    raise Busy("The subscriptions are being changed. Try again.")
+
+
+def _locked(fd: int) -> bool:
     try:
-        found = os.stat(FILE, dir_fd=maildir)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_in_place(maildir: int, fd: int) -> bool:
+    """Whether the locked file is still the one that counts: whoever held the lock has put another in its place."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(FILE, dir_fd=maildir, follow_symlinks=False))
     except FileNotFoundError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)
+        return False

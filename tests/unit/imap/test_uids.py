@@ -13,9 +13,9 @@ import pytest
 from services.imap.flags import FlagSet
 from services.imap.operations.append import Incoming
 from services.imap.selected import Selected
-from services.imap.store import snapshot, uidstore
+from services.imap.store import snapshot, subscriptions, uidstore
 from services.imap.store.cache import MailboxCache
-from services.imap.store.errors import StoreError
+from services.imap.store.errors import Busy, StoreError
 from services.imap.store.keywords import NONE
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
@@ -170,6 +170,27 @@ def test_a_crash_at_any_step_of_subscribe_keeps_the_other_subscriptions(
         assert names[0] == b"INBOX.lama"
         assert len(names) == len(set(names))
     assert names[-1] == b"INBOX.%d" % count[0]
+
+
+def test_of_two_subscriptions_at_the_same_time_none_is_lost(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Maildir(maildir), Maildir(maildir)
+    replace_file, waited = subscriptions.files.replace_file, [0]
+
+    def first_the_other(*arguments: Any) -> None:
+        monkeypatch.setattr(subscriptions.files, "replace_file", replace_file)
+        with pytest.raises(Busy):
+            change_subscription(other.fd, b"INBOX.b", subscribed=True)
+        replace_file(*arguments)
+
+    def wait(_: float) -> None:
+        waited[0] += 1
+
+    monkeypatch.setattr(subscriptions.files, "replace_file", first_the_other)
+    monkeypatch.setattr(subscriptions.time, "sleep", wait)
+    change_subscription(one.fd, b"INBOX.a", subscribed=True)
+    assert waited[0] > 10, "it was not refused at once"
+    change_subscription(other.fd, b"INBOX.b", subscribed=True)
+    assert read_subscriptions(one.fd) == [b"INBOX.a", b"INBOX.b"]
 
 
 def test_a_crash_at_any_step_of_rename_is_healed_by_the_same_command(
