@@ -28,6 +28,8 @@ class WireForm:
             data = self._join_line_ends(self._held_cr + data)
         if self._body_lines is not None:
             data = self._cut(data)
+            if self.complete:
+                self._held_cr = b""  # of a line that TOP does not want
         return self._encode(data)
 
     def end(self) -> bytes:

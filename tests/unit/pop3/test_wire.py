@@ -48,6 +48,12 @@ def test_stored_crlf_is_one_line_end_but_not_for_qmail_pop3d() -> None:
         assert wired(stored, step, as_stored=True) == b"a: b\r\r\n\r\r\n..c\r\rd\r\r\n\r\r\n"
 
 
+def test_a_piece_that_ends_in_cr_after_what_top_wants_adds_no_line() -> None:
+    stored = b"a: b\r\n\r\none\r\ntwo\r\nrest\r"
+    for step in range(1, len(stored) + 1):
+        assert wired(stored, step, body_lines=1) == b"a: b\r\n\r\none\r\n"
+
+
 @given(st.lists(st.sampled_from([b"\n", b".", b"a", b"\n.", b"\n\n"])).map(b"".join), st.integers(1, 9))
 def test_a_client_reads_what_is_stored_however_the_pieces_are_cut(data: bytes, step: int) -> None:
     stored = data if not data or data.endswith(b"\n") else data + b"\n"
