@@ -22,7 +22,8 @@ class Selected:
         self.cache = cache
         self.view = View()
         self._keywords: list[bytes] = []
-        self._behind = True
+        #: Whether something that is gone was not told yet, because numbers could not shift just then.
+        self._behind = False
 
     def close(self) -> None:
         """Give the directory and the cache back."""
@@ -48,7 +49,6 @@ class Selected:
         """The first look, for SELECT's own answer."""
         self.mailbox.refresh()
         self._keywords = list(self.keywords)
-        self._behind = False
         return self.view.update(self.mailbox.messages, self.mailbox.recent, expunge=True)
 
     def tell(self, *, expunge: bool, uid: bool = False) -> tuple[bytes, ...]:
@@ -59,8 +59,9 @@ class Selected:
             self.mailbox.messages, changed = {}, True
         if not (changed or self._behind):
             return ()
-        changes = self.view.update(self.mailbox.messages, self.mailbox.recent, expunge=expunge)
-        self._behind = not expunge
+        messages = self.mailbox.messages
+        changes = self.view.update(messages, self.mailbox.recent, expunge=expunge)
+        self._behind = not expunge and any(uid not in messages for uid in self.view.uids)
         return (*self.tell_keywords(), *self._render(changes, uid))
 
     def tell_keywords(self) -> tuple[bytes, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from services.imap.operations import folders
 from services.imap.store import snapshot
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.snapshot import File
+from services.imap.view import Changes
 from services.imap.work import Work
 
 
@@ -107,6 +109,34 @@ def test_examine_leaves_a_repeated_delivery_alone(maildir: Path) -> None:
     work = Work(maildir, None)
     assert b"* 1 EXISTS" in ask(work, b"a EXAMINE INBOX")[0]
     assert (maildir / "new" / "1.a.h").exists()
+
+
+def test_only_what_is_gone_and_was_not_told_keeps_a_session_looking(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h:2,", "2.b.h:2,")
+    work = selected(maildir)
+    assert work.selected is not None
+    mailbox, update, diffs = work.selected.mailbox, work.selected.view.update, [0]
+
+    def counted(*arguments: Any, **options: bool) -> Changes:
+        diffs[0] += 1
+        return update(*arguments, **options)
+
+    monkeypatch.setattr(work.selected.view, "update", counted)
+    for changed in (True, False, False):
+        monkeypatch.setattr(mailbox, "refresh", lambda changed=changed: changed)
+        ask(work, b"a FETCH 1 FLAGS")
+    assert diffs[0] == 1
+    gone = dict(mailbox.messages)
+    del gone[1]
+    monkeypatch.setattr(mailbox, "refresh", lambda: setattr(mailbox, "messages", gone) or True)
+    assert b"EXPUNGE" not in ask(work, b"a FETCH 2 FLAGS")[0]
+    monkeypatch.setattr(mailbox, "refresh", lambda: False)
+    assert b"EXPUNGE" not in ask(work, b"a FETCH 2 FLAGS")[0]
+    assert ask(work, b"a NOOP")[0] == b"* 1 EXPUNGE\r\n"
+    ask(work, b"a FETCH 1 FLAGS")
+    assert diffs[0] == 4
 
 
 def test_what_is_no_file_is_no_message(maildir: Path) -> None:
