@@ -29,9 +29,11 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """`temporary`: nobody could be asked; else user or password is wrong."""
+    """`temporary`: nobody could be asked, or, `crowded`, the account has too many sessions; else user or password is
+    wrong."""
 
     temporary: bool
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from qmail.plaintext import plaintext_allowed
 from qmail.server import Server, serve
 from qmail.session import Handler, Notify, Peer, Session
 from qmail.tls import ServerTls
+from qmail.user_sessions import UserSessions
 from services.imap.handler import ImapHandler, Shared
 from services.imap.hub import Hub
 from services.imap.session import ImapSession, Terms
@@ -45,12 +46,14 @@ class Door:
         self.tls = ServerTls(settings.paths.tls)
         self.hub = Hub(bus)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
+        control = Control(settings.paths.control)
         self._shared = Shared(
             bus=bus,
             hub=self.hub,
+            sessions=UserSessions(control),
             pool=pool,
             log=log,
-            control=Control(settings.paths.control),
+            control=control,
             cache=settings.paths.imapcache,
             per_user=settings.identity == "per-user",
         )

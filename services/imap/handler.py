@@ -17,6 +17,7 @@ from qmail.control import Control, ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
 from qmail.session import Notify, Peer, SendBytes
+from qmail.user_sessions import UserSessions
 from services.imap import replies, requests
 from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Updates
 from services.imap.grammar import commands as c
@@ -41,6 +42,7 @@ class Shared:
 
     bus: Bus
     hub: Hub
+    sessions: UserSessions
     pool: ActingPool
     log: Log
     control: Control
@@ -69,6 +71,7 @@ class ImapHandler:
         if account is None or work is None:
             return
         shared.hub.leave(account.uid, self)
+        shared.sessions.end(account, self._peer.ip)
         shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._peer.ip}], sent={self._sent_bytes}")
         # Files are removed and directories given back with the account's identity.
         task = asyncio.get_running_loop().create_task(shared.pool.run(account, work.locked, work.close))
@@ -185,6 +188,9 @@ class ImapHandler:
         account = Account(
             answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
         )
+        if not self._shared.sessions.begin(account, self._peer.ip):
+            self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._peer.ip}]")
+            return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
         self._account, self._work = account, Work(account.home / MAILDIR, owner)
         self._shared.hub.join(account.uid, self)

@@ -281,6 +281,8 @@ class ImapSession:
             self._bad = 0
             return self._reply(b"OK", b"LOGIN Ok.", b"CAPABILITY " + self._capabilities())
         assert isinstance(answer, LoginRefused)
+        if answer.crowded:
+            return self._reply(b"NO", replies.TOO_MANY_SESSIONS, replies.CODE_LIMIT)
         if answer.temporary:
             return self._reply(b"NO", replies.LOGIN_UNAVAILABLE, replies.CODE_UNAVAILABLE)
         self._bad += 1

@@ -7,6 +7,7 @@ import os
 
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
+from qmail.control import Control
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
@@ -14,6 +15,7 @@ from qmail.mail_access import Settings
 from qmail.server import Server, serve
 from qmail.session import Handler, Notify, Peer, Session
 from qmail.tls import ServerTls
+from qmail.user_sessions import UserSessions
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.settings import Manners
 from services.pop3.transaction import Transaction
@@ -26,7 +28,8 @@ class Door:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls)
         self._manners = Manners(settings, lambda: self.tls.available, log.line)
-        self._maildrops = Maildrops(bus, pool, log, per_user=settings.identity == "per-user")
+        sessions = UserSessions(Control(settings.paths.control))
+        self._maildrops = Maildrops(bus, pool, log, sessions, per_user=settings.identity == "per-user")
         self._classic = False
 
     def make_session(self) -> Session:

@@ -14,6 +14,7 @@ from qmail.bus.ports import TemporaryError
 from qmail.bus.subjects import ASK_PASS
 from qmail.identity import ActingPool, IdentityError
 from qmail.session import Peer, SendBytes
+from qmail.user_sessions import UserSessions
 from services.pop3 import mailbox, replies
 from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
 from services.pop3.wire import WireForm
@@ -38,10 +39,11 @@ class LineLog(Protocol):
 class Maildrops:
     """What all connections of the process share."""
 
-    def __init__(self, bus: AskBus, pool: ActingPool, log: LineLog, *, per_user: bool) -> None:
+    def __init__(self, bus: AskBus, pool: ActingPool, log: LineLog, sessions: UserSessions, *, per_user: bool) -> None:
         self.bus = bus
         self.pool = pool
         self.log = log
+        self.sessions = sessions
         self.per_user = per_user
 
 
@@ -53,13 +55,17 @@ class Pop3Handler:
         self._peer = peer
         self._classic = classic
         self._account = Account(b"", 0, 0, Path("/nonexistent"))
+        self._counted = False
 
     @property
     def _maildir(self) -> Path:
         return self._account.home / MAILDIR
 
     def closed(self) -> None:
-        """Nothing is held between two requests."""
+        """Nothing but a place among the account's sessions is held between two requests."""
+        if self._counted:
+            self._counted = False
+            self._shared.sessions.end(self._account, self._peer.ip)
 
     async def answer(self, request: object, send: SendBytes) -> object:
         """One of `requests.Request`. Raises OSError (a message cannot be read to its end), IdentityError."""
@@ -84,6 +90,9 @@ class Pop3Handler:
         self._account = Account(
             answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
         )
+        self._counted = self._shared.sessions.begin(self._account, self._peer.ip)
+        if not self._counted:
+            return self._say(request.user, Refusal.CROWDED)
         owner = self._account.uid if self._shared.per_user else None
         try:
             messages = await self._shared.pool.run(

@@ -24,6 +24,8 @@ NO_UNLINK = b"-ERR unable to unlink all deleted messages\r\n"
 # RFC 3206: [AUTH] means the password, [SYS/TEMP] that trying again may help.
 WRONG_PASSWORD = b"-ERR [AUTH] authorization failed\r\n"
 TRY_LATER = b"-ERR [SYS/TEMP] temporary failure, try again later\r\n"
+# RFC 2449 section 8.1.1: the password was right.
+TOO_MANY_SESSIONS = b"-ERR [IN-USE] too many sessions of this account from this address\r\n"
 NEEDS_TLS = b"-ERR no password without encryption: STLS first, or use port 995\r\n"
 NEEDS_TLS_PORT = b"-ERR no password without encryption: use port 995\r\n"
 NO_TLS = b"-ERR TLS is not available\r\n"

@@ -40,6 +40,7 @@ class Refusal(Enum):
 
     WRONG = "wrong"
     TEMPORARY = "temporary"
+    CROWDED = "too many sessions"
     NO_MAILDIR = "no maildir"
     NO_SCAN = "no scan"
     FOREIGN_MAILDIR = "foreign maildir"

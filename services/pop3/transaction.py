@@ -383,6 +383,8 @@ CLASSIC_REFUSALS: Final = {
     Refusal.WRONG: replies.AUTHORIZATION_FAILED,
     # qmail-popup tells no reason: whatever the password program says but yes is this.
     Refusal.TEMPORARY: replies.AUTHORIZATION_FAILED,
+    # Not what would make a mail program ask for another password.
+    Refusal.CROWDED: replies.NO_SCAN,
     Refusal.NO_MAILDIR: replies.NO_MAILDIR,
     Refusal.NO_SCAN: replies.NO_SCAN,
     Refusal.FOREIGN_MAILDIR: replies.FOREIGN_MAILDIR,
@@ -391,4 +393,5 @@ REFUSALS: Final = {
     **CLASSIC_REFUSALS,
     Refusal.WRONG: replies.WRONG_PASSWORD,
     Refusal.TEMPORARY: replies.TRY_LATER,
+    Refusal.CROWDED: replies.TOO_MANY_SESSIONS,
 }

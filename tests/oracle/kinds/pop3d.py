@@ -19,8 +19,10 @@ from typing import Any
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
 from qmail.bus.subjects import ASK_PASS, WORKERS
+from qmail.control import Control
 from qmail.identity import ActingPool
 from qmail.session import Ask, Close, Effect, Peer, Send
+from qmail.user_sessions import UserSessions
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.transaction import Manner, Transaction
 from tests.oracle.normalise import Norm
@@ -70,7 +72,8 @@ async def _converse(home: Path, given: dict[str, Any]) -> dict[str, Any]:
     pool = ActingPool(per_user=per_user, threads=1)
     bus = MemoryBus()
     await bus.subscribe(ASK_PASS, lambda message: _check_password(bus, message, home), WORKERS)
-    handler = Pop3Handler(Maildrops(bus, pool, Quiet(), per_user=per_user), PEER, classic=True)
+    maildrops = Maildrops(bus, pool, Quiet(), UserSessions(Control(home)), per_user=per_user)
+    handler = Pop3Handler(maildrops, PEER, classic=True)
     session = _Session(handler, _host(given["argv"]))
     try:
         stdout = await session.run(given)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import imaplib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from qmail.connection import Connection
 from tests.support.imap_door import Deployment, Raw, make_maildir, own
 
 HELLO = b"From: ari@xeris.com\nSubject: satu\n\nisi\n"
@@ -131,6 +133,26 @@ def test_wrong_password_and_unreachable_auth(deployment: Deployment) -> None:
     assert a.ask(b"b AUTHENTICATE PLAIN AGpvbmkAc2FsYWg=")[-1].startswith(b"b NO [AUTHENTICATIONFAILED]")
     deployment.answer.update(ok=False, temporary=True)
     assert a.ask(b"c LOGIN joni rahasia")[-1].startswith(b"c NO [UNAVAILABLE]")
+
+
+def test_too_many_sessions_of_an_account_are_refused_until_one_ends(deployment: Deployment) -> None:
+    (deployment.root / "control" / "concurrencyperuserip").write_text("2\n")
+    first, second, third = (deployment.raw() for _ in range(3))
+    first.login()
+    second.login()
+    assert third.ask(b"a LOGIN joni rahasia")[-1].startswith(b"a NO [LIMIT]")
+    left = threading.Event()
+    assert deployment.server is not None
+    leave = deployment.server.leave
+
+    def leave_and_tell(connection: Connection, ip: str) -> None:
+        leave(connection, ip)
+        deployment.loop.call_soon(left.set)
+
+    deployment.server.leave = leave_and_tell  # type: ignore[method-assign]
+    second.close()
+    assert left.wait(10)
+    third.login()
 
 
 def test_sasl_plain_both_ways(deployment: Deployment) -> None:

@@ -217,6 +217,15 @@ def test_a_mailbox_of_somebody_else_is_a_clear_error_and_stays_as_it_is(deployme
     assert deployment.files() == {"new/1.a", "cur/2.b:2,S"}
 
 
+def test_too_many_sessions_of_an_account_are_refused(deployment: Deployment) -> None:
+    (deployment.root / "control/concurrencyperuserip").write_text("1\n")
+    deployment.start()
+    first = log_in(plain(deployment))
+    with pytest.raises(poplib.error_proto, match=r"-ERR \[IN-USE\]"):
+        log_in(plain(deployment))
+    first.quit()
+
+
 def test_the_bus_down_is_temporary(deployment: Deployment) -> None:
     deployment.start()
     client = plain(deployment)

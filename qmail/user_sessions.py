@@ -1,0 +1,43 @@
+"""How many sessions an account has from one address, in this process: what one person may take of a door."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from qmail.accounts import Account
+from qmail.control import Control, ControlError
+
+CONTROL_FILE: Final = "concurrencyperuserip"
+#: Dovecot's mail_max_userip_connections. A session costs memory in proportion to the mailbox that it has open.
+DEFAULT_SESSIONS: Final = 10
+
+
+class UserSessions:
+    """Counted from log-in until the connection is gone. The control file is read at each log-in."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._count: Counter[tuple[Path, str]] = Counter()
+
+    def begin(self, account: Account, ip: str) -> bool:
+        """Count one in; False when there are as many as may be."""
+        key = (account.home, ip)
+        if self._count[key] >= self._bound():
+            return False
+        self._count[key] += 1
+        return True
+
+    def end(self, account: Account, ip: str) -> None:
+        """Count out one that was counted in."""
+        key = (account.home, ip)
+        self._count[key] -= 1
+        if not self._count[key]:
+            del self._count[key]
+
+    def _bound(self) -> int:
+        try:
+            return max(1, self._control.number(CONTROL_FILE, DEFAULT_SESSIONS))
+        except ControlError:
+            return DEFAULT_SESSIONS
