@@ -16,6 +16,7 @@ from services.admin import report
 from services.admin.connections import read_connections
 from services.admin.files import Keeper
 from services.admin.first_start import FIRST_PASSWORD
+from services.admin.made import Made
 from services.admin.places import Places, read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
@@ -75,8 +76,10 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def _show_hints(deployment: Deployment) -> None:
-    if deployment.environ.get("ADDRESS", "127.0.0.1").startswith("127."):
-        print("ADDRESS is a loopback address: log-in without TLS is allowed to clients on this machine")
+    address = deployment.environ.get("ADDRESS") or "127.0.0.1"
+    directories = (deployment.places.paths.control, deployment.places.zones)
+    left = [str(path) for directory in directories for path in Made(directory).left_behind(address)]
+    print(report.render_address(address, left), end="")
     path = deployment.places.paths.credentials / FIRST_PASSWORD
     try:
         name, password = path.read_text(encoding="ascii").split()

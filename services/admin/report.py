@@ -49,3 +49,11 @@ def uptimes_of(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for connection in sorted(connections, key=lambda each: str(each.get("start", ""))):
         found.setdefault(str(connection.get("authorized_user", "")), str(connection.get("uptime", "")))
     return found
+
+
+def render_address(address: str, left_behind: Iterable[str]) -> str:
+    """What follows from ADDRESS: log-in without TLS, and the files that did not follow it."""
+    loopback = "ADDRESS is a loopback address: log-in without TLS is allowed to clients on this machine\n"
+    files = " ".join(left_behind)
+    edited = f"ADDRESS is {address}; files that were edited, and still say another: {files}\n" if files else ""
+    return (loopback if address.startswith("127.") else "") + edited

@@ -11,6 +11,7 @@ import pytest
 from qmail.accounts import Accounts
 from services.admin import files, passwords
 from services.admin.first_start import first_start
+from services.admin.made import Made
 from services.admin.rights import read_rights
 
 Tree = dict[str, tuple[int, int, int, int, bytes]]
@@ -40,7 +41,7 @@ def snapshot(top: Path) -> Tree:
 
 def test_the_control_files_are_those_of_config_fast_and_the_tutorial(tmp_path: Path) -> None:
     first_start(environ(tmp_path, ADDRESS="192.168.1.1", QUEUE_BYTES="5000000"))
-    control = {path.name: path.read_text() for path in (tmp_path / "control").iterdir()}
+    control = {path.name: path.read_text() for path in (tmp_path / "control").iterdir() if path.name != ".made"}
     assert control == {
         "me": "mail.xeris.com\n",
         "defaultdomain": "xeris.com\n",
@@ -80,6 +81,20 @@ def test_a_second_start_leaves_what_the_administrator_changed(tmp_path: Path) ->
     before = snapshot(tmp_path)
     first_start(environ(tmp_path, ME="mail.example.org", ADMIN_USER="diva"))
     assert snapshot(tmp_path) == before
+
+
+def test_localips_follows_the_address_until_it_is_edited(tmp_path: Path) -> None:
+    localips = tmp_path / "control" / "localips"
+    first_start(environ(tmp_path))
+    first_start(environ(tmp_path, ADDRESS="192.168.1.1"))
+    assert localips.read_text() == "127.0.0.1\n192.168.1.1\n"
+    localips.write_text("127.0.0.1\n192.168.1.1\n203.0.113.9\n")
+    first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
+    assert localips.read_text() == "127.0.0.1\n192.168.1.1\n203.0.113.9\n"
+    assert Made(tmp_path / "control").left_behind("192.168.1.2") == [localips]
+    localips.unlink()
+    first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
+    assert not localips.exists() and Made(tmp_path / "control").left_behind("192.168.1.2") == []
 
 
 def test_wrong_modes_and_owners_are_mended(tmp_path: Path) -> None:

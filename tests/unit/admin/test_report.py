@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.admin.report import render_qread, render_qstat, render_roles, uptimes_of
+from services.admin.report import render_address, render_qread, render_qstat, render_roles, uptimes_of
 
 
 def test_a_message_is_listed_as_by_qmail_qread() -> None:
@@ -39,3 +39,13 @@ def test_the_eldest_of_several_connections_counts() -> None:
         {"authorized_user": "smtpd", "uptime": "9s", "start": "2026-11-23T16:00:01Z"},
     ]
     assert uptimes_of(connections) == {"smtpd": "9s"}
+
+
+def test_of_address_only_what_matters_is_said() -> None:
+    assert render_address("192.0.2.1", []) == ""
+    assert render_address("127.0.0.1", []).startswith("ADDRESS is a loopback address: ")
+    left = ["/var/named/xeris.db", "/var/qmail/control/localips"]
+    assert render_address("192.0.2.1", left) == (
+        "ADDRESS is 192.0.2.1; files that were edited, and still say another: "
+        "/var/named/xeris.db /var/qmail/control/localips\n"
+    )
