@@ -180,4 +180,4 @@ RUN apt-get update && apt-get install -y --no-install-recommends busybox-static 
 
 FROM ${COREDNS_IMAGE} AS dns
 COPY --from=nslookup /usr/bin/busybox /bin/nslookup
-COPY services/dns/Corefile /Corefile
+COPY services/dns/Corefile services/dns/health.db /

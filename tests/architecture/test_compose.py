@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import dns.zone
 import pytest
 import yaml
 
@@ -103,6 +105,14 @@ def test_the_networks_between_the_roles_have_no_way_out() -> None:
     assert set(networks) == {"edge", "bus", "out"}
     assert networks["bus"]["internal"] is True
     assert networks["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+def test_the_name_server_is_asked_for_what_every_deployment_has() -> None:
+    name = COMPOSE["services"]["dns"]["healthcheck"]["test"][2]
+    served = re.findall(r"^ +file (\S+) (\S+)$", (ROOT / "services/dns/Corefile").read_text(), re.MULTILINE)
+    (file,) = [path for path, zone in served if zone == name]
+    zone = dns.zone.from_text((ROOT / f"services/dns{file}").read_text(), origin=f"{name}.")
+    assert zone.find_rdataset("@", "A")
 
 
 def test_every_volume_is_somebody_s() -> None:
