@@ -125,3 +125,9 @@ def test_the_bus_gives_memory_back_before_the_engine_takes_it() -> None:
     limit, most = BUS_ENVIRONMENT["GOMEMLIMIT"], settings["mem_limit"]
     assert limit.endswith("MiB") and most.endswith("g")
     assert int(limit.removesuffix("MiB")) <= int(most.removesuffix("g")) * 1024 * 4 // 5
+
+
+def test_the_bus_s_health_check_can_leave_its_marks() -> None:
+    bus = RIGHTS.roles["bus"]
+    # By uid, because the engine forgets the mode when it starts a container again.
+    assert COMPOSE["services"]["bus"]["tmpfs"] == [f"/tmp:uid={bus.uid},gid={bus.gid},size=1m"]
