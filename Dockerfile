@@ -34,17 +34,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
     && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
-# Mail from people and from programs in .qmail, through the queue's socket. Whatever the directory is that a command is
-# called in, its Python comes from here.
+# Mail from people and from programs in .qmail, through the queue's socket.
 COPY services/inject services/inject
 RUN python3.13 -m compileall -q services \
     && mkdir -p /var/qmail/bin \
-    && command() { \
-        printf '#!/bin/sh\nSENDMAIL_NAME=${0##*/} PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m %s "$@"\n' "$2" >"$1" \
-        && chmod 0755 "$1"; } \
-    && command /var/qmail/bin/qmail-inject services.inject \
-    && command /var/qmail/bin/qmail-queue services.inject.qmail_queue \
-    && command /var/qmail/bin/sendmail services.inject.sendmail \
+    && for name in qmail-inject qmail-queue sendmail; do \
+        ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
     && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
 

@@ -93,13 +93,16 @@ def test_an_unknown_user_behind_a_forward_is_a_bounce_in_qmail_s_words(xeris: De
     assert b"\nSubject: to nobody\n" in bounce
 
 
+@pytest.mark.parametrize("user", ["budi", "root"])
 @pytest.mark.parametrize("command", ["qmail-inject", "sendmail -t"])
-def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command: str) -> None:
-    subject = f"by {command.split()[0]}"
+def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command: str, user: str) -> None:
+    subject, uid = f"by {user} and {command.split()[0]}", xeris.run("admin", "id", "-u", user).strip()
     text = f"to: joni\nsubject: {subject}\n\nhello\n"
-    xeris.run("admin", *command.split(), stdin=text, user=xeris.run("admin", "id", "-u", "budi").strip())
+    xeris.run("admin", *command.split(), stdin=text, user=uid)
     message = xeris.message_with("joni", "joni-password", f"subject: {subject}".encode())
-    assert b"invoked by uid " + xeris.run("admin", "id", "-u", "budi").strip().encode() + b"); " in message
+    assert message.startswith(f"Return-Path: <{user}@mail.xeris.com>\n".encode())
+    assert f"\nFrom: {user}@mail.xeris.com\n".encode() in message
+    assert f"invoked by uid {uid}); ".encode() in message
 
 
 @pytest.mark.parametrize("command", ["qmail-inject", "/usr/sbin/sendmail -t"])
