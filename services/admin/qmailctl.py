@@ -20,7 +20,7 @@ from services.admin.made import Made
 from services.admin.places import Places, read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
-from services.admin.rules_check import first_bad_line
+from services.admin.rules_check import first_fault, smtpd_networks
 from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
 from services.admin.users import UserError, Users
@@ -113,9 +113,11 @@ def cdb(deployment: Deployment, arguments: list[str]) -> int:
     """Check tcp.smtp; smtpd reads it at the next connection."""
     _none(arguments)
     path = deployment.places.paths.tcp_smtp
-    bad = first_bad_line(path.read_text(encoding="utf-8", errors="replace"))
-    if bad is not None:
-        print(f"tcprules: fatal: unable to parse this line: {bad}", file=sys.stderr)
+    # Without containers smtpd sees the clients themselves, and may let its own networks relay.
+    networks = [] if deployment.places.below_qmail_dir else smtpd_networks(deployment.environ)
+    fault = first_fault(path, networks)
+    if fault is not None:
+        print(fault, file=sys.stderr)
         return EX_TEMPORARY
     print(f"Reloaded {path}.")
     return 0

@@ -11,6 +11,7 @@ import yaml
 
 from services.admin.programs import BUS_ENVIRONMENT
 from services.admin.rights import Role
+from services.admin.rules_check import DEFAULT_SUBNET, smtpd_networks
 from tests.support.source import RIGHTS, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -131,3 +132,11 @@ def test_the_bus_s_health_check_can_leave_its_marks() -> None:
     bus = RIGHTS.roles["bus"]
     # By uid, because the engine forgets the mode when it starts a container again.
     assert COMPOSE["services"]["bus"]["tmpfs"] == [f"/tmp:uid={bus.uid},gid={bus.gid},size=1m"]
+
+
+def test_admin_knows_the_networks_of_smtpd() -> None:
+    made = {name: network["ipam"]["config"][0]["subnet"] for name, network in COMPOSE["networks"].items()}
+    subnets = [made[name].replace("${SUBNET:-172.29.25}", "10.1.2") for name in RIGHTS.roles["smtpd"].networks]
+    assert [str(network) for network in smtpd_networks({"SUBNET": "10.1.2"})] == subnets
+    assert DEFAULT_SUBNET == "172.29.25"
+    assert COMPOSE["services"]["admin"]["environment"]["SUBNET"] == "${SUBNET:-172.29.25}"

@@ -187,4 +187,7 @@ def test_cdb_names_the_bad_rule(directory: Path) -> None:
     found = qmailctl(directory, "cdb")
     rules.write_text(good)
     assert found.returncode == 111
-    assert found.stderr == "tcprules: fatal: unable to parse this line: 10.:permit\n"
+    assert found.stderr == (
+        "tcprules: fatal: unable to parse this line: 10.:permit\n"
+        f"qmailctl: {rules}: line 3: 'permit'; expected allow or deny after the colon\n"
+    )
