@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from qmail.accounts import Accounts
 from services.admin import files, passwords
@@ -21,7 +22,7 @@ Tree = dict[str, tuple[int, int, int, int, bytes]]
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes and syncs cost most of the time and decide nothing here."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr(passwords, "_HASHER", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 def environ(directory: Path, **more: str) -> dict[str, str]:
@@ -150,7 +151,7 @@ def test_the_first_password_opens_the_first_account(tmp_path: Path) -> None:
     first_start(environ(tmp_path))
     name, password = (tmp_path / "credentials" / "first-password").read_text().split()
     hashed = passwords.read_hashes(tmp_path / "auth" / "passwd")[name]
-    assert passwords.PasswordHasher().verify(hashed, password)
+    assert PasswordHasher().verify(hashed, password)
 
 
 def test_the_certificate_fits_its_key(tmp_path: Path) -> None:
