@@ -40,8 +40,8 @@ RUN python3.13 -m compileall -q services \
     && mkdir -p /var/qmail/bin \
     && for name in qmail-inject qmail-queue sendmail; do \
         ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
-    && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
-    && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
+    && for path in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
+        ln -s /var/qmail/bin/sendmail "$path"; done
 
 # --- each role's packages, by hash --------------------------------------------------------------------------------------
 
@@ -157,9 +157,9 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && printf '#!/bin/sh\nPYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m services.admin.qmailctl "$@"\n' \
-        >/usr/local/bin/qmailctl \
-    && chmod 0755 /usr/local/bin/qmailctl
+    && for name in qmailctl qmail-qstat qmail-qread maildirmake; do \
+        ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
+    && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl
 USER 0:0
 CMD ["python", "-m", "services.admin"]
 

@@ -105,6 +105,33 @@ def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command:
     assert f"invoked by uid {uid}); ".encode() in message
 
 
+def test_the_queue_s_commands_lie_where_qmail_has_them(xeris: Deployment) -> None:
+    xeris.run("admin", "qmailctl", "pause")
+    xeris.send("budi@xeris.com", ["joni@xeris.com"], letter("in the queue"))
+    counted = eventually(
+        lambda: re.match(r"messages in queue: [1-9]\d*\n", xeris.run("admin", "/var/qmail/bin/qmail-qstat")),
+        "a message",
+    )
+    assert "messages in queue but not yet preprocessed: " in counted.string
+    line = re.compile(r"\d+ \w{3} \d{4} \d\d:\d\d:\d\d GMT  #\d+  \d+  <budi@xeris.com> \n\tlocal\tjoni@xeris.com\n")
+    for lister in ("/var/qmail/bin/qmail-qread", "mailq", "sendmail -bp"):
+        assert line.search(xeris.run("admin", *lister.split())), lister
+    xeris.run("admin", "qmailctl", "cont")
+    xeris.message_with("joni", "joni-password", b"Subject: in the queue")
+    assert "use qmailctl queue" in xeris.try_run("delivery-local", "mailq").stderr
+    assert "newaliases" in xeris.try_run("admin", "newaliases").stderr
+
+
+def test_maildirmake_lies_where_qmail_has_it(xeris: Deployment) -> None:
+    run = ("admin", "qmailctl", "su", "budi", "-c")
+    xeris.run(*run, "/var/qmail/bin/maildirmake Maildir.lama")
+    assert xeris.run("admin", "sh", "-c", "cd /home/budi && stat -c '%U %a' Maildir.lama Maildir.lama/new") == (
+        "budi 700\nbudi 700\n"
+    )
+    again = xeris.try_run(*run, "/var/qmail/bin/maildirmake Maildir.lama")
+    assert again.returncode == 111 and again.stderr == "maildirmake: fatal: unable to mkdir Maildir.lama: File exists\n"
+
+
 @pytest.mark.parametrize("command", ["qmail-inject", "/usr/sbin/sendmail -t"])
 def test_a_program_in_dot_qmail_puts_mail_as_its_user(xeris: Deployment, command: str) -> None:
     # A directory of that name in the home must not take the place of the commands' own code.
