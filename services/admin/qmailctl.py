@@ -13,7 +13,7 @@ from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
 from services.admin import report
-from services.admin.connections import read_connections
+from services.admin.figures import read_figures
 from services.admin.files import Keeper
 from services.admin.first_start import FIRST_PASSWORD
 from services.admin.made import Made
@@ -63,14 +63,15 @@ Command = Callable[[Deployment, list[str]], int]
 
 
 def stat(deployment: Deployment, arguments: list[str]) -> int:
-    """Roles, queue, and what an administrator should know; the first password once."""
+    """Roles, queue, the room that is left, and what an administrator should know; the first password once."""
     _none(arguments)
     roles = [role.name for role in read_rights().bus_users]
-    reading = read_connections(deployment.places.paths, deployment.environ)
-    connections = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
-    print(report.render_roles(roles, report.uptimes_of(connections)), end="")
+    reading = read_figures(deployment.places.paths, deployment.environ)
+    figures = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
+    print(report.render_roles(roles, report.uptimes_of(figures.connections)), end="")
     status = deployment.queue.status()
     print(report.render_qstat(status) + status["status"] + (" (paused)" if status["paused"] else ""))
+    print(report.render_streams(figures.streams), end="")
     _show_hints(deployment)
     return 0
 

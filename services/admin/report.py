@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from services.admin.figures import Stream
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -49,6 +51,12 @@ def uptimes_of(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for connection in sorted(connections, key=lambda each: str(each.get("start", ""))):
         found.setdefault(str(connection.get("authorized_user", "")), str(connection.get("uptime", "")))
     return found
+
+
+def render_streams(streams: Iterable[Stream]) -> str:
+    """How much of its share of control/queuebytes each stream of the bus has taken."""
+    parts = (f"{each.name} {each.records} records {100 * each.bytes // each.max_bytes}%" for each in streams)
+    return f"bus: {', '.join(parts)}\n"
 
 
 def render_address(address: str, left_behind: Iterable[str]) -> str:
