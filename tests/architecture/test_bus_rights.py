@@ -59,6 +59,14 @@ def test_bodies_are_read_by_those_who_deliver_and_bounce() -> None:
     assert readers == {"bounce", "delivery-local", "delivery-remote"}
 
 
+@pytest.mark.parametrize("role", [r for r in USERS.values() if r.name != "admin"], ids=lambda role: role.name)
+def test_mail_is_put_by_those_whose_code_puts_it(role: Role) -> None:
+    putting = {"in.*", "body.*.*", "envelope.*", "abort", "node.*"}
+    assert (putting <= set(role.publish)) == ("put" in role.library)
+    if "put" not in role.library and role.name != "queue":
+        assert not putting & set(role.publish)
+
+
 @pytest.mark.parametrize(
     ("stream", "subject"),
     [
