@@ -54,9 +54,13 @@ def uptimes_of(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def render_streams(streams: Iterable[Stream]) -> str:
-    """How much of its share of control/queuebytes each stream of the bus has taken."""
-    parts = (f"{each.name} {each.records} records {100 * each.bytes // each.max_bytes}%" for each in streams)
-    return f"bus: {', '.join(parts)}\n"
+    """What each stream of the bus holds, and how much of its share of control/queuebytes it has taken."""
+    return f"bus: {', '.join(map(_render_stream, streams))}\n"
+
+
+def _render_stream(stream: Stream) -> str:
+    taken = f" {100 * stream.bytes // stream.max_bytes}%" if stream.max_bytes > 0 else ""
+    return f"{stream.name} {stream.records} records{taken}"
 
 
 def render_address(address: str, left_behind: Iterable[str]) -> str:

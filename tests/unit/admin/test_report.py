@@ -43,8 +43,8 @@ def test_the_eldest_of_several_connections_counts() -> None:
 
 
 def test_what_each_stream_has_taken_of_its_share_is_told() -> None:
-    streams = [Stream("IN", 12, 350, 1000), Stream("HOLD", 0, 0, 400)]
-    assert render_streams(streams) == "bus: IN 12 records 35%, HOLD 0 records 0%\n"
+    streams = [Stream("HOLD", 0, 0, 400), Stream("IN", 12, 350, 1000), Stream("STATE", 3, 300, -1)]
+    assert render_streams(streams) == "bus: HOLD 0 records 0%, IN 12 records 35%, STATE 3 records\n"
 
 
 def test_of_address_only_what_matters_is_said() -> None:
