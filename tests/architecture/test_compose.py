@@ -56,7 +56,14 @@ def test_nobody_but_admin_sees_another_s_credentials() -> None:
 @each_container
 def test_capabilities(role: Role) -> None:
     assert service(role)["cap_drop"] == ["ALL"]
-    assert set(service(role).get("cap_add", [])) == set(role.capabilities)
+    assert set(service(role).get("cap_add", [])) == {*role.capabilities, *role.init}
+
+
+@each_container
+def test_init_can_pass_on_a_signal(role: Role) -> None:
+    # It is uid 0 where the role takes its own uid only after the start (Dockerfile).
+    takes_another_uid = bool(role.capabilities) and role.uid != 0 and not role.stock
+    assert ("KILL" in service(role).get("cap_add", [])) == takes_another_uid
 
 
 @each_container
