@@ -102,6 +102,22 @@ def test_a_deployment_is_ready_delivers_is_mended_and_ends_without_orphans(run: 
     assert "success" in (run.directory / "log" / "qmail" / "current").read_text()
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_starts_it_and_ends_it_with_itself(open_path: Path) -> None:
+    deployment = MakeRun(open_path / "var")
+    # With the packages of this very test run: none are fetched.
+    deployment._argv = ("make", f"--old-file={sys.prefix}/ready", f"VENV={sys.prefix}", "run")
+    deployment.start()
+    try:
+        assert deployment.process is not None
+        assert greeting(deployment.ports["SMTP_PORT"]) == b"220 mail.xeris.com ESMTP\r\n"
+        pids = descendants(deployment.process.pid)
+        assert len(pids) > len(PROGRAMS)
+    finally:
+        deployment.stop()
+    assert wait_until_gone(pids) == []
+
+
 class MakeRunProbe:
     """Asks again until a role that is being started answers; the kernel refuses until it listens."""
 
