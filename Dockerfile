@@ -38,19 +38,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
     && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
-# Mail from people and from programs in .qmail, through the queue's socket. Whatever the directory is that a command is
-# called in, its Python comes from here.
+# Mail from people and from programs in .qmail, through the queue's socket.
 COPY services/inject services/inject
 RUN python3.13 -m compileall -q services \
     && mkdir -p /var/qmail/bin \
-    && command() { \
-        printf '#!/bin/sh\nSENDMAIL_NAME=${0##*/} PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m %s "$@"\n' "$2" >"$1" \
-        && chmod 0755 "$1"; } \
-    && command /var/qmail/bin/qmail-inject services.inject \
-    && command /var/qmail/bin/qmail-queue services.inject.qmail_queue \
-    && command /var/qmail/bin/sendmail services.inject.sendmail \
-    && ln -s /var/qmail/bin/sendmail /usr/sbin/sendmail \
-    && ln -s /var/qmail/bin/sendmail /usr/lib/sendmail
+    && for name in qmail-inject qmail-queue sendmail; do \
+        ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
+    && for path in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
+        ln -s /var/qmail/bin/sendmail "$path"; done
 
 # --- each role's packages, by hash --------------------------------------------------------------------------------------
 
@@ -166,9 +161,9 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && printf '#!/bin/sh\nPYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m services.admin.qmailctl "$@"\n' \
-        >/usr/local/bin/qmailctl \
-    && chmod 0755 /usr/local/bin/qmailctl
+    && for name in qmailctl qmail-qstat qmail-qread maildirmake; do \
+        ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
+    && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl
 USER 0:0
 CMD ["python", "-m", "services.admin"]
 
@@ -184,4 +179,4 @@ RUN apt-get update && apt-get install -y --no-install-recommends busybox-static 
 
 FROM ${COREDNS_IMAGE} AS dns
 COPY --from=nslookup /usr/bin/busybox /bin/nslookup
-COPY services/dns/Corefile /Corefile
+COPY services/dns/Corefile services/dns/health.db /

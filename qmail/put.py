@@ -33,9 +33,6 @@ MAX_RECIPIENTS = 5000
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
 ROOM_BYTES = 1024 * 1024
-# A body of which no new piece has been stored for so long is given up (qmail-smtpd's timeoutsmtpd and five minutes):
-# from then on its commit is refused here, and later the scheduler removes what there is of it.
-GIVEN_UP_SECONDS = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +195,7 @@ class Submission:
 
     def _require_kept(self) -> None:
         silent = self._submitter.uptime() - self._stored_at
-        if self._chunks and silent > GIVEN_UP_SECONDS:
+        if self._chunks and silent > subjects.GIVEN_UP_SECONDS:
             raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
     async def commit(self, draft: Draft) -> Envelope:

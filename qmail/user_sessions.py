@@ -9,7 +9,6 @@ from typing import Final
 from qmail.accounts import Account
 from qmail.control import Control, ControlError
 
-CONTROL_FILE: Final = "concurrencyperuserip"
 #: Dovecot's mail_max_userip_connections. A session costs memory in proportion to the mailbox that it has open.
 DEFAULT_SESSIONS: Final = 10
 
@@ -38,6 +37,6 @@ class UserSessions:
 
     def _bound(self) -> int:
         try:
-            return max(1, self._control.number(CONTROL_FILE, DEFAULT_SESSIONS))
+            return max(1, self._control.number("concurrencyperuserip", DEFAULT_SESSIONS))
         except ControlError:
             return DEFAULT_SESSIONS

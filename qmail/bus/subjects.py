@@ -14,6 +14,9 @@ EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
 # The consumer of the scheduler on IN and STATE; that of the logger on EVENTS.
 QUEUE_CONSUMER = "queue"
+# A body of which no new piece has been stored for so long is given up (qmail-smtpd's timeoutsmtpd and five minutes):
+# whoever stores it refuses to commit it from then on, and later the scheduler removes what there is of it.
+GIVEN_UP_SECONDS = 1500
 LOG_CONSUMER = "log"
 
 LEASE = "lease"

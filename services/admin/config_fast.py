@@ -30,11 +30,15 @@ def plus_domain(host: str) -> str:
     return ".".join(host.split(".")[-2:])
 
 
-def render_control(host: str, address: str, queue_bytes: int) -> dict[str, str]:
+def render_localips(address: str) -> str:
+    """control/localips: who we are where address translation hides it."""
+    return "".join(f"{ip}\n" for ip in dict.fromkeys(("127.0.0.1", address)))
+
+
+def render_control(host: str, queue_bytes: int) -> dict[str, str]:
     """File name -> contents; `me` last, because its presence says that the others are there."""
     domain = default_domain(host)
     names = "".join(f"{name}\n" for name in dict.fromkeys((host, domain)))
-    addresses = "".join(f"{ip}\n" for ip in dict.fromkeys(("127.0.0.1", address)) if ip)
     return {
         "defaultdomain": f"{domain}\n",
         "plusdomain": f"{plus_domain(host)}\n",
@@ -43,7 +47,6 @@ def render_control(host: str, address: str, queue_bytes: int) -> dict[str, str]:
         "databytes": f"{DATABYTES}\n",
         "concurrencyincoming": f"{CONCURRENCY_INCOMING}\n",
         "defaultdelivery": "./Maildir/\n",
-        "localips": addresses,
         "queuebytes": f"{queue_bytes}\n",
         "me": f"{host}\n",
     }

@@ -2,7 +2,8 @@
 
 Every step looks before it acts and leaves either the old or the new, so a start that was broken off is finished by
 the next. What an administrator may change (control files, aliases, rules, accounts, certificate) is made once; what
-follows from the program (rights, owners, modes) is repaired each time.
+says ADDRESS (zones, localips) follows it until it is edited; what follows from the program (rights, owners, modes) is
+repaired each time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from services.admin import config_fast
 from services.admin.bus_rights import make_credentials
 from services.admin.certificate import make_certificate
 from services.admin.files import Keeper
+from services.admin.made import Made, Origin
 from services.admin.places import Places, read_places
 from services.admin.rights import Rights, read_rights
 from services.admin.users import Users
@@ -27,6 +29,7 @@ DEFAULT_ME = "mail.xeris.com"
 DEFAULT_ADMIN_USER = "ari"
 FIRST_PASSWORD = "first-password"
 HTTP_TOKEN = "http.token"
+LOCALIPS = "localips"
 MAX_QUEUE_BYTES = 20 * 1024**3
 # A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.put).
 MIN_QUEUE_BYTES = 4 * 1024**2
@@ -36,7 +39,7 @@ LOG_DIRECTORIES = ("qmail", "qmail-smtpd", "qmail-pop3d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the environment says; used only where nothing is there yet."""
+    """What the environment says; all but `address` is used only where nothing is there yet."""
 
     me: str
     address: str
@@ -92,7 +95,9 @@ def _directories(places: Places, rights: Rights, keeper: Keeper) -> None:
 
 
 def _control(settings: Settings, places: Places, keeper: Keeper) -> None:
-    paths = places.paths
+    paths, made, origin = places.paths, Made(places.paths.control), Origin(settings.address, settings.me)
+    localips = {LOCALIPS: config_fast.render_localips(settings.address)}
+    made.renew(localips, origin, keeper)
     if (paths.control / "me").exists():
         return
     size = settings.queue_bytes or _half_of_free(places)
@@ -100,14 +105,20 @@ def _control(settings: Settings, places: Places, keeper: Keeper) -> None:
         keeper.file_once(paths.alias / name, text.encode(), 0o644)
     rules = config_fast.render_tcp_smtp(loopback_only=places.below_qmail_dir)
     keeper.file_once(paths.tcp_smtp, rules.encode(), 0o644)
-    for name, text in config_fast.render_control(settings.me, settings.address, size).items():
+    made.make(localips, origin, keeper)
+    for name, text in config_fast.render_control(settings.me, size).items():
         keeper.file_once(paths.control / name, text.encode(), 0o644)
 
 
 def _zones(settings: Settings, places: Places, keeper: Keeper) -> None:
     # Only a deployment of containers has a name server of its own.
     if not places.below_qmail_dir:
-        make_zones(settings.me, settings.address, places.zones, keeper)
+        make_zones(_own_name(places), settings.address, places.zones, keeper)
+
+
+def _own_name(places: Places) -> str:
+    """This mail server's name: ME counts at first start alone."""
+    return (places.paths.control / "me").read_text(encoding="ascii").strip()
 
 
 def _half_of_free(places: Places) -> int:
@@ -120,8 +131,7 @@ def _certificate(places: Places, rights: Rights, keeper: Keeper) -> None:
     tls, doors = places.paths.tls, rights.roles["smtpd"].gid
     certificate, key = tls / "cert.pem", tls / "key.pem"
     if not certificate.exists():
-        host = (places.paths.control / "me").read_text(encoding="ascii").strip()
-        made, private = make_certificate(host, datetime.now(UTC))
+        made, private = make_certificate(_own_name(places), datetime.now(UTC))
         # The key first: a certificate says that its key is there.
         keeper.file(key, private, 0o440, 0, doors)
         keeper.file(certificate, made, 0o644)

@@ -1,17 +1,14 @@
-"""Password hashes: one line `name:hash` an account, for auth alone (argon2id; RFC 9106, OWASP's m=19456 t=2 p=1)."""
+"""Password hashes: one line `name:hash` an account, for auth alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from argon2 import PasswordHasher, Type
-
+from qmail.hasher import HASHER
 from services.admin.files import Keeper
 
 MAX_PASSWORD_BYTES = 1000
 LOCKED = "!"
-
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
 
 
 def hash_password(password: str) -> str:
@@ -22,7 +19,7 @@ def hash_password(password: str) -> str:
         raise ValueError(f"the password is too long; expected at most {MAX_PASSWORD_BYTES} bytes")
     if any(ord(character) < 32 or ord(character) == 127 for character in password):
         raise ValueError("the password has a control character in it; expected printable characters")
-    return _HASHER.hash(password.encode("utf-8", "surrogateescape"))
+    return HASHER.hash(password.encode("utf-8", "surrogateescape"))
 
 
 def read_hashes(path: Path) -> dict[str, str]:

@@ -13,13 +13,14 @@ from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
 from services.admin import report
-from services.admin.connections import read_connections
+from services.admin.figures import read_figures
 from services.admin.files import Keeper
 from services.admin.first_start import FIRST_PASSWORD
+from services.admin.made import Made
 from services.admin.places import Places, read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
 from services.admin.rights import read_rights
-from services.admin.rules_check import first_bad_line
+from services.admin.rules_check import first_fault, smtpd_networks
 from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
 from services.admin.users import UserError, Users
@@ -62,21 +63,24 @@ Command = Callable[[Deployment, list[str]], int]
 
 
 def stat(deployment: Deployment, arguments: list[str]) -> int:
-    """Roles, queue, and what an administrator should know; the first password once."""
+    """Roles, queue, the room that is left, and what an administrator should know; the first password once."""
     _none(arguments)
     roles = [role.name for role in read_rights().bus_users]
-    reading = read_connections(deployment.places.paths, deployment.environ)
-    connections = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
-    print(report.render_roles(roles, report.uptimes_of(connections)), end="")
+    reading = read_figures(deployment.places.paths, deployment.environ)
+    figures = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
+    print(report.render_roles(roles, report.uptimes_of(figures.connections)), end="")
     status = deployment.queue.status()
     print(report.render_qstat(status) + status["status"] + (" (paused)" if status["paused"] else ""))
+    print(report.render_streams(figures.streams), end="")
     _show_hints(deployment)
     return 0
 
 
 def _show_hints(deployment: Deployment) -> None:
-    if deployment.environ.get("ADDRESS", "127.0.0.1").startswith("127."):
-        print("ADDRESS is a loopback address: log-in without TLS is allowed to clients on this machine")
+    address = deployment.environ.get("ADDRESS") or "127.0.0.1"
+    directories = (deployment.places.paths.control, deployment.places.zones)
+    left = [str(path) for directory in directories for path in Made(directory).left_behind(address)]
+    print(report.render_address(address, left), end="")
     path = deployment.places.paths.credentials / FIRST_PASSWORD
     try:
         name, password = path.read_text(encoding="ascii").split()
@@ -110,9 +114,11 @@ def cdb(deployment: Deployment, arguments: list[str]) -> int:
     """Check tcp.smtp; smtpd reads it at the next connection."""
     _none(arguments)
     path = deployment.places.paths.tcp_smtp
-    bad = first_bad_line(path.read_text(encoding="utf-8", errors="replace"))
-    if bad is not None:
-        print(f"tcprules: fatal: unable to parse this line: {bad}", file=sys.stderr)
+    # Without containers smtpd sees the clients themselves, and may let its own networks relay.
+    networks = [] if deployment.places.below_qmail_dir else smtpd_networks(deployment.environ)
+    fault = first_fault(path, networks)
+    if fault is not None:
+        print(fault, file=sys.stderr)
         return EX_TEMPORARY
     print(f"Reloaded {path}.")
     return 0

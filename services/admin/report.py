@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from services.admin.figures import Stream
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -49,3 +51,21 @@ def uptimes_of(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for connection in sorted(connections, key=lambda each: str(each.get("start", ""))):
         found.setdefault(str(connection.get("authorized_user", "")), str(connection.get("uptime", "")))
     return found
+
+
+def render_streams(streams: Iterable[Stream]) -> str:
+    """What each stream of the bus holds, and how much of its share of control/queuebytes it has taken."""
+    return f"bus: {', '.join(map(_render_stream, streams))}\n"
+
+
+def _render_stream(stream: Stream) -> str:
+    taken = f" {100 * stream.bytes // stream.max_bytes}%" if stream.max_bytes > 0 else ""
+    return f"{stream.name} {stream.records} records{taken}"
+
+
+def render_address(address: str, left_behind: Iterable[str]) -> str:
+    """What follows from ADDRESS: log-in without TLS, and the files that did not follow it."""
+    loopback = "ADDRESS is a loopback address: log-in without TLS is allowed to clients on this machine\n"
+    files = " ".join(left_behind)
+    edited = f"ADDRESS is {address}; files that were edited, and still say another: {files}\n" if files else ""
+    return (loopback if address.startswith("127.") else "") + edited

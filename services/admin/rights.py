@@ -22,6 +22,7 @@ class Role:
     uid: int
     gid: int
     capabilities: tuple[str, ...]
+    init: tuple[str, ...]
     library: tuple[str, ...]
     packages: tuple[str, ...]
     publish: tuple[str, ...]
@@ -109,7 +110,7 @@ def _role(name: str, block: dict[str, object]) -> Role:
     unknown = set(block) - _FIELDS
     if unknown:
         raise ValueError(f"RIGHTS.toml: role {name}: unknown {', '.join(sorted(unknown))}")
-    filled = {"library": (), "packages": (), "publish": (), "subscribe": (), **block}
+    filled = {"init": (), "library": (), "packages": (), "publish": (), "subscribe": (), **block}
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
     values.setdefault("respond", False)
     values.setdefault("stock", False)

@@ -1,39 +1,30 @@
-"""`qmailctl cdb`: smtpd reads tcp.smtp as text at each change; what is left of tcprules is its check."""
+"""`qmailctl cdb`: smtpd reads tcp.smtp as text at each change; what is left of tcprules is the check."""
 
 from __future__ import annotations
 
-import re
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
 
-# One setting of a rule: VAR, then a value between two delimiters of any kind (tcprules(1)).
-_SETTING = re.compile(r",[A-Za-z_][A-Za-z0-9_]*=(.)")
+from qmail.rules import NoRule, RuleError, parse_rules, refuse_relaying_for
+
+DEFAULT_SUBNET = "172.29.25"
 
 
-def first_bad_line(text: str) -> str | None:
-    """The first line that tcprules would not take, None where all are good."""
-    for line in text.splitlines():
-        rule = line.rstrip()
-        if not rule or rule.startswith("#"):
-            continue
-        _, colon, instruction = rule.partition(":")
-        if not colon or not _good(instruction):
-            return line
+def smtpd_networks(environ: Mapping[str, str]) -> list[ipaddress.IPv4Network]:
+    """The networks of smtpd's container, edge and bus, as compose.yaml makes them from SUBNET. Raises ValueError."""
+    subnet = environ.get("SUBNET") or DEFAULT_SUBNET
+    return [ipaddress.IPv4Network(f"{subnet}.{first}/26") for first in (0, 64)]
+
+
+def first_fault(path: Path, networks: list[ipaddress.IPv4Network]) -> str | None:
+    """What smtpd would refuse in this file, in tcprules' words where it would too; None if nothing. Raises OSError."""
+    content = path.read_bytes()
+    try:
+        refuse_relaying_for(parse_rules(content), networks)
+    except NoRule as error:
+        line = content.decode("latin-1").split("\n")[error.line - 1]
+        return f"tcprules: fatal: unable to parse this line: {line}\nqmailctl: {path}: {error}"
+    except RuleError as error:
+        return f"qmailctl: {path}: {error}"
     return None
-
-
-def _good(instruction: str) -> bool:
-    for word in ("allow", "deny"):
-        if instruction.startswith(word):
-            return _good_settings(instruction[len(word) :])
-    return False
-
-
-def _good_settings(rest: str) -> bool:
-    while rest:
-        found = _SETTING.match(rest)
-        if found is None:
-            return False
-        end = rest.find(found[1], found.end())
-        if end < 0:
-            return False
-        rest = rest[end + 1 :]
-    return True

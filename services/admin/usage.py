@@ -15,7 +15,7 @@ HELP = """\
     cont -- continues paused mail service
     stat -- displays status of mail service
     cdb -- checks the rules for smtp clients
-    restart -- stops and restarts smtp, sends qmail-send a TERM & restarts it
+    restart -- stops and starts every role; returns when mail can come in and go out
     doqueue -- schedules queued messages for immediate delivery
     reload -- sends qmail-send HUP, rereading locals and virtualdomains
     queue -- shows status of queue

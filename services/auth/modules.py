@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol
 
-from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from qmail.hasher import HASHER
 from services.auth.hashes import Hashes
 
-#: As admin makes them; only the work for unknown names depends on it, a hash carries its own costs.
-_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
 #: Courier's services that have files in /etc/pam.d (chapter 7.2).
 PAM_SERVICES: Final = frozenset({"imap", "pop3", "smtp"})
 #: _pam_types.h: wrong password, unknown user, account expired or denied.
@@ -90,7 +88,7 @@ def _pam_verdict(code: int) -> Verdict:
 
 def _matches(found: str, password: bytes) -> bool:
     try:
-        return _HASHER.verify(found, password)
+        return HASHER.verify(found, password)
     except VerifyMismatchError:
         return False
     except (VerificationError, InvalidHashError):
@@ -98,13 +96,13 @@ def _matches(found: str, password: bytes) -> bool:
         return spend_the_same(password)
 
 
-_NOBODYS: Final = _HASHER.hash(secrets.token_bytes(16))
+_NOBODYS: Final = HASHER.hash(secrets.token_bytes(16))
 
 
 def spend_the_same(password: bytes) -> bool:
     """Do the work of a verification for a name without a hash. Always False."""
     try:
-        _HASHER.verify(_NOBODYS, password)
+        HASHER.verify(_NOBODYS, password)
     except VerificationError:
         pass  # as meant: only the time it takes counts
     return False

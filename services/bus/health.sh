@@ -1,20 +1,36 @@
 #!/bin/sh
-# The bus's health, asked by the engine; and the cure for the one illness that the server does not get over by itself:
-# after a failed write (a full disk) it refuses every other one until it is started again (measured with 2.15.1). The
-# engine starts again what ends. KILL, because a server that hangs would not hear TERM: what it has acknowledged is on
-# the disk.
+# The bus's health, asked by the engine; and the cure for what the server does not get over by itself. After a failed
+# write (a full disk) it refuses every other one until it is started again (measured with 2.15.1); and where it hangs,
+# the engine would only call it unhealthy. The engine starts again what ends. KILL, because a server that hangs would
+# not hear TERM: what it has acknowledged is on the disk.
 PORT=${PORT:-8222}
 STORE=${STORE:-/var/lib/bus}
+# Empty in a container that starts, as the server is new in it.
+MARKS=${MARKS:-/tmp}
+SILENT_SECONDS=60
+
+# No clock that can be set.
+read -r uptime _ </proc/uptime
+now=${uptime%.*}
+# Before asking: an engine that does not wait for this script must not stop the count.
+[ -e "$MARKS/ill" ] || echo "$now" >"$MARKS/ill"
 
 answer=$(printf 'GET /healthz HTTP/1.0\r\n\r\n' | timeout 4 nc 127.0.0.1 "$PORT")
 case $answer in
-    'HTTP/1.'?' 200 '*) exit 0 ;;
+    'HTTP/1.'?' 200 '*)
+        : >"$MARKS/well"
+        rm -f "$MARKS/ill"
+        exit 0
+        ;;
     *'write error'*) ;;
-    # It is still reading its streams, or busy; the engine shows that.
-    *) exit 1 ;;
+    *)
+        # One that was not well yet is still reading its streams, and may take its time.
+        [ -e "$MARKS/well" ] || exit 1
+        [ $((now - $(cat "$MARKS/ill"))) -ge "$SILENT_SECONDS" ] || exit 1
+        ;;
 esac
 # Without 16 MB of room the next write would fail again.
 [ "$(df -Pk "$STORE" | awk 'NR == 2 { print $4 }')" -ge 16384 ] || exit 1
-echo 'not able to write; killed, to be started again'
+echo 'not able to work; killed, to be started again'
 kill -KILL $(pidof nats-server)
 exit 1

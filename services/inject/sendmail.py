@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+from qmail.paths import read_paths
 from services.inject import replies
 from services.inject.__main__ import run as inject
 from services.inject.options import Options
@@ -56,12 +58,21 @@ def _check_mode(argument: bytes) -> None:
         raise Fatal(PERMANENT, refusals.get(mode, replies.SENDMAIL_USAGE))
 
 
+def _list_queue() -> None:
+    """Become qmail-qread where there is one; return where there is not, as in a container that delivers."""
+    lister = read_paths(os.environ).control.parent / "bin" / "qmail-qread"
+    with contextlib.suppress(OSError):
+        os.execv(lister, [str(lister)])
+
+
 def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """sendmail, mailq or newaliases, whichever name called (SENDMAIL_NAME, set by the wrappers); the exit code."""
     program = os.fsencode(PurePath(os.fsdecode(environ.get(b"SENDMAIL_NAME", b"sendmail"))).name)
     try:
         injection, environment = to_inject(program, arguments, environ)
     except Fatal as fatal:
+        if fatal.text == replies.SENDMAIL_NO_LIST:
+            _list_queue()
         sys.stderr.buffer.write(fatal.text)
         sys.stderr.buffer.flush()
         return fatal.code

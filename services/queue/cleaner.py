@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
-from qmail.put import GIVEN_UP_SECONDS
 from services.queue.floor import PURGE_MESSAGES, Floor
 from services.queue.message import Message
 from services.queue.records import DoneRecord, Records
@@ -23,7 +22,7 @@ PURGE_SECONDS = 5.0
 ABORT_SECONDS = 20.0
 # Between two looks for half-stored bodies. What has not grown from one to the next was given up by whoever stored it,
 # and so long before that a commit that was under way then has come through.
-ORPHAN_SECONDS = GIVEN_UP_SECONDS + 300.0
+ORPHAN_SECONDS = subjects.GIVEN_UP_SECONDS + 300.0
 
 
 class Cleaner:

@@ -1,6 +1,6 @@
 """The queue role's HTTP interface (inside only): health, readiness, the queue's list, one message, commands.
 
-Every request but /health needs the bearer token of `<credentials>/http.token`.
+Every request but /health and /ready needs the bearer token of `<credentials>/http.token`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from qmail.bus.ports import BusDown
@@ -42,14 +42,17 @@ class Faults(BaseModel):
 
 def make_app(listing: Listing, token: str) -> FastAPI:
     """The application over one scheduler."""
-    app = FastAPI(title="qmail queue", version="1", description=__doc__ or "")
+    # The pages that FastAPI adds by itself would be open to everybody, and of no use to a browser without the token.
+    app = FastAPI(
+        title="qmail queue", version="1", description=__doc__ or "", openapi_url=None, docs_url=None, redoc_url=None
+    )
 
     def authorized(request: Request) -> None:
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "expected the bearer token of credentials/http.token")
 
-    need_token = [Depends(authorized)]
+    closed = APIRouter(dependencies=[Depends(authorized)])
 
     @app.get("/health", summary="200 while this process answers")
     async def health() -> dict[str, str]:
@@ -61,18 +64,18 @@ def make_app(listing: Listing, token: str) -> FastAPI:
             raise HTTPException(503, "the bus is away, or the memory is being rebuilt")
         return {"status": "ready"}
 
-    @app.get("/status", dependencies=need_token)
+    @closed.get("/status")
     async def status() -> Status:
         try:
             return Status(**await listing.status())
         except BusDown as error:
             raise HTTPException(503, f"the bus is away: {error}") from error
 
-    @app.get("/queue", dependencies=need_token)
+    @closed.get("/queue")
     async def queue(limit: Annotated[int, Field(ge=1, le=1000)] = 100, offset: int = 0) -> QueueList:
         return QueueList(total=listing.total(), messages=await listing.page(offset, limit))
 
-    @app.get("/messages/{message_id}", dependencies=need_token)
+    @closed.get("/messages/{message_id}")
     async def message(message_id: int) -> QueueEntry:
         try:
             entry = await listing.entry(message_id)
@@ -82,23 +85,28 @@ def make_app(listing: Listing, token: str) -> FastAPI:
             raise HTTPException(404, "no such message in the queue")
         return entry
 
-    @app.post("/flush", dependencies=need_token, summary="SIGALRM: everything that waits is due now")
+    @closed.post("/flush", summary="SIGALRM: everything that waits is due now")
     async def flush() -> dict[str, Any]:
         listing.service.flush()
         return {"ok": True}
 
-    @app.post("/pause", dependencies=need_token)
+    @closed.post("/pause")
     async def pause() -> dict[str, Any]:
         listing.service.pause(True)
         return {"ok": True}
 
-    @app.post("/cont", dependencies=need_token)
+    @closed.post("/cont")
     async def cont() -> dict[str, Any]:
         listing.service.pause(False)
         return {"ok": True}
 
-    @app.post("/reload", dependencies=need_token, summary="SIGHUP: take new locals and virtualdomains")
+    @closed.post("/reload", summary="SIGHUP: take new locals and virtualdomains")
     async def reload() -> Faults:
         return Faults(faults=listing.service.reload())
 
+    @closed.get("/openapi.json", include_in_schema=False)
+    async def description() -> dict[str, Any]:
+        return app.openapi()
+
+    app.include_router(closed)
     return app

@@ -22,6 +22,7 @@ from aiosmtpd.smtp import SMTP
 from qmail.control import Control
 from qmail.log import Log
 from qmail.plaintext import plaintext_allowed, read_gateways
+from qmail.rules import Rule, RuleError, Rules
 from qmail.server import Listener
 from qmail.tls import ServerTls, TlsUnavailable
 from services.smtpd.admission import Admission, Admitted
@@ -30,7 +31,6 @@ from services.smtpd.facts import Client, read_client
 from services.smtpd.interfaces import read_interfaces
 from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
-from services.smtpd.rules import Rule, RuleError, Rules
 from services.smtpd.settings import Settings, read_rules
 
 _log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from qmail.control import Control, ControlError
 from qmail.paths import Paths, read_paths
 from qmail.processes import parse_processes
+from qmail.rules import RuleError, Rules, parse_rules, refuse_relaying_for
 from qmail.server import Listener, parse_listeners
 from services.smtpd.interfaces import Interface
 from services.smtpd.policy import read_policy
-from services.smtpd.rules import RuleError, Rules, covers, parse_rules
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
@@ -105,27 +105,12 @@ def read_rules(settings: Settings, interfaces: Iterable[Interface]) -> Rules:
     path = settings.paths.tcp_smtp
     try:
         rules = parse_rules(path.read_bytes())
+        if settings.contained:
+            refuse_relaying_for(rules, (each.network for each in interfaces if not each.ip.is_loopback))
     except FileNotFoundError:
         return Rules()
     except OSError as error:
         raise RuleError(f"{path}: {error.strerror}; expected a readable file") from error
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from error
-    if settings.contained:
-        refuse_relaying_for(rules, interfaces, str(path))
     return rules
-
-
-def refuse_relaying_for(rules: Rules, interfaces: Iterable[Interface], name: str) -> None:
-    """No container network is trusted.
-
-    Through address translation anybody may look like its gateway. Raises RuleError.
-    """
-    networks = [interface.network for interface in interfaces if not interface.ip.is_loopback]
-    for address, rule in rules.relaying():
-        for network in networks:
-            if covers(address, network):
-                raise RuleError(
-                    f"{name}: line {rule.line}: RELAYCLIENT for {address or 'everybody'!r} covers this container's own "
-                    f"network {network}, and strangers can look like it; expected addresses outside of it"
-                )

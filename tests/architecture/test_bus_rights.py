@@ -11,6 +11,7 @@ from qmail.bus import subjects
 from services.admin.bus_rights import render_users
 from services.admin.rights import Role, read_rights
 from services.admin.streams import read_definitions
+from tests.support.source import ROOT
 
 RIGHTS = read_rights()
 USERS = {role.name: role for role in RIGHTS.bus_users}
@@ -57,6 +58,24 @@ def test_a_role_that_takes_work_or_passwords_does_so_in_a_group_only() -> None:
 def test_bodies_are_read_by_those_who_deliver_and_bounce() -> None:
     readers = {name for name, role in USERS.items() if "$JS.API.DIRECT.GET.IN.>" in role.publish}
     assert readers == {"bounce", "delivery-local", "delivery-remote"}
+
+
+@pytest.mark.parametrize("role", [r for r in USERS.values() if r.name != "admin"], ids=lambda role: role.name)
+def test_mail_is_put_by_those_whose_code_puts_it(role: Role) -> None:
+    found = {"in.*", "body.*.*", "envelope.*", "abort"} & set(role.publish)
+    if role.name == "bounce":
+        # Under a number that the scheduler chose, to one recipient.
+        assert found == {"in.*", "body.*.*"}
+    else:
+        assert found == ({"in.*", "body.*.*", "envelope.*", "abort"} if "put" in role.library else set())
+
+
+@pytest.mark.parametrize("role", [r for r in USERS.values() if r.name != "admin"], ids=lambda role: role.name)
+def test_a_role_writes_into_its_own_log_only(role: Role) -> None:
+    # The bounce writer is started by the queue, and writes no log of its own.
+    files = ROOT.joinpath(*role.program.split(".")).rglob("*.py") if role.program else ()
+    names = {name for file in files for name in re.findall(r'\bLog\("([a-z0-9-]+)"\)', file.read_text("utf-8"))}
+    assert {subject for subject in role.publish if subject.startswith("event")} == {f"event.log.{n}" for n in names}
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import dns.zone
 import pytest
 import yaml
 
 from services.admin.programs import BUS_ENVIRONMENT
 from services.admin.rights import Role
+from services.admin.rules_check import DEFAULT_SUBNET, smtpd_networks
 from tests.support.source import RIGHTS, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -53,7 +56,14 @@ def test_nobody_but_admin_sees_another_s_credentials() -> None:
 @each_container
 def test_capabilities(role: Role) -> None:
     assert service(role)["cap_drop"] == ["ALL"]
-    assert set(service(role).get("cap_add", [])) == set(role.capabilities)
+    assert set(service(role).get("cap_add", [])) == {*role.capabilities, *role.init}
+
+
+@each_container
+def test_init_can_pass_on_a_signal(role: Role) -> None:
+    # It is uid 0 where the role takes its own uid only after the start (Dockerfile).
+    takes_another_uid = bool(role.capabilities) and role.uid != 0 and not role.stock
+    assert ("KILL" in service(role).get("cap_add", [])) == takes_another_uid
 
 
 @each_container
@@ -105,6 +115,14 @@ def test_the_networks_between_the_roles_have_no_way_out() -> None:
     assert networks["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
 
 
+def test_the_name_server_is_asked_for_what_every_deployment_has() -> None:
+    name = COMPOSE["services"]["dns"]["healthcheck"]["test"][2]
+    served = re.findall(r"^ +file (\S+) (\S+)$", (ROOT / "services/dns/Corefile").read_text(), re.MULTILINE)
+    (file,) = [path for path, zone in served if zone == name]
+    zone = dns.zone.from_text((ROOT / f"services/dns{file}").read_text(), origin=f"{name}.")
+    assert zone.find_rdataset("@", "A")
+
+
 def test_every_volume_is_somebody_s() -> None:
     assert set(COMPOSE["volumes"]) == {volume for name in CONTAINERS for volume in RIGHTS.mounts(name)}
 
@@ -115,3 +133,17 @@ def test_the_bus_gives_memory_back_before_the_engine_takes_it() -> None:
     limit, most = BUS_ENVIRONMENT["GOMEMLIMIT"], settings["mem_limit"]
     assert limit.endswith("MiB") and most.endswith("g")
     assert int(limit.removesuffix("MiB")) <= int(most.removesuffix("g")) * 1024 * 4 // 5
+
+
+def test_the_bus_s_health_check_can_leave_its_marks() -> None:
+    bus = RIGHTS.roles["bus"]
+    # By uid, because the engine forgets the mode when it starts a container again.
+    assert COMPOSE["services"]["bus"]["tmpfs"] == [f"/tmp:uid={bus.uid},gid={bus.gid},size=1m"]
+
+
+def test_admin_knows_the_networks_of_smtpd() -> None:
+    made = {name: network["ipam"]["config"][0]["subnet"] for name, network in COMPOSE["networks"].items()}
+    subnets = [made[name].replace("${SUBNET:-172.29.25}", "10.1.2") for name in RIGHTS.roles["smtpd"].networks]
+    assert [str(network) for network in smtpd_networks({"SUBNET": "10.1.2"})] == subnets
+    assert DEFAULT_SUBNET == "172.29.25"
+    assert COMPOSE["services"]["admin"]["environment"]["SUBNET"] == "${SUBNET:-172.29.25}"

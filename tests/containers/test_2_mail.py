@@ -93,13 +93,43 @@ def test_an_unknown_user_behind_a_forward_is_a_bounce_in_qmail_s_words(xeris: De
     assert b"\nSubject: to nobody\n" in bounce
 
 
+@pytest.mark.parametrize("user", ["budi", "root"])
 @pytest.mark.parametrize("command", ["qmail-inject", "sendmail -t"])
-def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command: str) -> None:
-    subject = f"by {command.split()[0]}"
+def test_the_tutorial_s_commands_put_mail_from_admin(xeris: Deployment, command: str, user: str) -> None:
+    subject, uid = f"by {user} and {command.split()[0]}", xeris.run("admin", "id", "-u", user).strip()
     text = f"to: joni\nsubject: {subject}\n\nhello\n"
-    xeris.run("admin", *command.split(), stdin=text, user=xeris.run("admin", "id", "-u", "budi").strip())
+    xeris.run("admin", *command.split(), stdin=text, user=uid)
     message = xeris.message_with("joni", "joni-password", f"subject: {subject}".encode())
-    assert b"invoked by uid " + xeris.run("admin", "id", "-u", "budi").strip().encode() + b"); " in message
+    assert message.startswith(f"Return-Path: <{user}@mail.xeris.com>\n".encode())
+    assert f"\nFrom: {user}@mail.xeris.com\n".encode() in message
+    assert f"invoked by uid {uid}); ".encode() in message
+
+
+def test_the_queue_s_commands_lie_where_qmail_has_them(xeris: Deployment) -> None:
+    xeris.run("admin", "qmailctl", "pause")
+    xeris.send("budi@xeris.com", ["joni@xeris.com"], letter("in the queue"))
+    counted = eventually(
+        lambda: re.match(r"messages in queue: [1-9]\d*\n", xeris.run("admin", "/var/qmail/bin/qmail-qstat")),
+        "a message",
+    )
+    assert "messages in queue but not yet preprocessed: " in counted.string
+    line = re.compile(r"\d+ \w{3} \d{4} \d\d:\d\d:\d\d GMT  #\d+  \d+  <budi@xeris.com> \n\tlocal\tjoni@xeris.com\n")
+    for lister in ("/var/qmail/bin/qmail-qread", "mailq", "sendmail -bp"):
+        assert line.search(xeris.run("admin", *lister.split())), lister
+    xeris.run("admin", "qmailctl", "cont")
+    xeris.message_with("joni", "joni-password", b"Subject: in the queue")
+    assert "use qmailctl queue" in xeris.try_run("delivery-local", "mailq").stderr
+    assert "newaliases" in xeris.try_run("admin", "newaliases").stderr
+
+
+def test_maildirmake_lies_where_qmail_has_it(xeris: Deployment) -> None:
+    run = ("admin", "qmailctl", "su", "budi", "-c")
+    xeris.run(*run, "/var/qmail/bin/maildirmake Maildir.lama")
+    assert xeris.run("admin", "sh", "-c", "cd /home/budi && stat -c '%U %a' Maildir.lama Maildir.lama/new") == (
+        "budi 700\nbudi 700\n"
+    )
+    again = xeris.try_run(*run, "/var/qmail/bin/maildirmake Maildir.lama")
+    assert again.returncode == 111 and again.stderr == "maildirmake: fatal: unable to mkdir Maildir.lama: File exists\n"
 
 
 @pytest.mark.parametrize("command", ["qmail-inject", "/usr/sbin/sendmail -t"])

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.control import Control
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.rules import RuleError, parse_rules
 from qmail.session import Ask, Close, Peer, Send, StartTls
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
@@ -53,7 +54,6 @@ from services.smtpd.data import DataReader, Verdict
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Store
 from services.smtpd.facts import Ready as SmtpReady
 from services.smtpd.policy import Policy
-from services.smtpd.rules import RuleError, parse_rules
 from services.smtpd.transaction import Transaction as SmtpTransaction
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "1"))

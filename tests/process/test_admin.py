@@ -17,9 +17,10 @@ from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Bus, BusDown
 from qmail.log import Log
 from qmail.paths import read_paths
-from services.admin.connections import read_connections
+from services.admin.figures import Figures, read_figures
 from services.admin.logger import Logger
 from services.admin.report import uptimes_of
+from services.admin.streams import read_definitions
 from tests.support.bus_server import BusServer
 from tests.support.source import ROOT
 
@@ -99,13 +100,15 @@ def test_lines_are_on_the_disk_with_their_stamps_and_come_once(server: BusServer
     assert all(line.startswith("@4000") for line in lines)
 
 
-def test_stat_sees_who_is_connected(server: BusServer) -> None:
-    async def look() -> dict[str, str]:
+def test_stat_sees_who_is_connected_and_how_full_the_streams_are(server: BusServer) -> None:
+    async def look() -> Figures:
         async with connected(server, "queue"), connected(server, "imap"):
-            paths = read_paths(environ(server))
-            return uptimes_of(await read_connections(paths, environ(server)))
+            return await read_figures(read_paths(environ(server)), environ(server))
 
-    assert {"queue", "imap"} <= set(asyncio.run(look()))
+    figures = asyncio.run(look())
+    assert {"queue", "imap"} <= set(uptimes_of(figures.connections))
+    assert {stream.name for stream in figures.streams} == set(read_definitions()["stream"])
+    assert all(stream.max_bytes > stream.bytes >= 0 for stream in figures.streams)
 
 
 def test_the_user_of_stat_sees_no_mail(server: BusServer) -> None:
@@ -187,4 +190,7 @@ def test_cdb_names_the_bad_rule(directory: Path) -> None:
     found = qmailctl(directory, "cdb")
     rules.write_text(good)
     assert found.returncode == 111
-    assert found.stderr == "tcprules: fatal: unable to parse this line: 10.:permit\n"
+    assert found.stderr == (
+        "tcprules: fatal: unable to parse this line: 10.:permit\n"
+        f"qmailctl: {rules}: line 3: 'permit'; expected allow or deny after the colon\n"
+    )

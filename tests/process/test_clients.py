@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.clients import HOST, Client
 from tests.support.deployment import unverified
+from tests.support.documents import blocks
 from tests.support.make_run import MakeRun
 from tests.support.needs import need
 from tests.support.source import ROOT
@@ -199,13 +200,13 @@ def test_mbsync_carries_a_whole_account_there_and_back(joni: Client) -> None:
         link.create("INBOX.arsip")
         link.copy("1", "INBOX.arsip")
     (joni.directory / "mail").mkdir()
-    rc = joni.file(
-        "mbsyncrc",
-        f"IMAPAccount xeris\nHost {HOST}\nPort {joni.port('imap')}\nUser {joni.name}\nPass {joni.password}\n"
-        f"SSLType STARTTLS\nCertificateFile {joni.certificate}\nAuthMechs LOGIN\n\n"
-        "IMAPStore far\nAccount xeris\n\nMaildirStore near\nPath mail/\nInbox mail/INBOX\nSubFolders Verbatim\n\n"
-        "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
-    )
+    (text,) = [block.text for block in blocks(ROOT / "docs/8-clients.md") if block.text.startswith("IMAPAccount")]
+    ours = {"Port 143": f"Port {joni.port('imap')}", "User joni": f"User {joni.name}", "~/": f"{joni.directory}/"}
+    for said, here in ours.items():
+        assert said in text
+        text = text.replace(said, here)
+    shutil.copy(joni.certificate, joni.directory / "cert.pem")
+    rc = joni.file("mbsyncrc", text)
     joni.program("mbsync", "-c", str(rc), "all")
     near = mailbox.Maildir(joni.directory / "mail" / "INBOX", create=False)
     assert sorted(message["subject"] for message in near) == ["dua", "satu"]

@@ -19,6 +19,7 @@ import pytest
 from services.admin.rights import read_rights
 from tests.support.deployment import eventually
 from tests.support.make_run import MakeRun
+from tests.support.needs import need
 from tests.support.ports import free_ports
 from tests.support.source import ROOT
 
@@ -101,6 +102,21 @@ def test_a_deployment_is_ready_delivers_is_mended_and_ends_without_orphans(run: 
     assert wait_until_gone(pids) == []
     assert len(list((run.directory / "home" / "ari" / "Maildir" / "new").iterdir())) == 1
     assert "success" in (run.directory / "log" / "qmail" / "current").read_text()
+
+
+def test_make_starts_it_and_ends_it_with_itself(open_path: Path) -> None:
+    deployment = MakeRun(open_path / "var")
+    # With the packages of this very test run: none are fetched.
+    deployment._argv = (need("make"), f"--old-file={sys.prefix}/ready", f"VENV={sys.prefix}", "run")
+    deployment.start()
+    try:
+        assert deployment.process is not None
+        assert greeting(deployment.ports["SMTP_PORT"]) == b"220 mail.xeris.com ESMTP\r\n"
+        pids = descendants(deployment.process.pid)
+        assert len(pids) > len(PROGRAMS)
+    finally:
+        deployment.stop()
+    assert wait_until_gone(pids) == []
 
 
 class MakeRunProbe:

@@ -13,7 +13,6 @@ from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.fetch import parse_fetch_items
 from services.imap.grammar.sequence import SequenceSet, parse_sequence_set
 
-MAX_TAG_BYTES = 256
 # RFC 2971 section 3.3: at most 30 pairs.
 MAX_ID_FIELDS = 30
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,256}(?= |\Z)')

@@ -15,7 +15,6 @@ MAX_LINE_BYTES = 64 * 1024
 MAX_LITERAL_BYTES = 64 * 1024
 # A command's lines and literals together; also what an attacker can make one session hold.
 MAX_COMMAND_BYTES = 256 * 1024
-MAX_LITERAL_NUMBER = 2**32 - 1
 
 _LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
 # At least the longest mark and a CR.

@@ -10,7 +10,6 @@ import threading
 import time
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-PATH_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # A list that is read as a whole: 2 million messages.
 MAX_FILE_BYTES = 256 * 1024 * 1024

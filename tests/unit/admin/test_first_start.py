@@ -7,10 +7,12 @@ import ssl
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from qmail.accounts import Accounts
 from services.admin import files, passwords
 from services.admin.first_start import first_start
+from services.admin.made import Made
 from services.admin.rights import read_rights
 
 Tree = dict[str, tuple[int, int, int, int, bytes]]
@@ -20,7 +22,7 @@ Tree = dict[str, tuple[int, int, int, int, bytes]]
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes and syncs cost most of the time and decide nothing here."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr(passwords, "_HASHER", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 def environ(directory: Path, **more: str) -> dict[str, str]:
@@ -40,7 +42,7 @@ def snapshot(top: Path) -> Tree:
 
 def test_the_control_files_are_those_of_config_fast_and_the_tutorial(tmp_path: Path) -> None:
     first_start(environ(tmp_path, ADDRESS="192.168.1.1", QUEUE_BYTES="5000000"))
-    control = {path.name: path.read_text() for path in (tmp_path / "control").iterdir()}
+    control = {path.name: path.read_text() for path in (tmp_path / "control").iterdir() if path.name != ".made"}
     assert control == {
         "me": "mail.xeris.com\n",
         "defaultdomain": "xeris.com\n",
@@ -80,6 +82,20 @@ def test_a_second_start_leaves_what_the_administrator_changed(tmp_path: Path) ->
     before = snapshot(tmp_path)
     first_start(environ(tmp_path, ME="mail.example.org", ADMIN_USER="diva"))
     assert snapshot(tmp_path) == before
+
+
+def test_localips_follows_the_address_until_it_is_edited(tmp_path: Path) -> None:
+    localips = tmp_path / "control" / "localips"
+    first_start(environ(tmp_path))
+    first_start(environ(tmp_path, ADDRESS="192.168.1.1"))
+    assert localips.read_text() == "127.0.0.1\n192.168.1.1\n"
+    localips.write_text("127.0.0.1\n192.168.1.1\n203.0.113.9\n")
+    first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
+    assert localips.read_text() == "127.0.0.1\n192.168.1.1\n203.0.113.9\n"
+    assert Made(tmp_path / "control").left_behind("192.168.1.2") == [localips]
+    localips.unlink()
+    first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
+    assert not localips.exists() and Made(tmp_path / "control").left_behind("192.168.1.2") == []
 
 
 def test_wrong_modes_and_owners_are_mended(tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_the_first_password_opens_the_first_account(tmp_path: Path) -> None:
     first_start(environ(tmp_path))
     name, password = (tmp_path / "credentials" / "first-password").read_text().split()
     hashed = passwords.read_hashes(tmp_path / "auth" / "passwd")[name]
-    assert passwords.PasswordHasher().verify(hashed, password)
+    assert PasswordHasher().verify(hashed, password)
 
 
 def test_the_certificate_fits_its_key(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.admin.report import render_qread, render_qstat, render_roles, uptimes_of
+from services.admin.figures import Stream
+from services.admin.report import render_address, render_qread, render_qstat, render_roles, render_streams, uptimes_of
 
 
 def test_a_message_is_listed_as_by_qmail_qread() -> None:
@@ -39,3 +40,18 @@ def test_the_eldest_of_several_connections_counts() -> None:
         {"authorized_user": "smtpd", "uptime": "9s", "start": "2026-11-23T16:00:01Z"},
     ]
     assert uptimes_of(connections) == {"smtpd": "9s"}
+
+
+def test_what_each_stream_has_taken_of_its_share_is_told() -> None:
+    streams = [Stream("HOLD", 0, 0, 400), Stream("IN", 12, 350, 1000), Stream("STATE", 3, 300, -1)]
+    assert render_streams(streams) == "bus: HOLD 0 records 0%, IN 12 records 35%, STATE 3 records\n"
+
+
+def test_of_address_only_what_matters_is_said() -> None:
+    assert render_address("192.0.2.1", []) == ""
+    assert render_address("127.0.0.1", []).startswith("ADDRESS is a loopback address: ")
+    left = ["/var/named/xeris.db", "/var/qmail/control/localips"]
+    assert render_address("192.0.2.1", left) == (
+        "ADDRESS is 192.0.2.1; files that were edited, and still say another: "
+        "/var/named/xeris.db /var/qmail/control/localips\n"
+    )

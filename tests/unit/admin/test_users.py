@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from qmail.accounts import Accounts
 from services.admin import files, passwords
@@ -21,7 +22,7 @@ ROOT = os.geteuid() == 0
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes and syncs cost most of the time and decide nothing here."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr(passwords, "_HASHER", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
@@ -144,11 +145,11 @@ def test_a_password_can_be_changed_locked_and_unlocked(users: Users, places: Pla
     path = places.paths.auth / "passwd"
     users.add("joni", "one")
     users.set_password("joni", "two")
-    assert passwords.PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
+    assert PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
     users.set_locked("joni", True)
     assert passwords.read_hashes(path)["joni"].startswith("!$argon2id$")
     users.set_locked("joni", False)
-    assert passwords.PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
+    assert PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
     assert path.stat().st_mode & 0o777 == 0o400
 
 

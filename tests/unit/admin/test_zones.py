@@ -1,11 +1,17 @@
+"""The zones: what is in them, and that they follow ADDRESS until somebody edits them."""
+
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from pathlib import Path
 
 import dns.zone
 import pytest
 
 from services.admin.files import Keeper
+from services.admin.made import Made
 from services.admin.zones import make_zones, render_reverse, render_zone, reverse_zone
 
 
@@ -42,10 +48,98 @@ def test_an_address_that_cannot_be_published_is_refused(address: str) -> None:
         reverse_zone(address)
 
 
-def test_an_edited_zone_is_kept(tmp_path: Path) -> None:
-    keeper = Keeper(per_user=False)
-    make_zones("mail.xeris.com", "127.0.0.1", tmp_path, keeper)
-    (tmp_path / "xeris.db").write_text("mine")
-    make_zones("mail.other.org", "127.0.0.2", tmp_path, keeper)
-    assert (tmp_path / "xeris.db").read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["127.0.0.1.db", "named.conf", "xeris.db"]
+ORIGINS = {"xeris.db": "xeris.com.", "in-addr.arpa.db": "2.0.0.127.in-addr.arpa."}
+
+
+def made(directory: Path, address: str) -> dict[str, str]:
+    """The files after a start with this address."""
+    make_zones("mail.xeris.com", address, directory, Keeper(per_user=False))
+    return {path.name: path.read_text() for path in directory.iterdir() if path.name != ".made"}
+
+
+def serial(text: str, origin: str) -> int:
+    (soa,) = records(text, origin, origin, "SOA")
+    return int(soa.split()[2])
+
+
+def test_a_start_with_the_same_address_changes_nothing(tmp_path: Path) -> None:
+    first = made(tmp_path, "127.0.0.1")
+    assert sorted(first) == ["in-addr.arpa.db", "named.conf", "xeris.db"]
+    assert made(tmp_path, "127.0.0.1") == first
+
+
+def test_the_zones_follow_the_address_and_their_serials_grow(tmp_path: Path) -> None:
+    made(tmp_path, "127.0.0.1")
+    found = made(tmp_path, "127.0.0.2")
+    assert not any("127.0.0.1" in text or "1.0.0.127" in text for text in found.values())
+    assert records(found["xeris.db"], "xeris.com.", "mail.xeris.com.", "A") == ["127.0.0.2"]
+    assert "/in-addr.arpa.db 2.0.0.127.in-addr.arpa\n" in found["named.conf"]
+    assert {serial(found[name], origin) for name, origin in ORIGINS.items()} == {43}
+    back_again = made(tmp_path, "127.0.0.1")
+    assert serial(back_again["xeris.db"], "xeris.com.") == 44
+    assert Made(tmp_path).left_behind("127.0.0.1") == []
+
+
+def test_an_edited_zone_is_kept_and_told_of_until_it_knows_the_address(tmp_path: Path) -> None:
+    made(tmp_path, "127.0.0.1")
+    (tmp_path / "xeris.db").write_text("mine 127.0.0.1 and 127.0.0.22")
+    assert Made(tmp_path).left_behind("127.0.0.1") == []
+    found = made(tmp_path, "127.0.0.2")
+    assert found["xeris.db"] == "mine 127.0.0.1 and 127.0.0.22"
+    assert "2.0.0.127.in-addr.arpa" in found["named.conf"]
+    assert Made(tmp_path).left_behind("127.0.0.2") == [tmp_path / "xeris.db"]
+    (tmp_path / "xeris.db").write_text("mine 127.0.0.2")
+    assert Made(tmp_path).left_behind("127.0.0.2") == []
+
+
+@pytest.mark.parametrize("name", ["named.conf", "in-addr.arpa.db"])
+def test_an_edited_configuration_and_its_reverse_zone_stay_together(tmp_path: Path, name: str) -> None:
+    made(tmp_path, "127.0.0.1")
+    (tmp_path / name).write_text("mine")
+    before = made(tmp_path, "127.0.0.1")
+    found = made(tmp_path, "127.0.0.2")
+    assert {each for each in found if found[each] != before[each]} == {"xeris.db"}
+    assert Made(tmp_path).left_behind("127.0.0.2") == [tmp_path / name]
+    (tmp_path / name).write_text("2.0.0.127.in-addr.arpa:5353")
+    assert Made(tmp_path).left_behind("127.0.0.2") == []
+
+
+def test_zones_are_those_of_the_name_that_they_were_made_for(tmp_path: Path) -> None:
+    made(tmp_path, "127.0.0.1")
+    make_zones("mail.other.org", "127.0.0.2", tmp_path, Keeper(per_user=False))
+    assert "127.0.0.2" in (tmp_path / "xeris.db").read_text()
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_zones_that_were_brought_along_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "named.conf").write_text("from elsewhere")
+    assert made(tmp_path, "127.0.0.1") == {"named.conf": "from elsewhere"}
+
+
+def test_a_start_that_was_broken_off_is_finished_with_the_address_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = made(tmp_path / "whole", "127.0.0.2")
+    real, renames = os.rename, 0
+    while True:
+        directory, renames, left = tmp_path / str(renames), renames + 1, [renames]
+
+        def rename(source: object, target: object, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise InterruptedError
+            real(source, target)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", rename)
+            with contextlib.suppress(InterruptedError):
+                made(directory, "127.0.0.1")
+                made(directory, "127.0.0.2")
+        ended = left[0] >= 0
+        found = made(directory, "127.0.0.2")
+        assert {name: re.sub(r"4\d( *; serial)", r"42\1", found[name]) for name in whole} == {
+            name: text.replace(str(tmp_path / "whole"), str(directory)) for name, text in whole.items()
+        }
+        if ended:
+            break
+    assert renames > 6

@@ -244,10 +244,10 @@ def test_a_bad_line_locks_one_account_out_and_is_not_shown(root: Path) -> None:
 
 def test_unknown_names_cost_what_wrong_passwords_cost(tmp_path: Path) -> None:
     """Counted in CPU time of this thread, so that a busy machine does not matter."""
-    from services.auth.modules import _HASHER
+    from qmail.hasher import HASHER
 
     path = tmp_path / "passwd"
-    path.write_text(f"ari:{_HASHER.hash(b'aripass')}\nlocked:!\n")
+    path.write_text(f"ari:{HASHER.hash(b'aripass')}\nlocked:!\n")
     modules = (UserDb(Hashes(path, print)),)
 
     def cost(name: bytes | None) -> float:

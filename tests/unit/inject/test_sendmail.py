@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from services.inject.replies import Fatal
 from services.inject.sendmail import to_inject
+from tests.support.source import ROOT
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,15 @@ def test_refusals(program: bytes, arguments: list[bytes], text: bytes) -> None:
         to_inject(program, arguments, {})
     assert caught.value.code == 100
     assert caught.value.text.startswith(text)
+
+
+def test_mailq_is_qmail_qread_where_there_is_one(tmp_path: Path) -> None:
+    environ = {**os.environ, "QMAIL_DIR": str(tmp_path), "SENDMAIL_NAME": "mailq"}
+    command = [sys.executable, "-m", "services.inject.sendmail"]
+    refused = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (100, "") and "use qmailctl queue" in refused.stderr
+    lister = tmp_path / "bin" / "qmail-qread"
+    lister.parent.mkdir()
+    lister.write_text("#!/bin/sh\necho listed by $0\n")
+    lister.chmod(0o755)
+    assert subprocess.check_output(command, env=environ, cwd=ROOT, text=True) == f"listed by {lister}\n"

@@ -20,19 +20,19 @@ import pytest
 from qmail.bus.memory import MemoryBus
 from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control
+from qmail.hasher import HASHER
 from qmail.identity import acting_pool
 from qmail.log import Log
 from qmail.loop import run
 from qmail.server import Limits
 from services.auth.desk import make_desk
-from services.auth.modules import _HASHER
 from services.pop3.door import Door
 from services.pop3.settings import read_settings
 
 CERTIFICATES = Path(__file__).parents[1] / "server" / "certificates"
 UID = 2001 if os.geteuid() == 0 else os.geteuid()
 GID = 2001 if os.geteuid() == 0 else max(os.getegid(), 1)
-HASH = _HASHER.hash(b"aripass")
+HASH = HASHER.hash(b"aripass")
 
 
 class Deployment:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from qmail.bus import subjects
+from qmail.bus.memory import MemoryBus
+from qmail.bus.nodes import NodeLease
+from qmail.bus.ports import Message as BusMessage
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.ids import IdSource
 from qmail.place import Place
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
+from services.queue.lease import Lease
 from services.queue.message import Channel, Message, decode_state, encode_state
-from services.queue.outbox import decode_heartbeat, decode_reports, encode_jobs
+from services.queue.outbox import Outbox, decode_heartbeat, decode_reports, encode_jobs
 from services.queue.ports import Job as QueueJob
 from services.queue.ports import Report
+from services.queue.records import ALL, Records
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -49,16 +59,92 @@ STATE = Message(
 )
 
 
+KEY = (217612277476074000, 1, 2)
+NOW = 1795448677.0
+OWNER = re.compile(rb'"[0-9a-f]{16}"')
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes().rstrip(b"\n")
+
+
 def test_the_envelope_is_as_in_its_golden_file() -> None:
-    golden = (GOLDEN / "envelope-1.json").read_bytes().rstrip(b"\n")
-    assert encode_envelope(ENVELOPE) == golden
-    assert decode_envelope(golden) == ENVELOPE
+    assert encode_envelope(ENVELOPE) == golden("envelope-1.json")
+    assert decode_envelope(golden("envelope-1.json")) == ENVELOPE
 
 
 def test_the_state_record_is_as_in_its_golden_file() -> None:
-    golden = (GOLDEN / "state-1.json").read_bytes().rstrip(b"\n")
-    assert encode_state(STATE) == golden
-    assert decode_state(golden) == STATE
+    assert encode_state(STATE) == golden("state-1.json")
+    assert decode_state(golden("state-1.json")) == STATE
+
+
+def test_jobs_are_as_in_their_golden_file() -> None:
+    sender, recipient = b"j\xc3\xb6ni@xeris.com", b"x\x80@far.org"
+    assert encode_jobs(42, [QueueJob(*KEY, True, STATE.place, sender, recipient)]) == golden("job-1.json")
+    group = decode_jobs(golden("job-1.json"))
+    assert (group.epoch, group.jobs) == (42, (Job(*KEY, True, STATE.place, sender, recipient),))
+
+
+def test_reports_are_as_in_their_golden_file() -> None:
+    assert encode_reports("w1", [(KEY, "Z", b"no route\n\xff")]) == golden("report-1.json")
+    assert decode_reports(golden("report-1.json")) == ("w1", [Report(*KEY, "Z", b"no route\n\xff")])
+
+
+def test_a_heartbeat_is_as_in_its_golden_file() -> None:
+    assert encode_heartbeat("w1", [KEY]) == golden("heartbeat-1.json")
+    assert decode_heartbeat(golden("heartbeat-1.json")) == ("w1", [KEY], False)
+
+
+def test_a_confirmation_is_as_in_its_golden_file() -> None:
+    async def confirm(bus: MemoryBus) -> None:
+        heard: list[BusMessage] = []
+        await bus.subscribe(subjects.confirm("local", "w1"), heard.append)
+        outbox = Outbox(bus)
+        outbox.epoch = 42
+        outbox.confirm("local", "w1", Report(*KEY, "K", b""))
+        outbox.send()
+        await asyncio.sleep(0)
+        assert [message.payload for message in heard] == [golden("confirm-1.json")]
+
+    asyncio.run(confirm(MemoryBus()))
+    assert decode_confirmed(golden("confirm-1.json")) == [KEY]
+
+
+async def _end_a_message(bus: MemoryBus) -> None:
+    records = Records(bus, print, asyncio.create_task)
+    records.add_done(STATE, 1, lambda: None, urgent=False)
+    records.add_done(STATE, ALL, lambda: None, urgent=True)
+    await records.settled()
+
+
+async def _take_the_lease(bus: MemoryBus) -> None:
+    await Lease(bus, lambda: None, lambda: NOW).acquire()
+
+
+async def _claim_a_node(bus: MemoryBus) -> None:
+    await NodeLease(bus, IdSource(), lambda: NOW).claim()
+
+
+@pytest.mark.parametrize(
+    ("work", "pattern", "name"),
+    [
+        (_end_a_message, "done.*", "done-1.json"),
+        (_take_the_lease, subjects.LEASE, "lease.json"),
+        (_claim_a_node, "node.*", "node.json"),
+    ],
+)
+def test_a_record_is_as_in_its_golden_file(
+    work: Callable[[MemoryBus], Awaitable[None]], pattern: str, name: str
+) -> None:
+    async def store() -> bytes:
+        bus = MemoryBus()
+        await work(bus)
+        (subject,) = await bus.subjects(subjects.STATE, pattern)
+        stored = await bus.last(subjects.STATE, subject)
+        assert stored is not None
+        return stored.payload
+
+    assert OWNER.sub(b'"<hex>"', asyncio.run(store())) == golden(name)
 
 
 @pytest.mark.parametrize("record", [b"", b"{}", b"[]", b"null", b'{"v":2}', b'{"v":1}', b"\xff"])

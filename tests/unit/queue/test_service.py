@@ -17,12 +17,13 @@ import pytest
 from qmail.bus import subjects
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Record
+from qmail.bus.subjects import GIVEN_UP_SECONDS
 from qmail.control import Control
 from qmail.envelope import Recipient
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.outcome import Kind, Outcome
-from qmail.put import CHUNK_BYTES, GIVEN_UP_SECONDS, Draft, GivenUp, Submitter
+from qmail.put import CHUNK_BYTES, Draft, GivenUp, Submitter
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
 from services.queue.scheduler import READY_ENOUGH

@@ -3,7 +3,7 @@
 A rule is `addresses:instruction`. Addresses: a whole IP; a prefix that ends in a dot (for IPv6 in a colon); ranges
 in any number (`192.168.1.1-20`); `=host` or `=.domain` where the host name is known; or nothing, for everybody.
 Instruction: `allow` or `deny`, then any number of `,NAME="value"`, the character after `=` being the quote. The
-most specific rule wins, as in tcpserver.
+most specific rule wins, as in tcpserver. smtpd obeys these rules, and admin checks them by the same words.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
 # A rule such as 1-255.1-255.: beyond this it is no longer a rule but a mistake.
 MAX_EXPANDED = 65_536
@@ -23,9 +24,19 @@ MAX_ADDRESS_CHARACTERS = 255
 _RANGE = re.compile(r"(\d{1,3})-(\d{1,3})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 class RuleError(ValueError):
-    """A line that is no rule; the text begins with its number and says what was expected."""
+    """A bad line, or a rule that must not be; the text begins with the line's number and says what was expected."""
+
+
+class NoRule(RuleError):
+    """A line that is no rule: tcprules would refuse the file."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(f"line {line}: {text}")
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ def _addresses(ip: str, host: str) -> Iterator[str]:
 
 
 def parse_rules(content: bytes) -> Rules:
-    """Raises RuleError, `line 3: ...`, for the first line that is not understood (tcprules would refuse the file)."""
+    """Raises NoRule, `line 3: ...`, for the first line that is not understood."""
     by_address: dict[str, Rule] = {}
     for number, raw in enumerate(content.decode("latin-1").split("\n"), 1):
         line = raw.rstrip(" \t\r")
@@ -90,16 +101,14 @@ def parse_rules(content: bytes) -> Rules:
             continue
         addresses, colon, instruction = _cut(line)
         if not colon:
-            raise RuleError(f"line {number}: no colon in {line!r}; expected addresses:allow or addresses:deny")
+            raise NoRule(number, f"no colon in {line!r}; expected addresses:allow or addresses:deny")
         if len(addresses) > MAX_ADDRESS_CHARACTERS:
-            raise RuleError(f"line {number}: {len(addresses)} characters; expected one address before the colon")
+            raise NoRule(number, f"{len(addresses)} characters; expected one address before the colon")
         rule = _parse_instruction(instruction, number)
         for address in _expand(addresses, number):
             by_address.setdefault(address, rule)
             if len(by_address) > MAX_EXPANDED:
-                raise RuleError(
-                    f"line {number}: more than {MAX_EXPANDED} addresses; expected a prefix instead of a range"
-                )
+                raise NoRule(number, f"more than {MAX_EXPANDED} addresses; expected a prefix instead of a range")
     return Rules(by_address)
 
 
@@ -112,19 +121,19 @@ def _cut(line: str) -> tuple[str, str, str]:
 def _parse_instruction(text: str, number: int) -> Rule:
     word, comma, rest = text.partition(",")
     if word not in ("allow", "deny"):
-        raise RuleError(f"line {number}: {word!r}; expected allow or deny after the colon")
+        raise NoRule(number, f"{word!r}; expected allow or deny after the colon")
     variables: dict[str, bytes] = {}
     while comma:
         name, equals, value = rest.partition("=")
         if not equals or not _NAME.match(name) or not value:
-            raise RuleError(f'line {number}: {rest!r}; expected NAME="value" after the comma')
+            raise NoRule(number, f'{rest!r}; expected NAME="value" after the comma')
         end = value.find(value[0], 1)
         if end < 0:
-            raise RuleError(f"line {number}: the value of {name} has no closing {value[0]}")
+            raise NoRule(number, f"the value of {name} has no closing {value[0]}")
         variables[name] = value[1:end].encode("latin-1")
         comma, rest = value[end + 1 : end + 2], value[end + 2 :]
         if comma not in ("", ","):
-            raise RuleError(f"line {number}: {comma + rest!r} after the value of {name}; expected a comma")
+            raise NoRule(number, f"{comma + rest!r} after the value of {name}; expected a comma")
     return Rule(word == "allow", MappingProxyType(variables), number)
 
 
@@ -137,7 +146,7 @@ def _expand(addresses: str, number: int) -> Iterable[str]:
         return [_checked(addresses, number)]
     low, high = int(match[1]), int(match[2])
     if low > high or high > 255:
-        raise RuleError(f"line {number}: range {match[0]}; expected low-high within 0-255")
+        raise NoRule(number, f"range {match[0]}; expected low-high within 0-255")
     head, tail = addresses[: match.start()], addresses[match.end() :]
     return (a for n in range(low, high + 1) for a in _expand(f"{head}{n}{tail}", number))
 
@@ -145,17 +154,27 @@ def _expand(addresses: str, number: int) -> Iterable[str]:
 def _checked(address: str, number: int) -> str:
     text = address.lower()
     if "@" in text:
-        raise RuleError(
-            f"line {number}: {address!r}: remote user names are not looked up; expected an IP address or prefix"
-        )
+        raise NoRule(number, f"{address!r}: remote user names are not looked up; expected an IP address or prefix")
     if text and not re.fullmatch(r"(\d{1,3}\.){1,3}|(\d{1,3}\.){3}\d{1,3}|[0-9a-f:.]*:[0-9a-f:.]*", text):
-        raise RuleError(
-            f"line {number}: {address!r}; expected an IP address, a prefix such as 192.168.1., =host, or nothing"
-        )
+        raise NoRule(number, f"{address!r}; expected an IP address, a prefix such as 192.168.1., =host, or nothing")
     return text
 
 
-def covers(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+def refuse_relaying_for(rules: Rules, networks: Iterable[Network]) -> None:
+    """No container network is trusted: through address translation anybody may look like its gateway.
+
+    Raises RuleError."""
+    own = tuple(networks)
+    for address, rule in rules.relaying():
+        for network in own:
+            if covers(address, network):
+                raise RuleError(
+                    f"line {rule.line}: RELAYCLIENT for {address or 'everybody'!r} covers smtpd's own network "
+                    f"{network}, and strangers can look like it; expected addresses outside of it"
+                )
+
+
+def covers(address: str, network: Network) -> bool:
     """Whether the rule for `address` matches any client in `network`.
 
     `=host` rules cannot be known: they count as not.
@@ -168,7 +187,7 @@ def covers(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network)
     return own is not None and own.version == network.version and own.overlaps(network)
 
 
-def _as_network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _as_network(address: str) -> Network | None:
     try:
         if ":" in address:
             return ipaddress.ip_network(address) if not address.endswith(":") else _v6_prefix(address)

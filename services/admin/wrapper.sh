@@ -1,0 +1,8 @@
+#!/bin/sh
+# qmailctl, and those commands of qmail that show a part of what it shows, told apart by the name that they are called by.
+name=${0##*/}
+case $name in
+    qmailctl) set -- services.admin.qmailctl "$@" ;;
+    *) set -- services.admin.bin "$name" "$@" ;;
+esac
+PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m "$@"

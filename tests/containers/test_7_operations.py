@@ -1,0 +1,132 @@
+"""What an administrator does to a whole deployment: stop, start, restart, logs, another address, backup and restore.
+
+The deployment's name is not the default one, and ME, which counts at first start alone, is not set afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import smtplib
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from services.admin.run_settings import PORTS
+from tests.support.deployment import ROLES, ROOT, SETTINGS, Deployment, deployed
+from tests.support.documents import blocks
+
+ADDRESS, OTHER_ADDRESS = "127.0.57.1", "127.0.57.2"
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def telkom(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    directory = tmp_path_factory.mktemp("operations")
+    with deployed(
+        directory, project="test-operations", me="mail.telkom.test", address=ADDRESS, subnet="172.29.67"
+    ) as deployment:
+        deployment.useradd("budi", "budi-password")
+        yield deployment
+
+
+def settings(deployment: Deployment, address: str = ADDRESS) -> dict[str, str]:
+    """A person's environment at a later start."""
+    left_out = {"QMAIL_DIR", *PORTS, *SETTINGS}
+    known = {name: value for name, value in os.environ.items() if name not in left_out}
+    return {**known, "COMPOSE_PROJECT_NAME": deployment.project, "ADDRESS": address, "SUBNET": deployment.subnet}
+
+
+def type_in(environ: Mapping[str, str], *argv: str) -> str:
+    """What the command says, both ways; raises AssertionError with it where it fails."""
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def qmailctl(deployment: Deployment, *argv: str, address: str = ADDRESS) -> str:
+    return type_in(settings(deployment, address), "./qmailctl", *argv)
+
+
+def greeting(address: str = ADDRESS) -> bytes:
+    with smtplib.SMTP(timeout=30) as client:
+        return client.connect(address, 25)[1]
+
+
+def all_are_healthy(deployment: Deployment) -> bool:
+    rows = [json.loads(line) for line in deployment.control("ps", "--format", "json").splitlines()]
+    return {row["Service"] for row in rows if row["Health"] == "healthy"} == set(ROLES)
+
+
+def test_stop_and_start(telkom: Deployment) -> None:
+    qmailctl(telkom, "stop")
+    rows = [json.loads(line) for line in telkom.control("ps", "--all", "--format", "json").splitlines()]
+    # Each has heard TERM and ended by itself.
+    assert {row["Service"]: row["ExitCode"] for row in rows} == dict.fromkeys(ROLES, 0)
+    with pytest.raises(ConnectionRefusedError):
+        greeting()
+    qmailctl(telkom, "start")
+    assert greeting() == b"mail.telkom.test ESMTP"
+    assert all_are_healthy(telkom)
+
+
+def test_restart_returns_when_all_work_again(telkom: Deployment) -> None:
+    said = qmailctl(telkom, "restart")
+    assert re.search(r"smtpd.*Started", said)
+    assert greeting() == b"mail.telkom.test ESMTP"
+    assert all_are_healthy(telkom)
+
+
+def test_logs_are_what_the_containers_said(telkom: Deployment) -> None:
+    telkom.send("joe@example.org", ["budi@telkom.test"], "Subject: in the log\n\nhello\n")
+    telkom.message_with("budi", "budi-password", b"Subject: in the log")
+    assert re.search(r"queue-1 +\| .*delivery \d+: success: ", qmailctl(telkom, "logs"))
+    assert "queue-1" not in qmailctl(telkom, "logs", "--tail", "5", "smtpd")
+
+
+def test_another_address_is_published_and_is_what_the_zone_says(telkom: Deployment) -> None:
+    def says(name: str, kind: str) -> list[str]:
+        answer = dns.query.udp(dns.message.make_query(name, kind), OTHER_ADDRESS, timeout=10)
+        return [str(rr) for rrset in answer.answer for rr in rrset]
+
+    qmailctl(telkom, "start", address=OTHER_ADDRESS)
+    assert greeting(OTHER_ADDRESS) == b"mail.telkom.test ESMTP"
+    assert says("mail.telkom.test", "A") == [OTHER_ADDRESS]
+    assert says("2.57.0.127.in-addr.arpa", "PTR") == ["mail.telkom.test."]
+    assert says("telkom.test", "SOA")[0].split()[2] == "43"
+    assert telkom.run("admin", "cat", "/var/qmail/control/localips") == f"127.0.0.1\n{OTHER_ADDRESS}\n"
+    telkom.run("admin", "sh", "-c", "echo '; mine' >>/var/named/telkom.db")
+    assert "edited" not in qmailctl(telkom, "stat", address=OTHER_ADDRESS)
+
+    qmailctl(telkom, "start")
+    assert f"ADDRESS is {ADDRESS}; files that were edited, and still say another: /var/named/telkom.db\n" in qmailctl(
+        telkom, "stat"
+    )
+    telkom.run("admin", "sed", "-i", f"s/{OTHER_ADDRESS}/{ADDRESS}/; s/43 /44 /", "/var/named/telkom.db")
+    assert "edited" not in qmailctl(telkom, "stat")
+
+
+def test_a_backup_is_restored_as_the_page_says(telkom: Deployment, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = text[text.index("## Backup") : text.index("## Upgrade")]
+    found = [block.text for block in blocks(ROOT / "docs" / "operations.md") if block.text in section]
+    backup, restore = (re.sub(r"^\$ ", "", one, flags=re.MULTILINE).replace("$PWD", str(tmp_path)) for one in found)
+    telkom.send("joe@example.org", ["budi@telkom.test"], "Subject: saved\n\nhello\n")
+    telkom.message_with("budi", "budi-password", b"Subject: saved")
+    owners = telkom.run("admin", "find", "/home", "/var/qmail", "-printf", "%p %U:%G %m\n")
+    environ = settings(telkom)
+    type_in(environ, "sh", "-eu", "-c", backup)
+    type_in(environ, "docker", "compose", "down", "--volumes")
+    type_in(environ, "sh", "-eu", "-c", restore)
+    telkom.message_with("budi", "budi-password", b"Subject: saved")
+    restored = telkom.run("admin", "find", "/home", "/var/qmail", "-printf", "%p %U:%G %m\n")
+    # pop3 shows a new message and leaves it where it is.
+    assert sorted(restored.splitlines()) == sorted(owners.splitlines())
+    assert all_are_healthy(telkom)
