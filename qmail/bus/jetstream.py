@@ -284,10 +284,17 @@ class JetStreamBus:
         return Stored(subject, int(headers["Nats-Sequence"]), message.payload, headers)
 
     async def follow(
-        self, stream: str, consumer: str, callback: Callable[[Stored], None], caught_up: Callable[[], None]
+        self,
+        stream: str,
+        consumer: str,
+        callback: Callable[[Stored], None],
+        caught_up: Callable[[], None],
+        *,
+        after: int = 0,
+        paced: bool = False,
     ) -> PullLoop:
-        """Read a consumer from the stream's beginning on (a consumer made by admin; we only reset it)."""
-        inbox = f"{self._inbox_prefix}.pull.{self._inbox[-22:]}.{stream}"
+        """Read a consumer (made by admin; we only reset it)."""
+        inbox = f"{self._inbox_prefix}.pull.{self._inbox[-22:]}.{stream}.{consumer}"
         pull = PullLoop(
             stream=stream,
             consumer=consumer,
@@ -297,6 +304,8 @@ class JetStreamBus:
             callback=callback,
             caught_up=caught_up,
             last_sequence=lambda: self._last_sequence(stream),
+            after=after,
+            paced=paced,
         )
 
         async def receive(msg: Msg) -> None:

@@ -58,6 +58,9 @@ class _Follower:
     async def stop(self) -> None:
         self.stopped = True
 
+    def go(self) -> None:
+        """There is never more."""
+
 
 def matches(pattern: str, subject: str) -> bool:
     """Whether a subject fits a pattern with `*` (one token) and `>` (the rest)."""
@@ -220,13 +223,21 @@ class MemoryBus:
         return None if sequence is None else self.streams[stream].records[sequence]
 
     async def follow(
-        self, stream: str, consumer: str, callback: Callable[[Stored], None], caught_up: Callable[[], None]
+        self,
+        stream: str,
+        consumer: str,
+        callback: Callable[[Stored], None],
+        caught_up: Callable[[], None],
+        *,
+        after: int = 0,
+        paced: bool = False,
     ) -> _Follower:
-        """Read everything that is stored, then what comes."""
+        """Read everything that is stored, then what comes; all at once, however it is paced."""
         self._require_connection()
         follower = _Follower(callback)
         for stored in list(self.streams[stream].records.values()):
-            self._show(stream, follower, stored)
+            if stored.sequence > after:
+                self._show(stream, follower, stored)
         self.streams[stream].followers.append(follower)
         caught_up()
         return follower

@@ -85,6 +85,9 @@ class Subscription(Protocol):
 class Follower(Protocol):
     """A consumer being read."""
 
+    def go(self) -> None:
+        """Bring some hundred records more, where it is paced."""
+
     async def stop(self) -> None:
         """Read no more."""
 
@@ -117,10 +120,17 @@ class Bus(Protocol):
         """The last record of a subject, None where there is none."""
 
     async def follow(
-        self, stream: str, consumer: str, callback: Callable[[Stored], None], caught_up: Callable[[], None]
+        self,
+        stream: str,
+        consumer: str,
+        callback: Callable[[Stored], None],
+        caught_up: Callable[[], None],
+        *,
+        after: int = 0,
+        paced: bool = False,
     ) -> Follower:
-        """Read a consumer from the stream's beginning on; `caught_up` is called once, when all that was stored
-        before has been given to `callback`."""
+        """Read a consumer after a sequence; `caught_up` is called once, when all that was stored before has been given
+        to `callback`. paced: after the first some hundred records only as often as `Follower.go` is called."""
 
     async def info(self, stream: str) -> StreamInfo:
         """How full a stream is. Raises KeyError where it does not exist."""

@@ -1,4 +1,4 @@
-"""Reading a pull consumer: one outstanding pull of many messages, renewed when it is used up.
+"""Reading a pull consumer: one outstanding pull of many messages, renewed when it is used up, or when it is asked for.
 
 The consumer does not acknowledge (the scheduler's records say what is done); its position is set by a reset
 (ADR-60), at the start to the stream's beginning, after a lost connection to what was last seen.
@@ -33,11 +33,14 @@ class PullLoop:
         callback: Callable[[Stored], None],
         caught_up: Callable[[], None],
         last_sequence: Callable[[], Awaitable[int]],
+        after: int,
+        paced: bool,
     ) -> None:
         self._stream, self._consumer, self._inbox = stream, consumer, inbox
         self._send, self._reset, self._read_last = send, reset, last_sequence
         self._callback, self._caught_up = callback, caught_up
-        self._last_sequence = 0
+        self._last_sequence = after
+        self._paced = paced
         self._delivered = 0  # the consumer's own count, which begins anew with each reset
         self._fresh = True  # a reset was asked for and its first record has not come
         self._outstanding = 0
@@ -48,8 +51,8 @@ class PullLoop:
         self._watch: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Begin at the stream's beginning. Raises BusDown."""
-        await self._reset(self._stream, self._consumer, 1)
+        """Begin. Raises BusDown."""
+        await self._reset(self._stream, self._consumer, self._last_sequence + 1)
         self._pull(no_wait=True)
 
     async def stop(self) -> None:
@@ -58,6 +61,11 @@ class PullLoop:
         for handle in (self._watch, self._resuming, self._checking):
             if handle is not None:
                 handle.cancel()
+
+    def go(self) -> None:
+        """Bring more, where we are paced."""
+        if not self._stopped and self._outstanding == 0:
+            self._pull(no_wait=not self._told)
 
     def resume(self) -> None:
         """The connection was lost, or a pull, or a record: go on after what was seen last."""
@@ -104,7 +112,10 @@ class PullLoop:
         self._outstanding -= 1
         self._take(Stored(subject, sequence, payload, headers or {}), delivered)
         if self._outstanding == 0:
-            self._pull(no_wait=not self._told)
+            if not self._paced:
+                self._pull(no_wait=not self._told)
+            elif self._watch is not None:
+                self._watch.cancel()
 
     def _take(self, stored: Stored, delivered: int) -> None:
         if delivered != self._delivered + 1 and not (self._fresh and delivered == 1):

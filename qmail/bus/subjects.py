@@ -14,6 +14,8 @@ EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
 # The consumer of the scheduler on IN and STATE; that of the logger on EVENTS.
 QUEUE_CONSUMER = "queue"
+# IN's other reader: what was there before the scheduler began.
+OLD_CONSUMER = "old"
 # A body of which no new piece has been stored for so long is given up (qmail-smtpd's timeoutsmtpd and five minutes):
 # whoever stores it refuses to commit it from then on, and later the scheduler removes what there is of it.
 GIVEN_UP_SECONDS = 1500

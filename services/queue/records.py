@@ -23,6 +23,8 @@ DONE_RECIPIENTS = 64
 GATHER_SECONDS = 0.03
 RETRY_SECONDS = 1.0
 TOO_LARGE_SECONDS = 600.0
+# State records on their way at a time; a rebuild that puts much off waits here.
+SAVING_ENOUGH = 1000
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
 # In a done record: every recipient of the message.
@@ -144,6 +146,13 @@ class Records:
     def is_busy(self) -> bool:
         """Whether anything is still to be stored."""
         return self._done_task is not None or bool(self._saving)
+
+    async def caught_up(self) -> None:
+        """Return when few enough state records are on their way to begin more."""
+        while len(self._saving) > SAVING_ENOUGH:
+            await asyncio.wait(
+                [s.task for s in self._saving.values() if s.task is not None], return_when=asyncio.FIRST_COMPLETED
+            )
 
     async def settled(self) -> None:
         """Return when everything given so far is stored (for an orderly end)."""

@@ -1,7 +1,7 @@
 """Rebuilding the scheduler's memory from the streams: what is in IN and STATE is the truth.
 
-STATE is read first to its end, IN beside it; a record of IN that came after we began is new mail and does not
-wait for any of this.
+STATE is read first to its end, then IN in portions, so that a long queue does not lie in memory twice; a record of IN
+that came after we began is new mail and does not wait for any of this.
 """
 
 from __future__ import annotations
@@ -40,11 +40,36 @@ class Recovery:
     waiting: NumberSet = field(default_factory=NumberSet)
     held: NumberSet = field(default_factory=NumberSet)
     dues: dict[str, DueTimes] = field(default_factory=lambda: {"local": DueTimes(), "remote": DueTimes()})
+    # Records of IN that have been read and not been taken.
     old: list[Stored] = field(default_factory=list)
+    # Of the messages that a done record names: where IN has them.
+    sequences: dict[int, int] = field(default_factory=dict)
     done_sequences: list[tuple[int, list[int]]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     state_read: asyncio.Event = field(default_factory=asyncio.Event)
     in_read: asyncio.Event = field(default_factory=asyncio.Event)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take_old(self, stored: Stored) -> None:
+        """A record of IN; what came after we began is none of ours."""
+        if stored.sequence <= self.old_last:
+            self.old.append(stored)
+            self.more.set()
+        if stored.sequence >= self.old_last:
+            self.all_read()
+
+    def all_read(self) -> None:
+        """IN has no older record that has not been read."""
+        self.in_read.set()
+        self.more.set()
+
+    async def portion(self) -> list[Stored]:
+        """The records that have been read meanwhile; none when all have been."""
+        await self.more.wait()
+        portion, self.old = self.old, []
+        if not self.in_read.is_set():
+            self.more.clear()
+        return portion
 
     def take_state(self, stored: Stored) -> None:
         """A record of STATE from before we began."""

@@ -24,6 +24,8 @@ LOST_SECONDS = 6.0
 LOST_RETRY_SECONDS = 5
 # A channel with so much to start reads no more of what sleeps: a flush must not bring the whole queue into memory.
 READY_ENOUGH = 1000
+# With so much to start, new messages wait on the bus as well: a backlog must not outgrow the memory.
+READY_MOST = 50_000
 
 
 @dataclass(slots=True)
@@ -78,8 +80,12 @@ class Scheduler:
         if not message.channels:
             self._finish(message)
             return
+        crowded = any(len(self._ready[name]) >= READY_MOST for name in message.channels)
         for name, channel in message.channels.items():
             self._begin(message, name, channel, max(now, envelope.hold_until_ms // 1000), now)
+        if crowded and not any(channel.ready for channel in message.channels.values()):
+            message.saved = True
+            self._out.save(message, "", "", [])
 
     def _log_new(self, message: Message) -> None:
         e = message.envelope
@@ -118,7 +124,7 @@ class Scheduler:
         self._in_use[channel] += 1
 
     def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
-        if due > now:
+        if due > now or len(self._ready[name]) >= READY_MOST:
             channel.due = due
             self._due[name].push(due, message.id)
         else:

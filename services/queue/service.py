@@ -85,7 +85,8 @@ class QueueService:
         self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
-        self._heard: list[tuple[str, str, tuple[int, int, int]]] = []
+        # While we rebuild: who runs what (channel, worker, attempt), by message and recipient number.
+        self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
         self._undone_records: dict[int, int] = {}
         self._bounces: set[int] = set()  # numbers of bounces that are being put
         self._recovery: Recovery | None = None
@@ -112,55 +113,79 @@ class QueueService:
         states = await self._bus.follow(
             subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
         )
-        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, recovery.in_read.set)
+        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, lambda: None, after=recovery.old_last)
         self._spawn(self._rebuild(recovery, states, 0.0 if is_first else LISTEN_SECONDS))
         for work in (self._sweep(), self._clean(), self._relieve()):
             self._spawn(work)
 
     async def _rebuild(self, recovery: Recovery, states: Follower, listen_seconds: float) -> None:
-        await asyncio.gather(recovery.state_read.wait(), recovery.in_read.wait(), asyncio.sleep(listen_seconds))
+        await asyncio.gather(recovery.state_read.wait(), asyncio.sleep(listen_seconds))
         # What comes into STATE from now on is our own.
         await states.stop()
         for text in recovery.unreadable:
             self._log.line(f"alert: unreadable record, left where it is: {text}")
-        read = [pair for stored in recovery.old for pair in await self._read(stored)]
-        sequences = {envelope.id: place.sequence for envelope, place in read}
-        running = await self._running_of_waiting(recovery)
-        now = int(self._clock())
-        # From here to the adoption nothing waits, so nothing old is started before it.
-        for envelope, place in read:
-            self._take_old(envelope, place, recovery, now)
+        self._take_waiting(recovery, await self._running_of_waiting(recovery))
+        await self._take_old(recovery)
+        self.cleaner.adopt_done_records(recovery.done_sequences, recovery.sequences)
+        self._heard.clear()
+        self._recovery = None
+        self.floor.complete()
+        self.ready = True
+        self.scheduler.tick(int(self._clock()))
+        self._pump()
+        self._spawn(self.cleaner.remove_orphans(self._is_known))
+
+    async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
+        """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
+        named = {message_id for message_id, _ in self._heard if message_id in recovery.waiting}
+        return [message for i in sorted(named) if (message := await self.reading.readable_state(i)) is not None]
+
+    def _take_waiting(self, recovery: Recovery, running: list[Message]) -> None:
+        """What has a state record sleeps until it is due, but for what runs already."""
         for message_id in recovery.ended_waiting():
             self.cleaner.forget_record(message_id, message_id in recovery.held)
             recovery.waiting.discard(message_id)
         for message_id in self.scheduler.messages:
             recovery.waiting.discard(message_id)
         self.scheduler.adopt_asleep(recovery.waiting, recovery.dues)
-        self.cleaner.adopt_done_records(recovery.done_sequences, sequences)
         for message in running:
-            self.scheduler.wake(message, now)
-        for channel, worker, (message_id, number, attempt) in self._heard:
-            self.scheduler.adopt(channel, worker, message_id, number, attempt, time.monotonic())
-        self._heard.clear()
-        self._recovery = None
-        self.floor.complete()
-        self.ready = True
-        self.scheduler.tick(now)
-        self._pump()
-        self._spawn(self.cleaner.remove_orphans(self._is_known))
+            self.scheduler.wake(message, int(self._clock()))
+            self._adopt(message.envelope)
 
-    async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
-        """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
-        named = {message_id for _, _, (message_id, _, _) in self._heard if message_id in recovery.waiting}
-        return [message for i in sorted(named) if (message := await self.reading.readable_state(i)) is not None]
+    async def _take_old(self, recovery: Recovery) -> None:
+        """What IN held when we began and no state record tells of, in portions."""
+        reader = await self._bus.follow(
+            subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
+        )
+        if recovery.old_last == 0:
+            recovery.all_read()
+        while portion := await recovery.portion():
+            for envelope, place in [pair for stored in portion for pair in await self._read(stored)]:
+                self._take_old_message(envelope, place, recovery)
+            self._pump()
+            await self.records.caught_up()
+            reader.go()
+        await reader.stop()
 
-    def _take_old(self, envelope: Envelope, place: Place, recovery: Recovery, now: int) -> None:
+    def _take_old_message(self, envelope: Envelope, place: Place, recovery: Recovery) -> None:
+        if envelope.id in recovery.done:
+            recovery.sequences[envelope.id] = place.sequence
         if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:
             self.floor.seen(place.sequence)
             return
         self.floor.add(place.sequence, envelope.id)
-        if envelope.id not in recovery.waiting and self._schedule(envelope, place, now):
-            without_done(self.scheduler.messages[envelope.id], recovery.done.get(envelope.id, set()))
+        if not self._is_known(envelope.id) and self._schedule(envelope, place, int(self._clock())):
+            if (message := self.scheduler.messages.get(envelope.id)) is not None:
+                without_done(message, recovery.done.get(envelope.id, set()))
+            self._adopt(envelope)
+
+    def _adopt(self, envelope: Envelope) -> None:
+        """What of a message a worker runs already; in the turn in which it was taken, before anything is started."""
+        for number in range(len(envelope.recipients)):
+            heard = self._heard.get((envelope.id, number))
+            if heard is not None:
+                channel, worker, attempt = heard
+                self.scheduler.adopt(channel, worker, envelope.id, number, attempt, time.monotonic())
 
     async def stop(self, grace_seconds: float) -> bool:
         """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8)).
@@ -196,10 +221,6 @@ class QueueService:
     # What comes in.
 
     def _on_in(self, stored: Stored) -> None:
-        recovery = self._recovery
-        if recovery is not None and stored.sequence <= recovery.old_last:
-            recovery.old.append(stored)
-            return
         try:
             found = read_places(stored)
         except EnvelopeError as error:
@@ -288,7 +309,8 @@ class QueueService:
                 self.scheduler.accepting_work[channel] = accepting
                 self._pump()
             if self._recovery is not None:
-                self._heard += [(channel, worker, row) for row in running]
+                for message_id, number, attempt in running:
+                    self._heard[message_id, number] = (channel, worker, attempt)
             self.scheduler.heartbeat(channel, worker, running, uptime)
 
         return take

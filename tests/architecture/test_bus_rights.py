@@ -106,6 +106,7 @@ def test_the_readers_are_those_that_the_library_names() -> None:
     consumers = read_definitions()["consumer"]
     assert {(stream, name) for stream, names in consumers.items() for name in names} == {
         *((stream, subjects.QUEUE_CONSUMER) for stream in (subjects.IN, subjects.STATE)),
+        (subjects.IN, subjects.OLD_CONSUMER),
         (subjects.EVENTS, subjects.LOG_CONSUMER),
     }
 

@@ -26,6 +26,7 @@ from qmail.bus.ports import (
     Stored,
     WrongSequence,
 )
+from qmail.bus.pull import PULL_MESSAGES
 from qmail.envelope import Recipient
 from qmail.fetch import chunks, fetch
 from qmail.ids import IdSource
@@ -143,6 +144,30 @@ def test_a_follower_sees_what_was_and_what_comes_without_bodies(on_bus: OnBus) -
         await more.wait()
         assert seen[3].subject == "in.3" and seen[3].payload == b""
         assert seen[3].headers[subjects.ENVELOPE_HEADER] == "e30="
+        await follower.stop()
+
+    on_bus(scenario)
+
+
+def test_a_paced_follower_begins_where_it_is_told_and_brings_more_when_it_is_asked(on_bus: OnBus) -> None:
+    async def scenario(bus: Bus) -> None:
+        count, before = PULL_MESSAGES + 10, (await bus.info(subjects.IN)).last_sequence
+        await asyncio.gather(*(bus.store(record(number)) for number in range(1, count + 1)))
+        seen: list[int] = []
+        caught_up, some = asyncio.Event(), asyncio.Event()
+
+        def take(stored: Stored) -> None:
+            seen.append(stored.sequence)
+            if len(seen) >= PULL_MESSAGES:
+                some.set()
+
+        follower = await bus.follow(
+            subjects.IN, subjects.OLD_CONSUMER, take, caught_up.set, after=before + 2, paced=True
+        )
+        await some.wait()
+        follower.go()
+        await caught_up.wait()
+        assert seen == list(range(before + 3, before + count + 1))
         await follower.stop()
 
     on_bus(scenario)

@@ -71,13 +71,20 @@ class Line:
         return await self._bus.last(stream, subject)
 
     async def follow(
-        self, stream: str, consumer: str, callback: Callable[[Stored], None], caught_up: Callable[[], None]
+        self,
+        stream: str,
+        consumer: str,
+        callback: Callable[[Stored], None],
+        caught_up: Callable[[], None],
+        *,
+        after: int = 0,
+        paced: bool = False,
     ) -> Follower:
         def hear(stored: Stored) -> None:
             if self._alive:
                 callback(stored)
 
-        return await self._bus.follow(stream, consumer, hear, caught_up)
+        return await self._bus.follow(stream, consumer, hear, caught_up, after=after, paced=paced)
 
     async def info(self, stream: str) -> StreamInfo:
         await self._pass()

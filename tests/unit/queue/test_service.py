@@ -548,6 +548,34 @@ def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHous
     assert isinstance(took, float) and took < 10
 
 
+def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.queue.scheduler.READY_MOST", 10)
+    monkeypatch.setattr("services.queue.scheduler.READY_ENOUGH", 5)
+
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        service.pause(True)
+        _, workers_line = await house.worker(Answers())
+        queued = [await house.put("joni") for _ in range(60)]
+        await until(lambda: len(service.scheduler.asleep) == 50)
+        assert len(service.scheduler.messages) == 10
+        line.cut()
+        workers_line.cut()
+        # As much again is in IN when the next one begins.
+        queued += [await house.put("joni") for _ in range(60)]
+        restarted, _ = await house.scheduler()
+        restarted.pause(True)
+        await until(lambda: restarted.ready and len(restarted.scheduler.asleep) == 110)
+        assert len(restarted.scheduler.messages) == 10
+        await house.worker(answers := Answers())
+        restarted.pause(False)
+        await until(lambda: len(answers.done) == 120 and restarted.is_quiet(), 6000)
+        assert sorted(answers.done) == [(message, b"joni") for message in sorted(queued)]
+        await until(lambda: not house.held(subjects.STATE) and not house.held(subjects.IN))
+
+    in_house(work)
+
+
 def test_new_mail_during_a_rebuild_does_not_cost_the_old_its_records(in_house: InHouse) -> None:
     async def work(house: House) -> None:
         old = [await house.put("joni") for _ in range(5)]
