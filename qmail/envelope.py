@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 
 VERSION = 1
+_NUMBERS = ("id", "time", "uid", "size", "hold", "chunks")
 
 
 class EnvelopeError(ValueError):
@@ -85,6 +86,8 @@ def decode_envelope(record: bytes) -> Envelope:
         f = json.loads(record)
         if f["v"] != VERSION:
             raise EnvelopeError(f"envelope version {f['v']}; expected {VERSION}")
+        if not all(type(f[name]) is int for name in _NUMBERS):
+            raise EnvelopeError(f"expected numbers as {', '.join(_NUMBERS)}")
         return Envelope(
             id=f["id"],
             time_ms=f["time"],

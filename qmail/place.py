@@ -34,7 +34,10 @@ def read_places(stored: Stored) -> list[tuple[Envelope | None, Place]]:
     """The messages of a record of IN, by its header alone; None: the envelope lies in a record of its own.
 
     Raises EnvelopeError where the header cannot be understood."""
-    record = subjects.id_of(stored.subject)
+    try:
+        record = subjects.id_of(stored.subject)
+    except ValueError as error:
+        raise EnvelopeError(f"{stored.subject}: expected in.<number>") from error
     found: list[tuple[Envelope | None, Place]] = []
     offset = 0
     for index, text in enumerate(stored.headers.get(subjects.ENVELOPE_HEADER, "").split(SEPARATOR)):

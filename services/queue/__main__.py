@@ -55,6 +55,12 @@ async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLe
     await keep_watch(paths.run, check, also=both(node.renew, names_check(domain)))
 
 
+async def _reach_bus(paths: Paths) -> JetStreamBus:
+    bus = await connect("queue", paths, os.environ)
+    await wait_for_streams(bus, ALL_STREAMS)
+    return bus
+
+
 async def main() -> None:
     """Schedule until SIGTERM or the loss of the lease."""
     paths = read_paths(os.environ)
@@ -67,17 +73,27 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    bus = await connect("queue", paths, os.environ)
+    stopped = asyncio.create_task(stop.wait())
+    connecting = asyncio.create_task(_reach_bus(paths))
+    await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():
+        connecting.cancel()
+        return
+    bus = connecting.result()
     log.attach(bus.publish)
-    await wait_for_streams(bus, ALL_STREAMS)
     ids = IdSource()
     node = NodeLease(bus, ids)
     watch = asyncio.create_task(_watch(bus, control, paths, node))
     writer = BounceWriterProcess(log.line)
     writer.start()
     lease = Lease(bus, stop.set)
+
+    def http_ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.line(f"alert: unforeseen: {type(error).__name__}: {error}; starting anew")
+            stop.set()
+
     acquired = asyncio.create_task(lease.acquire())
-    stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
         await node.claim()
@@ -88,6 +104,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await service.start(is_first=not acquired.result())
         http = asyncio.create_task(serve_http(service, bus, paths, settings))
+        http.add_done_callback(http_ended)
         await stop.wait()
         quiet = await service.stop(GRACE_SECONDS)
         http.cancel()

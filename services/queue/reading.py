@@ -34,7 +34,11 @@ class Reading:
     async def state(self, message_id: int) -> Message | None:
         """The message of a state record, None where there is none. Raises EnvelopeError."""
         stored = await self._last(subjects.STATE, subjects.state(message_id))
-        return None if stored is None else decode_state(stored.payload)
+        if stored is None:
+            return None
+        message = decode_state(stored.payload)
+        message.state_sequence = stored.sequence
+        return message
 
     async def readable_state(self, message_id: int) -> Message | None:
         """The message of a state record; None, and an alert, where there is none that can be read."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Record, RecordTooLarge, TemporaryError
+from qmail.bus.ports import Bus, Record, RecordTooLarge, TemporaryError, WrongSequence
 from services.queue.message import Message, encode_state
 
 DONE_RECIPIENTS = 64
@@ -100,17 +100,37 @@ class Records:
             return
         self._urgent.clear()
 
-    async def _store(self, record: Record) -> int:
+    async def _store(self, record: Record, expected: int | None = None) -> int:
+        """expected: the sequence of the record that this one replaces. Raises WrongSequence where there is another by
+        now, which only another scheduler can have stored."""
+        unknown = False
         while True:
             try:
-                return await self._bus.store(record)
+                return await self._bus.store(record, expected)
+            except WrongSequence:
+                # After a lost answer it may be our own.
+                sequence = await self._sequence_of(record) if unknown else 0
+                if not sequence:
+                    raise
+                return sequence
             except TemporaryError as error:
+                unknown = True
                 self._on_failure(f"unable to store {record.subject.split('.')[0]} record: {error}; will try again")
                 await asyncio.sleep(RETRY_SECONDS)
             except RecordTooLarge as error:
                 # Nothing that is accepted grows so far; what does keeps the others from nothing.
                 self._on_failure(f"alert: a record is too large to be stored, its message waits: {error}")
                 await asyncio.sleep(TOO_LARGE_SECONDS)
+
+    async def _sequence_of(self, record: Record) -> int:
+        """Where this very record is stored; 0: it is not."""
+        while True:
+            try:
+                stored = await self._bus.last(subjects.STATE, record.subject)
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            return stored.sequence if stored is not None and stored.payload == record.payload else 0
 
     def save(self, message: Message, stored: Callable[[], None]) -> None:
         """Store a message's state record as it is when the turn comes; `stored` is called after that."""
@@ -124,7 +144,8 @@ class Records:
         await asyncio.sleep(0)
         while saving.waiting:
             waiting, saving.waiting = saving.waiting, []
-            await self._store(Record(subjects.state(message.id), encode_state(message)))
+            record = Record(subjects.state(message.id), encode_state(message))
+            message.state_sequence = await self._store(record, message.state_sequence)
             for stored in waiting:
                 stored()
         del self._saving[message.id]

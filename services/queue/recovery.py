@@ -46,6 +46,8 @@ class Recovery:
     sequences: dict[int, int] = field(default_factory=dict)
     done_sequences: list[tuple[int, list[int]]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    # Messages whose state record cannot be read: nobody knows whom they have reached.
+    left: set[int] = field(default_factory=set)
     state_read: asyncio.Event = field(default_factory=asyncio.Event)
     in_read: asyncio.Event = field(default_factory=asyncio.Event)
     more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +86,8 @@ class Recovery:
                 self._take_waiting(subjects.id_of(stored.subject), *read_waiting(stored.payload))
         except (EnvelopeError, ValueError, KeyError, TypeError) as error:
             self.unreadable.append(f"{stored.subject}: {error}")
+            if kind == "state" and (number := stored.subject.partition(".")[2]).isdigit():
+                self.left.add(int(number))
 
     def _take_waiting(self, message_id: int, dues: list[tuple[str, int]], held: bool) -> None:
         # What nobody is left to deliver to is finished at once.

@@ -174,7 +174,9 @@ class QueueService:
             self.floor.seen(place.sequence)
             return
         self.floor.add(place.sequence, envelope.id)
-        if not self._is_known(envelope.id) and self._schedule(envelope, place, int(self._clock())):
+        if envelope.id in recovery.left:
+            self._spawn(self._hold_record(place.record, place.sequence, envelope.id))
+        elif not self._is_known(envelope.id) and self._schedule(envelope, place, int(self._clock())):
             if (message := self.scheduler.messages.get(envelope.id)) is not None:
                 without_done(message, recovery.done.get(envelope.id, set()))
             self._adopt(envelope)
@@ -262,14 +264,18 @@ class QueueService:
 
     def _set_aside(self, stored: Stored, error: Exception) -> None:
         """An unreadable record goes to HOLD, for the administrator to look at: it must not stop IN's floor."""
+        number = stored.subject.partition(".")[2]
+        if not number.isdigit():
+            self._log.line(f"alert: a record is ignored: {error}")
+            return
         self._log.line(f"alert: unreadable record, to be found in HOLD: {stored.subject}: {error}")
-        self.floor.add(stored.sequence, subjects.id_of(stored.subject))
-        self._spawn(self._hold_unreadable(stored))
+        self.floor.add(stored.sequence, int(number))
+        self._spawn(self._hold_record(int(number), stored.sequence, int(number)))
 
-    async def _hold_unreadable(self, stored: Stored) -> None:
-        record = subjects.id_of(stored.subject)
+    async def _hold_record(self, record: int, sequence: int, message_id: int) -> None:
+        """Copy a record of IN to HOLD as it is; then the floor need not wait for the message."""
         await self._desk.hold_record(record)
-        self.floor.dead(stored.sequence, record)
+        self.floor.dead(sequence, message_id)
 
     def _on_state(self, stored: Stored) -> None:
         if self._recovery is not None and not self._recovery.state_read.is_set():

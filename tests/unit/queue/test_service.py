@@ -548,6 +548,57 @@ def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHous
     assert isinstance(took, float) and took < 10
 
 
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_record_that_is_none_of_ours_is_passed_over(in_house: InHouse, when: str) -> None:
+    async def work(house: House) -> None:
+        strange = [Record("in.rusak", b"x", {}), Record("in.7", b"x", {subjects.ENVELOPE_HEADER: "bnVsbA=="})]
+        for record in strange if when == "before" else ():
+            await house.bus.store(record)
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        await until(lambda: service.ready)
+        for record in strange if when == "while" else ():
+            await house.bus.store(record)
+        await house.worker(answers := Answers())
+        message = await house.put("joni")
+        await until(lambda: answers.done == [(message, b"joni")])
+        await until(lambda: not house.held(subjects.IN) and house.held(subjects.HOLD) == ["hold.7"])
+        assert sum("alert" in line for line in house.log.lines) == 2
+
+    in_house(work)
+
+
+def test_a_message_whose_state_cannot_be_read_is_neither_delivered_again_nor_lost(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        message = await house.put("joni")
+        await house.bus.store(Record(subjects.state(message), b"rusak"))
+        await house.scheduler()
+        await house.bounce_writer()
+        await house.worker(answers := Answers())
+        await until(lambda: not house.held(subjects.IN))
+        assert house.held(subjects.HOLD) == [subjects.hold(message)] and not answers.begun
+        assert house.held(subjects.STATE) == [subjects.state(message)]
+
+    in_house(work)
+
+
+def test_a_scheduler_that_lost_its_lease_unknowing_does_not_overwrite_what_the_next_one_stored(
+    in_house: InHouse,
+) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.worker(answers := Answers())
+        message = await house.put("later", "stuck")
+        await until(lambda: len(answers.begun) == 2 and service.scheduler.messages[message].state_sequence > 0)
+        theirs = await house.bus.store(Record(subjects.state(message), b"of the next one"))
+        answers.let_go.set()
+        await asyncio.wait_for(house.broken.wait(), 60)
+        stored = await house.bus.last(subjects.STATE, subjects.state(message))
+        assert stored is not None and stored.sequence == theirs
+
+    in_house(work)
+
+
 def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.queue.scheduler.READY_MOST", 10)
     monkeypatch.setattr("services.queue.scheduler.READY_ENOUGH", 5)
