@@ -18,6 +18,7 @@ from qmail.place import Place, read_places
 from qmail.routing import REMOTE, check_routes, read_routes
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
+from services.queue.ended import RecentlyEnded
 from services.queue.floor import Floor
 from services.queue.keeper import Keeper
 from services.queue.message import Message
@@ -88,6 +89,7 @@ class QueueService:
         # While we rebuild: who runs what (channel, worker, attempt), by message and recipient number.
         self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
         self._undone_records: dict[int, int] = {}
+        self._ended = RecentlyEnded()
         self._bounces: set[int] = set()  # numbers of bounces that are being put
         self._recovery: Recovery | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -236,6 +238,10 @@ class QueueService:
                 self._accept(envelope, place)
 
     def _accept(self, envelope: Envelope, place: Place) -> None:
+        if envelope.id in self._ended or self._is_known(envelope.id):
+            # Stored once more, because the first acknowledgement was lost.
+            self.floor.seen(place.sequence)
+            return
         self.floor.add(place.sequence, envelope.id)
         self._schedule(envelope, place, int(self._clock()))
         self._pump()
@@ -428,6 +434,7 @@ class QueueService:
 
     def ended(self, message: Message) -> None:
         """Nothing is left to do: record it, then clean up."""
+        self._ended.add(message.id, time.monotonic())
         if message.saved or not message.envelope.recipients:
             # A state record that came after the clean-up would rise again at the next start.
             clean = lambda: self.cleaner.clean(message)

@@ -265,6 +265,21 @@ def test_many_long_reports_make_a_record_that_the_bus_takes_and_a_bounce(in_hous
     in_house(work)
 
 
+def test_a_message_that_is_stored_once_more_after_it_ended_is_not_delivered_again(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.worker(answers := Answers())
+        message = await house.put("joni")
+        first = next(iter(house.bus.streams[subjects.IN].records.values()))
+        await until(lambda: not house.held(subjects.IN))
+        await house.bus.store(Record(first.subject, first.payload, first.headers))
+        await house.put("diva")
+        await until(lambda: len(answers.done) == 2 and service.is_quiet() and not house.held(subjects.IN))
+        assert [number for number, _ in answers.done].count(message) == 1
+
+    in_house(work)
+
+
 def test_a_report_is_repeated_until_a_new_scheduler_confirms_it(in_house: InHouse) -> None:
     async def work(house: House) -> None:
         _, line = await house.scheduler()
