@@ -238,7 +238,7 @@ class QueueService:
                 self._accept(envelope, place)
 
     def _accept(self, envelope: Envelope, place: Place) -> None:
-        if envelope.id in self._ended or self._is_known(envelope.id):
+        if envelope.id in self._ended or self._is_queued(envelope.id):
             # Stored once more, because the first acknowledgement was lost.
             self.floor.seen(place.sequence)
             return
@@ -331,9 +331,11 @@ class QueueService:
         if message.payload.isdigit() and len(message.payload) < MAX_ID_DIGITS:
             self.cleaner.aborted(int(message.payload), self._is_known)
 
+    def _is_queued(self, message_id: int) -> bool:
+        return message_id in self.scheduler.messages or message_id in self.scheduler.asleep
+
     def _is_known(self, message_id: int) -> bool:
-        known = message_id in self.scheduler.messages or message_id in self.scheduler.asleep
-        return known or message_id in self._bounces
+        return self._is_queued(message_id) or message_id in self._bounces
 
     # Time.
 
