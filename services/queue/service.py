@@ -178,7 +178,7 @@ class QueueService:
         self.floor.add(place.sequence, envelope.id)
         if envelope.id in recovery.left:
             self._spawn(self._hold_record(place.record, place.sequence, envelope.id))
-        elif not self._is_known(envelope.id) and self._schedule(envelope, place, int(self._clock())):
+        elif not self._is_queued(envelope.id) and self._schedule(envelope, place, int(self._clock())):
             if (message := self.scheduler.messages.get(envelope.id)) is not None:
                 without_done(message, recovery.done.get(envelope.id, set()))
             self._adopt(envelope)
