@@ -18,7 +18,7 @@ from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
 from qmail.session import Notify, Peer, SendBytes
 from services.imap import replies, requests
-from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Updates
+from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
 from services.imap.grammar import commands as c
 from services.imap.hub import Hub
 from services.imap.store.cache import open_cache
@@ -125,7 +125,7 @@ class ImapHandler:
                 raise TypeError(f"no such request: {request!r}")
         return await self._run(self._work.news)
 
-    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer:
+    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer | CutShort:
         assert self._work is not None
         if isinstance(command, c.Fetch):
             return await self._fetch(command, send)
@@ -146,7 +146,7 @@ class ImapHandler:
                 None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity
             )
 
-    async def _fetch(self, command: c.Fetch, send: SendBytes) -> Answer:
+    async def _fetch(self, command: c.Fetch, send: SendBytes) -> Answer | CutShort:
         assert self._work is not None
         data, answer = await self._run(partial(self._work.fetch, command, first=True))
         while answer is None:

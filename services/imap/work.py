@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from services.imap import replies
-from services.imap.answer import Answer, Ready, Updates
+from services.imap.answer import Answer, CutShort, Ready, Updates
 from services.imap.flags import BadFlag, FlagSet, canonical, parse_flags
 from services.imap.grammar import commands as c
 from services.imap.operations import folders
 from services.imap.operations.append import Incoming
 from services.imap.operations.copy import copy, move
 from services.imap.operations.expunge import expunge
-from services.imap.operations.fetch import fetch
+from services.imap.operations.fetch import AnswerCut, fetch
 from services.imap.operations.flags import store
 from services.imap.operations.search import search
 from services.imap.operations.select import select
@@ -171,8 +171,8 @@ class Work:
 
     # --- FETCH ---
 
-    def fetch(self, command: c.Fetch, *, first: bool) -> tuple[bytes, Answer | None]:
-        """The first or next bytes of the answer; with the last, the Answer."""
+    def fetch(self, command: c.Fetch, *, first: bool) -> tuple[bytes, Answer | CutShort | None]:
+        """The first or next bytes of the answer; with the last, the Answer, or that there is none."""
         if first or self._fetching is None:
             self._end_fetch()
             self._fetching = fetch(self._current, command)
@@ -186,7 +186,7 @@ class Work:
             self._fetching.close()
             self._fetching = None
 
-    def _continue_fetch(self, fetching: Fetching, command: c.Fetch) -> tuple[bytes, Answer | None]:
+    def _continue_fetch(self, fetching: Fetching, command: c.Fetch) -> tuple[bytes, Answer | CutShort | None]:
         pieces: list[bytes] = []
         size = 0
         try:
@@ -197,6 +197,8 @@ class Work:
         except StopIteration as end:
             answer: Answer = end.value
             return b"".join(pieces), self._with_news(answer, command)
+        except AnswerCut:
+            return b"".join(pieces), CutShort()
         except (NoSuchMessage, StoreError, OSError) as error:
             return b"".join(pieces), _answer_to(error)
         return b"".join(pieces), None

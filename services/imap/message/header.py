@@ -14,6 +14,7 @@ from services.imap.message.text import Data
 MAX_FIELDS = 10_000
 MAX_HEADERS_BYTES = 512 * 1024
 
+_PIECE_BYTES = 8 * 1024
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _LINES = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+\Z")
@@ -39,8 +40,14 @@ def header_end(data: Data, start: int, end: int) -> int:
         return start + 1
     if first == b"\r\n":
         return start + 2
-    found = _HEADER_END.search(data, start, end)
-    return found.end() if found else end
+    while start < end:
+        piece = data[start : min(start + _PIECE_BYTES, end)]
+        found = _HEADER_END.search(piece)
+        if found:
+            return start + found.end()
+        # An empty line may lie across the pieces.
+        start += max(1, len(piece) - 2)
+    return end
 
 
 def fields(data: Data, start: int, end: int, most: int = MAX_FIELDS) -> list[Field]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.imap import message as mime
 from services.imap import replies
 from services.imap.answer import Answer
@@ -10,7 +12,7 @@ from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import render_set
 from services.imap.message.header import Field
-from services.imap.operations.fetch import render_size
+from services.imap.operations.fetch import render_size, unreadable
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.selected import Selected
@@ -61,7 +63,7 @@ class _Candidate:
 
 
 def search(selected: Selected, command: Search, tag: bytes) -> Answer:
-    """Raises OSError."""
+    """The untagged answer tells what was found, also when some messages could not be read."""
     try:
         key = parse_search(command.tokens)
     except BadSyntax as error:
@@ -71,6 +73,7 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
     uids = selected.view.uids
     key = bind(key, len(uids), uids[-1] if uids else 0)
     found = []
+    trouble: OSError | None = None
     for seq, uid in enumerate(uids, 1):
         message = selected.mailbox.messages.get(uid)
         if message is None:
@@ -81,9 +84,13 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
                     found.append(uid if command.uid else seq)
             except MessageGone:
                 continue
+            except OSError as error:
+                trouble = error
     selected.cache.flush()
-    verb = b"UID SEARCH" if command.uid else b"SEARCH"
-    return Answer(b"OK", replies.completed(verb), (render_result(command, tag, found),))
+    lines = (render_result(command, tag, found),)
+    if trouble is not None:
+        return replace(unreadable(trouble), lines=lines)
+    return Answer(b"OK", replies.completed(b"UID SEARCH" if command.uid else b"SEARCH"), lines)
 
 
 def render_result(command: Search, tag: bytes, found: list[int]) -> bytes:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
 import threading
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.imap.answer import Answer
+from qmail.accounts import Account
+from qmail.session import Ask, Close, Peer
+from services.imap import message as mail
+from services.imap.answer import Answer, CutShort, LoggedIn
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
 from services.imap.operations import copy as copying
-from services.imap.store import files, uidstore
+from services.imap.session import ImapSession, Terms
+from services.imap.store import content, files, uidstore
+from services.imap.store.content import FileContent
 from services.imap.store.errors import MessageGone
 from services.imap.store.mailbox import Mailbox
 from services.imap.work import Work
@@ -48,7 +59,8 @@ def perform(work: Work, line: bytes) -> Answer:
             while answer is None:
                 more, answer = work.fetch(command, first=False)
                 data += more
-            found.append(Answer(answer.kind, answer.text, (data,), answer.code))
+            assert isinstance(answer, Answer)
+            found.append(replace(answer, lines=(data,)))
         else:
             found.append(work.perform(tag, command))
 
@@ -149,3 +161,140 @@ def test_a_copied_message_is_the_same(maildir: Path) -> None:
     message = next(message for message in source.messages.values() if message.base == b"2.a")
     copying._copy_octets(source, message, source, b"cur/3.a:2,")
     assert (maildir / "cur" / "3.a:2,").read_bytes() == content
+
+
+# --- messages ---
+
+MULTIPART = b"Content-Type: multipart/mixed; boundary=b\n\n"
+
+LARGE = (
+    b"Subject: besar\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+    + b"0123456789abcdef\n" * 200_000
+    + b"--b\nContent-Type: text/html\n\nakhir\n--b--\n"
+)
+
+
+@given(st.binary(max_size=300), st.binary(min_size=1, max_size=5), st.integers(0, 310), st.integers(0, 310))
+def test_content_read_in_windows_is_what_lies_in_the_file(raw: bytes, wanted: bytes, start: int, end: int) -> None:
+    with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "WINDOW_BYTES", 16)
+        patch.setattr(content, "_BEHIND_BYTES", 4)
+        file.write(raw)
+        file.flush()
+        read = FileContent(file.fileno(), len(raw))
+        for one in (wanted, raw[5:8] or b"x"):
+            assert read.find(one, start, end) == raw.find(one, start, end)
+            assert read.find(one) == raw.find(one)
+        assert (read[start:end], read[:], read[3:5]) == (raw[start:end], raw, raw[3:5])
+
+
+@given(st.lists(st.sampled_from([b"\n", b"\r\n", b"--b", b"--b--", b"x", MULTIPART, b"\n\n"]), max_size=60))
+def test_a_message_read_in_windows_is_parsed_like_bytes(words: list[bytes]) -> None:
+    raw = MULTIPART + b"".join(words)
+    with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "WINDOW_BYTES", 128)
+        file.write(raw)
+        file.flush()
+        there, here = mail.parse(FileContent(file.fileno(), len(raw))), mail.parse(raw)
+        assert mail.bodystructure(there) == mail.bodystructure(here)
+        assert mail.envelope(there) == mail.envelope(here)
+        whole, again = (mail.section(one, mail.SectionSpec((), None, ())) for one in (there, here))
+        assert whole is not None and again is not None and list(whole) == list(again)
+
+
+def test_a_session_holds_no_large_message_in_memory(maildir: Path) -> None:
+    (maildir / "cur" / "2.a:2,").write_bytes(LARGE * 6)
+    work = Work(maildir, None)
+    perform(work, b"a SELECT INBOX")
+    parsed = parse_command((b"a FETCH 2 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])",))
+    assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
+    tracemalloc.start()
+    size, answer = 0, None
+    while answer is None:
+        data, answer = work.fetch(parsed[1], first=size == 0)
+        size += len(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 20_000_000 and peak < 4_000_000
+
+
+def shortened(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def grown_narrower(path: Path) -> None:
+    """As many octets as before, fewer of them line ends: fewer octets in CRLF form."""
+    path.write_bytes(LARGE.replace(b"\n", b" "))
+
+
+@pytest.mark.parametrize("change", [shortened, grown_narrower])
+def test_a_message_that_changes_in_the_middle_of_its_answer_ends_the_connection(
+    maildir: Path, change: Callable[[Path], None]
+) -> None:
+    path = maildir / "cur" / "2.a:2,"
+    path.write_bytes(LARGE)
+    work = Work(maildir, None)
+    perform(work, b"a SELECT INBOX")
+    parsed = parse_command((b"a FETCH 2,1 BODY.PEEK[]",))
+    assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
+    while True:  # up to the large one
+        data, answer = work.fetch(parsed[1], first=True)
+        if b"besar" in data:
+            break
+    change(path)
+    sent = len(data)
+    while answer is None:
+        data, answer = work.fetch(parsed[1], first=False)
+        sent += len(data)
+    assert answer == CutShort() and sent < len(LARGE) + LARGE.count(b"\n")
+    assert b"FETCH (UID 1" not in data, "the next message would be taken for the rest of this"
+    assert perform(work, b"a FETCH 1 UID").kind == b"OK"
+
+
+def test_after_an_answer_that_was_cut_short_nothing_more_is_said() -> None:
+    session = ImapSession(Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
+    session.connected(Peer("192.0.2.1", 1, "192.0.2.2", 143, False))
+    session.received(b"a LOGIN joni rahasia\r\n")
+    session.answered(LoggedIn(Account(b"joni", 2001, 2001, Path("/home/joni"))))
+    session.received(b"b SELECT INBOX\r\n")
+    session.answered(Answer(b"OK", b"", selected=True))
+    assert isinstance(session.received(b"c FETCH 1 BODY[]\r\nd NOOP\r\n")[0], Ask)
+    assert session.answered(CutShort()) == [Close()]
+
+
+def beyond_all_bounds(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def socket_file(path: Path) -> None:
+    short = tempfile.mktemp(dir="/tmp")  # the address of a socket is short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(short)
+    os.rename(short, path)
+
+
+@pytest.mark.parametrize("make", [fifo, link, Path.mkdir, beyond_all_bounds, socket_file])
+def test_one_odd_message_keeps_nobody_from_the_others(
+    maildir: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2, 5):
+        (maildir / "cur" / f"{number}.a:2,").write_bytes(b"Subject: lain\n\nisi\n")
+    make(maildir / "cur" / "3.b:2,")
+    real, reads = os.pread, []
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        reads.append(length)
+        return real(fd, length, offset)
+
+    work = Work(maildir, None)
+    assert b"* 5 EXISTS\r\n" in perform(work, b"a SELECT INBOX").lines
+    monkeypatch.setattr(os, "pread", pread)
+    for item in (b"BODY.PEEK[]", b"RFC822.SIZE", b"BODYSTRUCTURE"):
+        answer = perform(work, b"a FETCH 1:* " + item)
+        assert (answer.kind, answer.code) == (b"NO", b"CORRUPTION")
+        assert answer.lines[0].count(b"FETCH (") == 4
+    found = perform(work, b"a SEARCH BODY isi")
+    assert (found.kind, found.code, found.lines) == (b"NO", b"CORRUPTION", (b"* SEARCH 2 3 5\r\n",))
+    assert perform(work, b"a FETCH 1:* (UID FLAGS)").kind == b"OK"
+    assert sum(reads) < 10_000

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import tempfile
 import time
 
 import pytest
@@ -44,19 +42,6 @@ def test_any_bytes_give_parts_within_their_parent(raw: bytes) -> None:
             assert at <= child.start
             at = child.end
         assert at <= part.end
-
-
-@given(MESSAGES)
-def test_a_mapped_file_is_parsed_like_bytes(raw: bytes) -> None:
-    raw = b"Subject: x\n" + raw
-    with tempfile.TemporaryFile() as file:
-        file.write(raw)
-        file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            there, here = mail.parse(mapped), mail.parse(raw)
-            assert mail.bodystructure(there) == mail.bodystructure(here)
-            assert mail.envelope(there) == mail.envelope(here)
-            assert mail.rfc822_size(there) == mail.rfc822_size(here)
 
 
 def test_the_line_end_before_a_boundary_belongs_to_the_boundary() -> None:
