@@ -16,7 +16,7 @@ from services.imap.answer import Answer, CutShort, Ready, Updates
 from services.imap.flags import BadFlag, FlagSet, canonical, parse_flags
 from services.imap.grammar import commands as c
 from services.imap.operations import folders
-from services.imap.operations.append import Incoming
+from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.operations.copy import copy, move
 from services.imap.operations.expunge import expunge
 from services.imap.operations.fetch import AnswerCut, fetch
@@ -44,6 +44,7 @@ _CODES: dict[type[StoreError], bytes] = {
     InvalidName: replies.CODE_CANNOT,
     MaildirUnusable: replies.CODE_UNAVAILABLE,
     Busy: replies.CODE_UNAVAILABLE,
+    TooManyMessages: replies.CODE_LIMIT,
 }
 # What a FETCH gives out at a time: one turn of a thread, and one write to the client.
 STEP_BYTES = 128 * 1024
