@@ -31,6 +31,7 @@ DEFAULT_DATABYTES: Final = 25_000_000
 #: After these others may have something to be told.
 _CHANGING = (c.Store, c.Expunge, c.Copy, c.Move, c.Close, c.Delete, c.Rename)
 
+Turn = Callable[..., tuple[bytes, Answer | CutShort | None]]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -128,7 +129,9 @@ class ImapHandler:
     async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer | CutShort:
         assert self._work is not None
         if isinstance(command, c.Fetch):
-            return await self._fetch(command, send)
+            return await self._in_turns(partial(self._work.fetch, command), send)
+        if isinstance(command, c.Search):
+            return await self._in_turns(partial(self._work.search, tag, command), send)
         answer = await self._run(self._work.perform, tag, command)
         if isinstance(command, c.Select | c.Examine):
             await self._use_cache(command.mailbox)
@@ -146,13 +149,14 @@ class ImapHandler:
                 None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity
             )
 
-    async def _fetch(self, command: c.Fetch, send: SendBytes) -> Answer | CutShort:
-        assert self._work is not None
-        data, answer = await self._run(partial(self._work.fetch, command, first=True))
+    async def _in_turns(self, turn: Turn, send: SendBytes) -> Answer | CutShort:
+        """What may take long: `send` raises ConnectionResetError, also where there is nothing to send, when the client
+        is gone."""
+        data, answer = await self._run(partial(turn, first=True))
         while answer is None:
             await send(data)
             self._sent_bytes += len(data)
-            data, answer = await self._run(partial(self._work.fetch, command, first=False))
+            data, answer = await self._run(partial(turn, first=False))
         await send(data)
         self._sent_bytes += len(data)
         return answer

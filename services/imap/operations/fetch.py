@@ -68,6 +68,8 @@ def _whole(pieces: Pieces) -> Pieces:
         if begun:
             raise AnswerCut from error
         raise
+    finally:
+        pieces.close()  # an answer given up in the middle gives its file back now
 
 
 def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen: bool) -> Pieces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 
 from services.imap import message as mime
@@ -62,8 +63,8 @@ class _Candidate:
         return self._opened.parsed()
 
 
-def search(selected: Selected, command: Search, tag: bytes) -> Answer:
-    """The untagged answer tells what was found, also when some messages could not be read."""
+def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, None, Answer]:
+    """Nothing after each message, then the Answer, which tells what was found also when some could not be read."""
     try:
         key = parse_search(command.tokens)
     except BadSyntax as error:
@@ -83,9 +84,10 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
                 if matches(key, _Candidate(selected, message, seq, opened)):
                     found.append(uid if command.uid else seq)
             except MessageGone:
-                continue
+                pass
             except OSError as error:
                 trouble = error
+        yield b""
     selected.cache.flush()
     lines = (render_result(command, tag, found),)
     if trouble is not None:

@@ -7,8 +7,9 @@ import socket
 import tempfile
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def maildir(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def work(maildir: Path) -> Iterator[Work]:
+    work = Work(maildir, None)
+    yield work
+    work.close()
+
+
 def perform(work: Work, line: bytes) -> Answer:
     """A command's answer, in a thread that may hang."""
     parsed = parse_command((line,))
@@ -55,12 +63,9 @@ def perform(work: Work, line: bytes) -> Answer:
 
     def do() -> None:
         if isinstance(command, c.Fetch):
-            data, answer = work.fetch(command, first=True)
-            while answer is None:
-                more, answer = work.fetch(command, first=False)
-                data += more
-            assert isinstance(answer, Answer)
-            found.append(replace(answer, lines=(data,)))
+            found.append(in_turns(partial(work.fetch, command)))
+        elif isinstance(command, c.Search):
+            found.append(in_turns(partial(work.search, tag, command)))
         else:
             found.append(work.perform(tag, command))
 
@@ -69,6 +74,16 @@ def perform(work: Work, line: bytes) -> Answer:
     thread.join(20)
     assert not thread.is_alive(), "a thread of the pool is lost"
     return found[0]
+
+
+def in_turns(turn: Callable[..., tuple[bytes, Answer | CutShort | None]]) -> Answer:
+    """A whole answer; what was sent before it is its first line."""
+    data, answer = turn(first=True)
+    while answer is None:
+        more, answer = turn(first=False)
+        data += more
+    assert isinstance(answer, Answer)
+    return replace(answer, lines=(data, *answer.lines) if data else answer.lines)
 
 
 def fifo(path: Path) -> None:
@@ -89,17 +104,14 @@ STRANGE = (fifo, link, Path.mkdir, absurd)
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("make", STRANGE)
-def test_what_is_no_list_counts_as_none(maildir: Path, name: str, make: Callable[[Path], None]) -> None:
+def test_what_is_no_list_counts_as_none(maildir: Path, work: Work, name: str, make: Callable[[Path], None]) -> None:
     make(maildir / name)
-    work = Work(maildir, None)
     assert perform(work, b'a LSUB "" *') == Answer(b"OK", b"LSUB completed.")
     selected = perform(work, b"a SELECT INBOX")
     assert selected.kind == b"OK" and b"* 1 EXISTS\r\n" in selected.lines
-    work.close()
 
 
-def test_instead_of_a_uid_list_that_is_none_stands_a_new_one_above_it(maildir: Path) -> None:
-    work = Work(maildir, None)
+def test_instead_of_a_uid_list_that_is_none_stands_a_new_one_above_it(maildir: Path, work: Work) -> None:
     perform(work, b"a SELECT INBOX")
     old = work.selected and work.selected.mailbox.validity
     os.mkfifo(maildir / "imapuids" / "9")
@@ -110,7 +122,6 @@ def test_instead_of_a_uid_list_that_is_none_stands_a_new_one_above_it(maildir: P
         new = uidstore.read_list(again.selected.mailbox.fd)
         assert (new.number, new.validity) == (10, again.selected.mailbox.validity)
         again.close()
-    work.close()
 
 
 def test_no_more_of_a_list_is_read_than_its_kind_may_be_large(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,9 +213,8 @@ def test_a_message_read_in_windows_is_parsed_like_bytes(words: list[bytes]) -> N
         assert whole is not None and again is not None and list(whole) == list(again)
 
 
-def test_a_session_holds_no_large_message_in_memory(maildir: Path) -> None:
+def test_a_session_holds_no_large_message_in_memory(maildir: Path, work: Work) -> None:
     (maildir / "cur" / "2.a:2,").write_bytes(LARGE * 6)
-    work = Work(maildir, None)
     perform(work, b"a SELECT INBOX")
     parsed = parse_command((b"a FETCH 2 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])",))
     assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
@@ -229,11 +239,10 @@ def grown_narrower(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [shortened, grown_narrower])
 def test_a_message_that_changes_in_the_middle_of_its_answer_ends_the_connection(
-    maildir: Path, change: Callable[[Path], None]
+    maildir: Path, work: Work, change: Callable[[Path], None]
 ) -> None:
     path = maildir / "cur" / "2.a:2,"
     path.write_bytes(LARGE)
-    work = Work(maildir, None)
     perform(work, b"a SELECT INBOX")
     parsed = parse_command((b"a FETCH 2,1 BODY.PEEK[]",))
     assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
@@ -276,7 +285,7 @@ def socket_file(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [fifo, link, Path.mkdir, beyond_all_bounds, socket_file])
 def test_one_odd_message_keeps_nobody_from_the_others(
-    maildir: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+    maildir: Path, work: Work, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2, 5):
         (maildir / "cur" / f"{number}.a:2,").write_bytes(b"Subject: lain\n\nisi\n")
@@ -287,7 +296,6 @@ def test_one_odd_message_keeps_nobody_from_the_others(
         reads.append(length)
         return real(fd, length, offset)
 
-    work = Work(maildir, None)
     assert b"* 5 EXISTS\r\n" in perform(work, b"a SELECT INBOX").lines
     monkeypatch.setattr(os, "pread", pread)
     for item in (b"BODY.PEEK[]", b"RFC822.SIZE", b"BODYSTRUCTURE"):

@@ -17,7 +17,7 @@ from services.imap.message import Field, Message, parse, read_header, rfc822_siz
 from services.imap.search.body import PIECE_CHARS
 from services.imap.search.charset import codec, decode
 from services.imap.search.match import bind, matches
-from services.imap.search.parse import MAX_DEPTH, BadCharset, parse_search
+from services.imap.search.parse import MAX_DEPTH, MAX_KEYS, BadCharset, parse_search
 from tests.unit.imap_message.test_parse import MESSAGES
 
 
@@ -107,6 +107,7 @@ def test_flags_and_numbers(command: bytes, found: list[int]) -> None:
         b"", b"BOGUS", b"NOT", b"OR SEEN", b"SUBJECT", b"HEADER x", b"SMALLER x", b"SMALLER -1", b"BEFORE yesterday",
         b"ON 31-Feb-2003", b"SINCE 1-Jan-99", b"0", b"1:", b"1,,2", b"UID x", b"()", b'"SEEN"', b"SUBJECT (x)",
         b"NOT " * (MAX_DEPTH + 1) + b"SEEN", b"OR SEEN " * 3000 + b"SEEN",
+        b" ".join([b"SEEN"] * (MAX_KEYS + 1)), b" ".join([b"BODY x TEXT y"] * 17),
     ],
 )  # fmt: skip
 def test_what_is_no_search_is_refused(command: bytes) -> None:
