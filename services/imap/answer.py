@@ -21,6 +21,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class CutShort:
+    """An untagged answer could not be given to its end: nothing more can be said, the connection must close."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedIn:
     """The password was right."""
 

@@ -19,7 +19,7 @@ from qmail.log import Log
 from qmail.session import Notify, Peer, SendBytes
 from qmail.user_sessions import UserSessions
 from services.imap import replies, requests
-from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Updates
+from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
 from services.imap.grammar import commands as c
 from services.imap.hub import Hub
 from services.imap.store.cache import open_cache
@@ -32,6 +32,7 @@ DEFAULT_DATABYTES: Final = 25_000_000
 #: After these others may have something to be told.
 _CHANGING = (c.Store, c.Expunge, c.Copy, c.Move, c.Close, c.Delete, c.Rename)
 
+Turn = Callable[..., tuple[bytes, Answer | CutShort | None]]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -128,10 +129,12 @@ class ImapHandler:
                 raise TypeError(f"no such request: {request!r}")
         return await self._run(self._work.news)
 
-    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer:
+    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer | CutShort:
         assert self._work is not None
         if isinstance(command, c.Fetch):
-            return await self._fetch(command, send)
+            return await self._in_turns(partial(self._work.fetch, command), send)
+        if isinstance(command, c.Search):
+            return await self._in_turns(partial(self._work.search, tag, command), send)
         answer = await self._run(self._work.perform, tag, command)
         if isinstance(command, c.Select | c.Examine):
             await self._use_cache(command.mailbox)
@@ -149,13 +152,14 @@ class ImapHandler:
                 None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity
             )
 
-    async def _fetch(self, command: c.Fetch, send: SendBytes) -> Answer:
-        assert self._work is not None
-        data, answer = await self._run(partial(self._work.fetch, command, first=True))
+    async def _in_turns(self, turn: Turn, send: SendBytes) -> Answer | CutShort:
+        """What may take long: `send` raises ConnectionResetError, also where there is nothing to send, when the client
+        is gone."""
+        data, answer = await self._run(partial(turn, first=True))
         while answer is None:
             await send(data)
             self._sent_bytes += len(data)
-            data, answer = await self._run(partial(self._work.fetch, command, first=False))
+            data, answer = await self._run(partial(turn, first=False))
         await send(data)
         self._sent_bytes += len(data)
         return answer

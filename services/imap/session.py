@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap import replies
-from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Ready, Updates
+from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.capability import capabilities
 from services.imap.grammar import commands as c
 from services.imap.grammar.cursor import Cursor
@@ -191,6 +191,9 @@ class ImapSession:
         return command.state in (c.ANY, self._state)
 
     def _executed(self, answer: object) -> Effects:
+        if isinstance(answer, CutShort):
+            self._phase = Phase.CLOSED
+            return [Close()]
         assert isinstance(answer, Answer)
         if answer.selected is not None:
             self._state = c.SELECTED if answer.selected else c.AUTHENTICATED

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from services.imap import replies
-from services.imap.answer import Answer, Ready, Updates
+from services.imap.answer import Answer, CutShort, Ready, Updates
 from services.imap.flags import BadFlag, FlagSet, canonical, parse_flags
 from services.imap.grammar import commands as c
 from services.imap.operations import folders
-from services.imap.operations.append import Incoming
+from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.operations.copy import copy, move
 from services.imap.operations.expunge import expunge
-from services.imap.operations.fetch import fetch
+from services.imap.operations.fetch import AnswerCut, fetch
 from services.imap.operations.flags import store
 from services.imap.operations.search import search
 from services.imap.operations.select import select
@@ -44,11 +45,14 @@ _CODES: dict[type[StoreError], bytes] = {
     InvalidName: replies.CODE_CANNOT,
     MaildirUnusable: replies.CODE_UNAVAILABLE,
     Busy: replies.CODE_UNAVAILABLE,
+    TooManyMessages: replies.CODE_LIMIT,
 }
-# What a FETCH gives out at a time: one turn of a thread, and one write to the client.
-STEP_BYTES = 128 * 1024
+# What FETCH and SEARCH do at a time: one turn of a thread, and one write to the client. Others have their turn between,
+# and a client that is gone is noticed.
+TURN_BYTES = 128 * 1024
+TURN_SECONDS = 0.2
 
-Fetching = Generator[bytes, None, Answer]
+Answering = Generator[bytes, None, Answer]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -61,7 +65,7 @@ class Work:
         self._owner = owner
         self._maildir: Maildir | None = None
         self._incoming: Incoming | None = None
-        self._fetching: Fetching | None = None
+        self._answering: Answering | None = None
         self._lock = threading.Lock()
         self.selected: Selected | None = None
 
@@ -72,7 +76,7 @@ class Work:
 
     def close(self) -> None:
         """Give everything back; a message that was not complete is dropped."""
-        self._end_fetch()
+        self._end_answer()
         self._abort()
         self._deselect()
         if self._maildir is not None:
@@ -80,7 +84,7 @@ class Work:
             self._maildir = None
 
     def perform(self, tag: bytes, command: c.Command) -> Answer:
-        """Carry out any command but FETCH, and say what else has changed. Raises nothing but bugs."""
+        """Carry out any command but FETCH and SEARCH, and say what else has changed. Raises nothing but bugs."""
         answer = self._guarded(command.verb, lambda: self._perform(tag, command))
         return self._with_news(answer, command)
 
@@ -113,8 +117,6 @@ class Work:
                 return move(self._current, command, self._target(command.mailbox))
             case c.Store():
                 return store(self._current, command)
-            case c.Search():
-                return search(self._current, command, tag)
             case c.Expunge():
                 return self._expunge(command)
         return _ON_FOLDERS[type(command)](self._open(), command)
@@ -169,34 +171,50 @@ class Work:
         expunge(self._current, command.uids)
         return Answer(b"OK", replies.completed(b"EXPUNGE" if command.uids is None else b"UID EXPUNGE"))
 
-    # --- FETCH ---
+    # --- FETCH and SEARCH ---
 
-    def fetch(self, command: c.Fetch, *, first: bool) -> tuple[bytes, Answer | None]:
-        """The first or next bytes of the answer; with the last, the Answer."""
-        if first or self._fetching is None:
-            self._end_fetch()
-            self._fetching = fetch(self._current, command)
-        data, answer = self._continue_fetch(self._fetching, command)
+    def fetch(self, command: c.Fetch, *, first: bool) -> tuple[bytes, Answer | CutShort | None]:
+        """The first or next bytes of the answer; with the last, the Answer, or that there is none."""
+        if first or self._answering is None:
+            self._begin_answer(fetch(self._current, command))
+        return self._next_turn(command)
+
+    def search(self, tag: bytes, command: c.Search, *, first: bool) -> tuple[bytes, Answer | CutShort | None]:
+        """As `fetch`; there are no bytes before the Answer."""
+        if first or self._answering is None:
+            self._begin_answer(search(self._current, command, tag))
+        return self._next_turn(command)
+
+    def _begin_answer(self, answering: Answering) -> None:
+        self._end_answer()
+        self._answering = answering
+
+    def _end_answer(self) -> None:
+        if self._answering is not None:
+            self._answering.close()
+            self._answering = None
+
+    def _next_turn(self, command: c.Command) -> tuple[bytes, Answer | CutShort | None]:
+        assert self._answering is not None
+        data, answer = self._take_turn(self._answering, command)
         if answer is not None:
-            self._end_fetch()
+            self._end_answer()
         return data, answer
 
-    def _end_fetch(self) -> None:
-        if self._fetching is not None:
-            self._fetching.close()
-            self._fetching = None
-
-    def _continue_fetch(self, fetching: Fetching, command: c.Fetch) -> tuple[bytes, Answer | None]:
+    def _take_turn(self, answering: Answering, command: c.Command) -> tuple[bytes, Answer | CutShort | None]:
         pieces: list[bytes] = []
         size = 0
+        end_of_turn = time.monotonic() + TURN_SECONDS
         try:
-            while size < STEP_BYTES:
-                piece = next(fetching)
+            while size < TURN_BYTES and (not pieces or time.monotonic() < end_of_turn):
+                piece = next(answering)
                 pieces.append(piece)
                 size += len(piece)
         except StopIteration as end:
             answer: Answer = end.value
             return b"".join(pieces), self._with_news(answer, command)
+        except AnswerCut:
+            return b"".join(pieces), CutShort()
         except (NoSuchMessage, StoreError, OSError) as error:
             return b"".join(pieces), _answer_to(error)
         return b"".join(pieces), None

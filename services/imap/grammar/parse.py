@@ -15,6 +15,8 @@ from services.imap.grammar.sequence import SequenceSet, parse_sequence_set
 
 # RFC 2971 section 3.3: at most 30 pairs.
 MAX_ID_FIELDS = 30
+# Each is matched with every folder.
+MAX_LIST_PATTERNS = 50
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,256}(?= |\Z)')
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _STATUS_ITEMS = frozenset((b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"))
@@ -183,6 +185,8 @@ def _list_patterns(cursor: Cursor) -> tuple[bytes, ...]:
     while not cursor.skip(b")"):
         cursor.space()
         patterns.append(cursor.list_mailbox())
+        if len(patterns) > MAX_LIST_PATTERNS:
+            raise BadSyntax("too many patterns")
     return tuple(patterns)
 
 

@@ -15,22 +15,28 @@ MAX_LINE_BYTES = 64 * 1024
 MAX_LITERAL_BYTES = 64 * 1024
 # A command's lines and literals together; also what an attacker can make one session hold.
 MAX_COMMAND_BYTES = 256 * 1024
+# What each of them costs beside its octets, so that empty ones count as well.
+PART_BYTES = 128
 
 _LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}\Z")
 # At least the longest mark and a CR.
 _MARK_BYTES = 32
+# A literal is decided on by what comes first: `tag APPEND `, the mailbox as a literal, flags and date.
+_HEAD_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """A whole command: text, literal, text, literal, ... text; the `{n}` marks are gone."""
+    """A whole command: text, literal, text, literal, ... text; the `{n}` marks are gone.
+
+    Behind a literal that was streamed: what came after it."""
 
     parts: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A literal of `size` octets follows the parts so far; the session must now decide."""
+    """A literal of `size` octets follows; the session must now decide. `parts`: the first of the command's."""
 
     parts: tuple[bytes, ...]
     size: int
@@ -148,29 +154,33 @@ class CommandReader:
             return line
         mark = _LITERAL.search(line)
         text = line[: mark.start()] if mark else line
-        self._parts.append(text)
-        self._size += len(text)
-        parts = tuple(self._parts)
+        self._keep(text)
         if self._size > MAX_COMMAND_BYTES:
+            event = TooLong(tuple(self._parts[:_HEAD_PARTS]))
             self._begin()
             if mark is not None and mark[2]:
                 self._left, self._mode = int(mark[1]), "dropping literal"
-            return TooLong(parts)
+            return event
         if mark is None:
+            complete = Complete(tuple(self._parts))
             self._begin()
-            return Complete(parts)
-        self._announced = Announced(parts, int(mark[1]), not mark[2])
+            return complete
+        self._announced = Announced(tuple(self._parts[:_HEAD_PARTS]), int(mark[1]), not mark[2])
         return self._announced
+
+    def _keep(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part) + PART_BYTES
 
     def fits(self, announced: Announced) -> bool:
         """Whether the announced literal is within the bounds for literals in memory."""
-        return announced.size <= MAX_LITERAL_BYTES and self._size + announced.size <= MAX_COMMAND_BYTES
+        after = self._size + announced.size + PART_BYTES
+        return announced.size <= MAX_LITERAL_BYTES and after <= MAX_COMMAND_BYTES
 
     def _take_literal(self) -> bool:
         if len(self._buffer) < self._left:
             return False
-        self._parts.append(bytes(self._buffer[: self._left]))
-        self._size += self._left
+        self._keep(bytes(self._buffer[: self._left]))
         del self._buffer[: self._left]
         self._mode = "line"
         return True
@@ -183,7 +193,8 @@ class CommandReader:
         self._left -= len(data)
         if self._left == 0:
             self._mode = "line"
-            self._parts.append(b"")
+            # Whoever streams remembers the command; MULTIAPPEND may go on like this for ever.
+            self._begin()
         return Chunk(data, self._left == 0)
 
     def _drop_literal(self) -> bool:

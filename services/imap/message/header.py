@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from services.imap.message.text import Data
 
-#: Fields are looked for in this much of a header, in bytes. The header itself is served whole.
-MAX_HEADER_BYTES = 1 << 20
+#: So many fields of a message are looked at, in so many bytes, all its parts together: a field costs more memory than
+#: its line. Headers are served whole.
+MAX_FIELDS = 10_000
+MAX_HEADERS_BYTES = 512 * 1024
 
+_PIECE_BYTES = 8 * 1024
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _LINES = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+\Z")
@@ -36,15 +40,21 @@ def header_end(data: Data, start: int, end: int) -> int:
         return start + 1
     if first == b"\r\n":
         return start + 2
-    found = _HEADER_END.search(data, start, end)
-    return found.end() if found else end
+    while start < end:
+        piece = data[start : min(start + _PIECE_BYTES, end)]
+        found = _HEADER_END.search(piece)
+        if found:
+            return start + found.end()
+        # An empty line may lie across the pieces.
+        start += max(1, len(piece) - 2)
+    return end
 
 
-def fields(data: Data, start: int, body: int) -> list[Field]:
-    """The fields of the header at `data[start:body]`, in order."""
-    header = data[start : min(body, start + MAX_HEADER_BYTES)]
+def fields(data: Data, start: int, end: int, most: int = MAX_FIELDS) -> list[Field]:
+    """The fields of the header at `data[start:end]`, in order; `most` lines are looked at."""
     found = []
-    for raw in _LINES.findall(header):
+    for line in islice(_LINES.finditer(data[start:end]), most):
+        raw = line[0]
         colon = raw.find(b":")
         name = (raw[:colon] if colon >= 0 else raw).strip().lower()
         if raw.strip(b"\r\n"):
@@ -60,7 +70,7 @@ def empty_line(data: Data, start: int, body: int) -> bytes:
 
 def read_header(data: Data) -> list[Field]:
     """The fields of a message's header, without a look at the rest."""
-    return fields(data, 0, header_end(data, 0, len(data)))
+    return fields(data, 0, min(header_end(data, 0, len(data)), MAX_HEADERS_BYTES))
 
 
 def first(header: Iterable[Field], name: bytes) -> bytes | None:

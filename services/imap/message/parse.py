@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.imap.message.header import Field, fields, first, header_end
+from services.imap.message.header import MAX_FIELDS, MAX_HEADERS_BYTES, Field, fields, first, header_end
 from services.imap.message.params import ContentType, parse_content_type
 from services.imap.message.text import Data, Text
 
 MAX_DEPTH = 100
 MAX_PARTS = 5000
-#: Fields are looked for in so many bytes of header, all parts together.
-MAX_HEADERS_BYTES = 4 << 20
 #: Longer boundaries are cut, in bytes (RFC 2046 5.1.1 allows 70).
 MAX_BOUNDARY_BYTES = 80
 
@@ -80,6 +78,7 @@ class _Parser:
         self.chain: list[Part] = []  # the parts that end where the innermost ends, outermost first
         self.count = 0
         self.header_bytes_left = MAX_HEADERS_BYTES
+        self.fields_left = MAX_FIELDS
 
     def parse(self) -> Part:
         root = self._entity(0, None)
@@ -100,8 +99,7 @@ class _Parser:
         self.count += 1
         limit = self._limit(start)
         body = header_end(self.data, start, limit)
-        header = fields(self.data, start, min(body, start + self.header_bytes_left))
-        self.header_bytes_left -= min(self.header_bytes_left, body - start)
+        header = self._header(start, body)
         value = first(header, b"content-type")
         if value is not None:
             content = parse_content_type(value)
@@ -110,6 +108,14 @@ class _Parser:
         if body == limit < self.length and not self._begins_with_own(content, limit):
             body = max(start, self._without_line_end(body))  # the line end before a boundary line belongs to that
         return Part(start=start, body=body, end=self.length, header=header, content=content)
+
+    def _header(self, start: int, body: int) -> list[Field]:
+        """The fields of the header there, as far as the bounds on all headers together allow."""
+        end = min(body, start + self.header_bytes_left)
+        header = fields(self.data, start, end, self.fields_left)
+        self.header_bytes_left -= end - start
+        self.fields_left -= len(header)
+        return header
 
     def _begins_with_own(self, content: ContentType, at: int) -> bool:
         """Whether the boundary line at `at` is rather the first of the multipart that its header announces."""

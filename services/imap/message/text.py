@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from mmap import mmap
-
-Data = bytes | mmap
+from typing import Protocol
 
 #: Distance of the marks in the index of line ends, and of the pieces that are read, in bytes.
 MARK_BYTES = 1 << 16
 PIECE_BYTES = 1 << 18
+
+
+class Data(Protocol):
+    """A file's octets: bytes, or what reads them when they are asked for. The latter may raise as its reader does."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+    def find(self, wanted: bytes, start: int = ..., end: int = ..., /) -> int: ...
 
 
 class Text:
@@ -89,7 +97,7 @@ class Text:
 
     def _joined(self, start: int, piece: bytes) -> bool:
         """Whether the piece begins with the LF of a CR LF."""
-        return piece[:1] == b"\n" and start > 0 and self.data[start - 1] == 13
+        return piece[:1] == b"\n" and start > 0 and self.data[start - 1 : start] == b"\r"
 
     def _crs(self) -> bool:
         if self._has_cr is None:

@@ -12,13 +12,21 @@ from services.imap.answer import Answer
 from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
 from services.imap.store import files
+from services.imap.store.errors import StoreError
 from services.imap.store.keywords import read_keywords, write_keywords
 from services.imap.store.mailbox import Mailbox
+
+#: Messages in one command: each is a file in tmp until all are there.
+MAX_MESSAGES = 1000
+
+
+class TooManyMessages(StoreError):
+    """More messages in one command than are taken."""
 
 
 @dataclass(slots=True)
 class _Message:
-    """One message on its way."""
+    """One message on its way. `fd`: -1 once it is complete and on stable storage."""
 
     fd: int
     tmp: str
@@ -41,8 +49,10 @@ class Incoming:
         return read_keywords(self._mailbox.fd).names
 
     def begin(self, flags: FlagSet, date: int | None) -> None:
-        """Open a file for the next message; `date` in seconds since the epoch. Raises OSError."""
+        """Open a file for the next message; `date` in seconds since the epoch. Raises OSError, TooManyMessages."""
         self._end_message()
+        if len(self._messages) >= MAX_MESSAGES:
+            raise TooManyMessages("Too many messages in one command.")
         tmp = files.unique_name()
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(f"tmp/{tmp}", mode, 0o600, dir_fd=self._mailbox.fd)
@@ -74,17 +84,28 @@ class Incoming:
             view = view[os.write(message.fd, view) :]
 
     def _end_message(self) -> None:
+        """The last message is complete: its descriptor is not kept while others come."""
         if self._pending_cr:
             self._pending_cr = False
             self._write(b"\r")
+        if not self._messages or self._messages[-1].fd < 0:
+            return
+        try:
+            self._settle(self._messages[-1])
+        except OSError as error:
+            self._failed = self._failed or error
+
+    def _settle(self, message: _Message) -> None:
+        try:
+            if message.date is not None:
+                os.utime(message.fd, (message.date, message.date))
+            os.fsync(message.fd)
+        finally:
+            _close(message)
 
     def abort(self) -> None:
         """Leave nothing behind but the messages that were linked."""
-        for message in self._messages:
-            os.close(message.fd)
-            with contextlib.suppress(OSError):
-                os.unlink(f"tmp/{message.tmp}", dir_fd=self._mailbox.fd)
-        self._messages.clear()
+        self._drop_tmp()
         self._mailbox.close()
 
     def commit(self) -> Answer:
@@ -107,9 +128,6 @@ class Incoming:
         return self._numbered([base for base, _ in linked])
 
     def _link(self, message: _Message) -> tuple[bytes, bytes]:
-        if message.date is not None:
-            os.utime(message.fd, (message.date, message.date))
-        os.fsync(message.fd)
         folder = self._mailbox.fd
         base = f"{message.tmp},S={message.size}".encode()
         if message.flags.keywords:
@@ -120,7 +138,7 @@ class Incoming:
 
     def _drop_tmp(self) -> None:
         for message in self._messages:
-            os.close(message.fd)
+            _close(message)
             with contextlib.suppress(OSError):
                 os.unlink(f"tmp/{message.tmp}", dir_fd=self._mailbox.fd)
         self._messages.clear()
@@ -131,6 +149,12 @@ class Incoming:
         self._mailbox.close()
         code = b"APPENDUID %d %b" % (validity, render_set(uids)) if uids else b""
         return Answer(b"OK", replies.completed(b"APPEND"), code=code)
+
+
+def _close(message: _Message) -> None:
+    if message.fd >= 0:
+        fd, message.fd = message.fd, -1
+        os.close(fd)
 
 
 def assigned(mailbox: Mailbox, bases: list[bytes]) -> list[int]:

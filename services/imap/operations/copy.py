@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Callable
 
 from qmail.maildir.names import flagged_name
@@ -93,7 +94,10 @@ def _place(source: Mailbox, uid: int, target: Mailbox, place: Place) -> tuple[by
         try:
             place(source, message, target, path)
         except FileNotFoundError:
-            message = source.find(uid)
+            found = source.find(uid)
+            if found == message:
+                raise  # what is missing is the target
+            message = found
             continue
         return base, path
     raise MessageGone
@@ -116,15 +120,21 @@ def _link(source: Mailbox, message: Message, target: Mailbox, path: bytes) -> No
 
 
 def _copy_octets(source: Mailbox, message: Message, target: Mailbox, path: bytes) -> None:
-    """Where no hard link is possible. Through tmp, so that the message appears whole."""
+    """Where no hard link is possible. Through tmp, so that the message appears whole. Raises MessageGone, OSError."""
     tmp = b"tmp/" + files.unique_name().encode()
-    old = os.open(message.path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=source.fd)
+    old = os.open(message.path, files.READ, dir_fd=source.fd)
     try:
         status = os.fstat(old)
+        if not stat.S_ISREG(status.st_mode):
+            raise MessageGone
         new = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target.fd)
         try:
-            while piece := os.read(old, _PIECE_BYTES):
-                view = memoryview(piece)
+            at = 0
+            while at < status.st_size:
+                view = memoryview(files.read_range(old, at, min(at + _PIECE_BYTES, status.st_size)))
+                if not view:
+                    raise MessageGone  # cut short meanwhile
+                at += len(view)
                 while view:
                     view = view[os.write(new, view) :]
             os.utime(new, ns=(status.st_mtime_ns, status.st_mtime_ns))

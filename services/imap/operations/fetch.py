@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator, Iterable
 
 from services.imap import message as mime
@@ -18,35 +19,57 @@ from services.imap.store.opened import OpenMessage
 
 Pieces = Generator[bytes, None, None]
 
+# A link, a FIFO, a socket, a directory, what is absurdly large, a bad sector.
+_ODD = frozenset((errno.ELOOP, errno.ENXIO, errno.EINVAL, errno.EFBIG, errno.EIO))
+
+
+class AnswerCut(Exception):
+    """A message became unreadable in the middle of its answer: whatever is sent now would be taken for a part of it."""
+
 
 def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
-    """Untagged answers in pieces, then the Answer. Raises NoSuchMessage.
-
-    A message that cannot be read costs the client that message only, and the Answer is NO."""
+    """Untagged answers in pieces, then the Answer. Raises NoSuchMessage, AnswerCut."""
     items = command.items
     if command.uid and Plain(b"UID") not in items:
         items = (Plain(b"UID"), *items)
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
-    gone = unreadable = False
+    gone = False
+    trouble: OSError | None = None
     for uid in selected.targets(command.messages, uid=command.uid):
-        begun = False
         try:
-            for piece in _message(selected, uid, items, seen=seen):
-                begun = True
-                yield piece
+            yield from _whole(_message(selected, uid, items, seen=seen))
         except MessageGone:
             gone = True
-        except OSError:
-            if begun:
-                raise  # in the middle of a literal there is no going on
-            unreadable = True
+        except OSError as error:
+            trouble = error  # of this message; the others are no worse for it
     selected.cache.flush()
     verb = b"UID FETCH" if command.uid else b"FETCH"
-    if unreadable:
-        return Answer(b"NO", replies.SOME_UNREADABLE, code=replies.CODE_UNAVAILABLE)
+    if trouble is not None:
+        return unreadable(trouble)
     if gone and not command.uid:
         return Answer(b"NO", b"Some messages are gone.", code=replies.CODE_EXPUNGE_ISSUED)
     return Answer(b"OK", replies.completed(verb))
+
+
+def unreadable(error: OSError) -> Answer:
+    """NO: the rest was done. What is no message at all is for somebody to look at (RFC 5530 section 3)."""
+    code = replies.CODE_CORRUPTION if error.errno in _ODD else replies.CODE_UNAVAILABLE
+    return Answer(b"NO", replies.SOME_UNREADABLE, code=code)
+
+
+def _whole(pieces: Pieces) -> Pieces:
+    """A message's answer. Raises as `_message` where nothing was given out, later AnswerCut."""
+    begun = False
+    try:
+        for piece in pieces:
+            begun = True
+            yield piece
+    except (MessageGone, OSError) as error:
+        if begun:
+            raise AnswerCut from error
+        raise
+    finally:
+        pieces.close()  # an answer given up in the middle gives its file back now
 
 
 def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen: bool) -> Pieces:
@@ -77,9 +100,19 @@ def _render(selected: Selected, uid: int, items: Iterable[FetchItem], opened: Op
         if found is not None:
             yield b"".join(ready)
             ready.clear()
-            yield from found
+            yield from _exactly(found)
     ready.append(b")\r\n")
     yield b"".join(ready)
+
+
+def _exactly(found: mime.Section) -> Pieces:
+    """The octets that were announced. Raises MessageGone when the file has changed and no longer gives as many."""
+    left = found.size
+    for piece in found:
+        left -= len(piece)
+        yield piece
+    if left:
+        raise MessageGone
 
 
 def _uid(selected: Selected, uid: int, opened: OpenMessage) -> bytes:

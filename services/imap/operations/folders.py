@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable
 
 from qmail.maildir.names import flagged_name
 from services.imap import replies
 from services.imap.answer import Answer
 from services.imap.grammar import commands as c
-from services.imap.grammar.patterns import compile_pattern
+from services.imap.grammar.patterns import Pattern, compile_pattern
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
 from services.imap.store.keywords import write_keywords
@@ -150,7 +149,7 @@ def _above(names: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset(parent for name in names for parent in parents(name))
 
 
-def _matches(patterns: Iterable[re.Pattern[bytes] | None], name: bytes) -> bool:
+def _matches(patterns: Iterable[Pattern | None], name: bytes) -> bool:
     return any(pattern is not None and pattern.match(name) for pattern in patterns)
 
 

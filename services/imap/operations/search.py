@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import replace
+
 from services.imap import message as mime
 from services.imap import replies
 from services.imap.answer import Answer
@@ -10,7 +13,7 @@ from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import render_set
 from services.imap.message.header import Field
-from services.imap.operations.fetch import render_size
+from services.imap.operations.fetch import render_size, unreadable
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.selected import Selected
@@ -60,8 +63,8 @@ class _Candidate:
         return self._opened.parsed()
 
 
-def search(selected: Selected, command: Search, tag: bytes) -> Answer:
-    """What cannot be read is not found, and the Answer is NO."""
+def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, None, Answer]:
+    """Nothing after each message, then the Answer, which tells what was found also when some could not be read."""
     try:
         key = parse_search(command.tokens)
     except BadSyntax as error:
@@ -71,7 +74,7 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
     uids = selected.view.uids
     key = bind(key, len(uids), uids[-1] if uids else 0)
     found = []
-    unreadable = False
+    trouble: OSError | None = None
     for seq, uid in enumerate(uids, 1):
         message = selected.mailbox.messages.get(uid)
         if message is None:
@@ -81,13 +84,14 @@ def search(selected: Selected, command: Search, tag: bytes) -> Answer:
                 if matches(key, _Candidate(selected, message, seq, opened)):
                     found.append(uid if command.uid else seq)
             except MessageGone:
-                continue
-            except OSError:
-                unreadable = True
+                pass
+            except OSError as error:
+                trouble = error
+        yield b""
     selected.cache.flush()
     lines = (render_result(command, tag, found),)
-    if unreadable:
-        return Answer(b"NO", replies.SOME_UNREADABLE, lines, replies.CODE_UNAVAILABLE)
+    if trouble is not None:
+        return replace(unreadable(trouble), lines=lines)
     return Answer(b"OK", replies.completed(b"UID SEARCH" if command.uid else b"SEARCH"), lines)
 
 

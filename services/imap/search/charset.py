@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import encodings
+import encodings.aliases
+import pkgutil
 import unicodedata
 from functools import lru_cache
 
+#: A longer name is none, in characters: nothing is kept for it.
+MAX_NAME_CHARS = 40
+#: Python's names of its codecs. It remembers for ever whatever else it is asked for, so it is asked for no other.
+_KNOWN = frozenset((*encodings.aliases.aliases, *(module.name for module in pkgutil.iter_modules(encodings.__path__))))
 #: Python codecs that are no charsets of mail, or that take more than linear time.
 _REFUSED = frozenset(("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"))
 #: What people write, and what Python calls it.
@@ -32,12 +39,20 @@ _OTHER_NAMES = {
 }
 
 
-@lru_cache(maxsize=512)
 def codec(name: str) -> str | None:
     """Python's name of a charset, None if it is not known."""
-    name = name.strip().lower()
+    return _codec(name.strip().lower()) if len(name) <= MAX_NAME_CHARS else None
+
+
+@lru_cache(maxsize=512)
+def _codec(name: str) -> str | None:
+    wanted = encodings.normalize_encoding(_OTHER_NAMES.get(name, name))
+    if wanted not in _KNOWN:
+        wanted = wanted.replace(".", "_")
+        if wanted not in _KNOWN:
+            return None
     try:
-        info = codecs.lookup(_OTHER_NAMES.get(name, name))
+        info = codecs.lookup(wanted)
         b"a".decode(info.name, "ignore")  # refuses what does not make text
     except (LookupError, ValueError, UnicodeError):
         return None

@@ -13,8 +13,9 @@ from services.imap.search.charset import codec, fold
 
 #: NOT, OR and parentheses may be nested so deep.
 MAX_DEPTH = 100
-#: Keys in one command.
-MAX_KEYS = 2000
+#: Keys in one command, and those among them that look through a whole message.
+MAX_KEYS = 500
+MAX_TEXT_KEYS = 32
 
 _MONTHS = {
     name: number
@@ -69,6 +70,7 @@ class _Parser:
     def __init__(self, charset: str) -> None:
         self.charset = charset
         self.count = 0
+        self.text_count = 0
         self.tokens: tuple[Token, ...] = ()
         self.at = 0
 
@@ -124,6 +126,13 @@ class _Parser:
         except UnicodeError:
             raise BadSyntax("text is not in its charset") from None
 
+    def long_text(self) -> str:
+        """A text to look for in all of a message, folded."""
+        self.text_count += 1
+        if self.text_count > MAX_TEXT_KEYS:
+            raise BadSyntax("search too complicated")
+        return self.text()
+
     def number(self) -> int:
         octets = self.octets()
         if not octets.isdigit() or len(octets) > 20:
@@ -152,8 +161,8 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Parser], p.Key]] = {
     b"SUBJECT": _header(b"subject"),
     b"TO": _header(b"to"),
     b"HEADER": lambda parser: p.Header(parser.octets().lower(), parser.text()),
-    b"BODY": lambda parser: p.Body(parser.text()),
-    b"TEXT": lambda parser: p.Text(parser.text()),
+    b"BODY": lambda parser: p.Body(parser.long_text()),
+    b"TEXT": lambda parser: p.Text(parser.long_text()),
     b"KEYWORD": lambda parser: p.Keyword(parser.octets().lower()),
     b"UNKEYWORD": lambda parser: p.Not(p.Keyword(parser.octets().lower())),
     b"LARGER": lambda parser: p.Larger(parser.number()),

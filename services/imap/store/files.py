@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import secrets
 import socket
+import stat
 import threading
 import time
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-# A list that is read as a whole: 2 million messages.
-MAX_FILE_BYTES = 256 * 1024 * 1024
+# As the account: what lies there may be anything, and opening a FIFO must not wait for somebody to write.
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+# What is read as a whole, by the beginning of its name; none of it is ever so large. Last the UID lists, of which this
+# is a million messages.
+_MOST_BYTES = (
+    (b"courierimapsubscribed", 1024 * 1024),
+    (b"courierimapkeywords/:list", 16 * 1024 * 1024),
+    (b"courierimapkeywords/", 64 * 1024),
+    (b"", 64 * 1024 * 1024),
+)
 # POP3's UIDL is the name up to the colon, of at most 70 characters (RFC 1939 section 7).
 MAX_BASE_BYTES = 70
 
@@ -48,11 +58,38 @@ def list_names(parent: int, name: bytes) -> list[bytes]:
         os.close(fd)
 
 
+class NotAFile(FileNotFoundError):
+    """Something else lies under the name: what was meant is not there, and whoever writes it anew puts it right."""
+
+
 def read_all(parent: int, name: bytes) -> bytes:
-    """A small file's content. Raises OSError; a file beyond MAX_FILE_BYTES is cut there."""
-    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=parent)
-    with open(fd, "rb") as file:
-        return file.read(MAX_FILE_BYTES)
+    """A small file's content. Raises OSError; NotAFile for a link, a FIFO, a directory and what is absurdly large."""
+    try:
+        fd = os.open(name, READ, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotAFile(errno.ENOENT, "not a file", name) from error
+        raise
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _most_bytes(name):
+            raise NotAFile(errno.ENOENT, "not a file of its kind", name)
+        return read_range(fd, 0, status.st_size)
+    finally:
+        os.close(fd)
+
+
+def _most_bytes(name: bytes) -> int:
+    return next(most for beginning, most in _MOST_BYTES if name.startswith(beginning))
+
+
+def read_range(fd: int, start: int, end: int) -> bytes:
+    """The octets of an open file between two offsets; fewer where it ends before. Raises OSError."""
+    pieces: list[bytes] = []
+    while start < end and (piece := os.pread(fd, end - start, start)):
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
 
 
 def write_new(parent: int, name: bytes, content: bytes) -> None:

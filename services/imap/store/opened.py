@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import mmap
+import errno
 import os
+import stat
 
 from services.imap import message as mime
 from services.imap.message.text import Data
+from services.imap.store import files
+from services.imap.store.content import FileContent
 from services.imap.store.errors import MessageGone
 from services.imap.store.mailbox import Mailbox
 
-# A file up to this is read; a larger one is mapped, so that a session holds no large message in memory.
+# A file up to this is read as a whole; a session holds no larger message in memory.
 READ_BYTES = 1024 * 1024
+# Nobody was sent such a message: a file beyond this is not looked into, whatever its owner has made of it.
+MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
 
 
 class OpenMessage:
-    """Use in a `with` block. Methods raise MessageGone and OSError."""
+    """Use in a `with` block. Methods raise MessageGone, and OSError for what is no message or cannot be read."""
 
     def __init__(self, mailbox: Mailbox, uid: int) -> None:
         self._mailbox = mailbox
@@ -40,8 +45,7 @@ class OpenMessage:
             message = self._mailbox.messages.get(self._uid)
             while message is not None and self._fd < 0:
                 try:
-                    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-                    self._fd = os.open(message.path, flags, dir_fd=self._mailbox.fd)
+                    self._fd = os.open(message.path, files.READ, dir_fd=self._mailbox.fd)
                 except FileNotFoundError:
                     message = self._mailbox.find(self._uid)
             if self._fd < 0:
@@ -57,18 +61,14 @@ class OpenMessage:
     def data(self) -> Data:
         """The file's content."""
         if self._data is None:
-            size = self.stat().st_size
-            if size <= READ_BYTES:
-                self._data = self._read(size)
-            else:
-                self._data = mmap.mmap(self.open(), size, prot=mmap.PROT_READ)
+            status = self.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "a message that is no file")
+            if status.st_size > MAX_MESSAGE_BYTES:
+                raise OSError(errno.EFBIG, "a message beyond all bounds")
+            content = FileContent(self.open(), status.st_size)
+            self._data = content if status.st_size > READ_BYTES else content[:]
         return self._data
-
-    def _read(self, size: int) -> bytes:
-        content = b""
-        while piece := os.pread(self.open(), size + 1, len(content)):
-            content += piece
-        return content
 
     def parsed(self) -> mime.Message:
         """The message in it."""

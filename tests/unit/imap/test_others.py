@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,18 @@ def ask(work: Work, text: bytes) -> tuple[bytes, Answer]:
     """A command's untagged lines together, and its Answer."""
     tag, command = parse_command((text,))
     assert isinstance(command, c.Command)
-    if not isinstance(command, c.Fetch):
+    if isinstance(command, c.Fetch):
+        turn = partial(work.fetch, command)
+    elif isinstance(command, c.Search):
+        turn = partial(work.search, tag, command)
+    else:
         answer = work.perform(tag, command)
         return b"".join(answer.lines), answer
-    data, end = work.fetch(command, first=True)
+    data, end = turn(first=True)
     while end is None:
-        piece, end = work.fetch(command, first=False)
+        piece, end = turn(first=False)
         data += piece
+    assert isinstance(end, Answer)
     return data + b"".join(end.lines), end
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,6 +172,45 @@ def test_patterns(pattern: bytes, name: bytes, matches: bool) -> None:
 
 def test_a_pattern_made_to_cost_time_matches_nothing() -> None:
     assert compile_pattern(b"", b"*a" * 500) is None
+
+
+@given(
+    st.text("ab.*%", max_size=12),
+    st.text("ab.", max_size=12),
+)
+def test_a_pattern_means_what_the_same_regular_expression_means(pattern: str, name: str) -> None:
+    compiled = compile_pattern(b"", pattern.encode())
+    assert compiled is not None
+    expression = "".join({".": r"\.", "*": ".*", "%": "[^.]*"}.get(one, one) for one in pattern)
+    assert compiled.match(name.encode()) == bool(re.fullmatch(expression, name))
+
+
+class CountedName(bytes):
+    """A name that counts how often it is looked at."""
+
+    looks = 0
+
+    def startswith(self, *arguments: Any) -> bool:
+        self.looks += 1
+        return super().startswith(*arguments)
+
+    def find(self, *arguments: Any) -> int:
+        self.looks += 1
+        return super().find(*arguments)
+
+
+@pytest.mark.parametrize("piece", [b"a*", b"a%"])
+@pytest.mark.parametrize("wildcards", [4, 19])
+def test_a_pattern_looks_at_no_place_of_a_name_twice_for_the_same_piece(piece: bytes, wildcards: int) -> None:
+    name = CountedName(b"a" * 60)
+    compiled = compile_pattern(b"", b"*" + piece * wildcards + b"b")
+    assert compiled is not None and not compiled.match(name)
+    assert 0 < name.looks <= (2 * wildcards + 2) * (len(name) + 1)
+
+
+def test_a_list_has_a_bound_on_its_patterns() -> None:
+    assert not isinstance(parse_command((b'a LIST "" (' + b" ".join([b"x*"] * 50) + b")",)), Bad)
+    assert isinstance(parse_command((b'a LIST "" (' + b" ".join([b"x*"] * 51) + b")",)), Bad)
 
 
 def test_dates() -> None:

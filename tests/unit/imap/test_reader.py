@@ -43,7 +43,7 @@ def test_commands_are_the_same_however_the_bytes_are_split() -> None:
         (b"b LOGIN ", b"joni", b" ", b"rahasia", b""),
         (b'c LIST "" "{3}"',),
         (b"d NOOP",),
-        (b"e APPEND x ", b"", b""),
+        (b"",),
         (b"f NOOP",),
     ]
     assert commands(whole) == expected
@@ -89,20 +89,35 @@ def test_a_refused_synchronising_literal_ends_the_command_at_once() -> None:
     assert reader.next() == Complete((b"b NOOP",))
 
 
-def test_many_literals_cannot_add_up_beyond_the_bound() -> None:
+@pytest.mark.parametrize("size", [60_000, 100, 1, 0])
+def test_many_literals_cannot_add_up_beyond_the_bound(size: int) -> None:
     reader = CommandReader()
-    taken = 0
     reader.feed(b"a SEARCH")
-    for _ in range(100):
-        reader.feed(b" {60000+}\r\n")
+    for _ in range(5000):
+        reader.feed(b"{%d+}\r\n" % size)
         event = reader.next()
-        assert isinstance(event, Announced)
-        if not reader.fits(event):
+        assert isinstance(event, Announced | TooLong)
+        assert len(event.parts) <= 3, "nobody copies all that came before at each literal"
+        if isinstance(event, TooLong) or not reader.fits(event):
             break
         reader.accept_literal()
-        reader.feed(b"x" * 60000)
-        taken += 60000
-    assert 60000 < taken <= MAX_COMMAND_BYTES
+        reader.feed(b"x" * size)
+    else:
+        pytest.fail("the command has no end")
+    assert sum(len(part) + 100 for part in reader._parts) <= MAX_COMMAND_BYTES
+
+
+def test_a_command_with_many_messages_holds_none_of_what_came_before() -> None:
+    reader = CommandReader()
+    reader.feed(b"a APPEND x {1+}\r\n")
+    for _ in range(5000):
+        assert isinstance(reader.next(), Announced)
+        reader.stream_literal()
+        reader.feed(b"x (\\Seen) {1+}\r\n")
+        assert reader.next() == Chunk(b"x", True)
+    event = reader.next()
+    assert isinstance(event, Announced) and event.parts == (b" (\\Seen) ",)
+    assert len(reader._parts) == 1
 
 
 def test_many_long_lines_joined_by_small_literals_cannot_add_up_either() -> None:

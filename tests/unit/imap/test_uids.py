@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.imap.flags import FlagSet
-from services.imap.operations.append import Incoming
+from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.selected import Selected
 from services.imap.store import snapshot, subscriptions, uidstore
 from services.imap.store.cache import MailboxCache
@@ -150,6 +151,50 @@ def test_a_crash_at_any_step_of_append_leaves_the_whole_message_or_none(
         assert len(uids) in (0, 1)
         assert not given & set(uids.values())
         given.update(uids.values())
+
+
+def test_messages_of_one_append_hold_one_descriptor_at_a_time_and_have_a_bound(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.imap.operations.append.MAX_MESSAGES", 30)
+    opened = Maildir(maildir)
+    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(30):
+        incoming.begin(FlagSet(b"S", NONE), number)
+        incoming.write(b"%d\r" % number)
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+    with pytest.raises(TooManyMessages):
+        incoming.begin(FlagSet(b"S", NONE), None)
+    assert incoming.commit().kind == b"OK"
+    assert sorted(path.read_bytes() for path in (maildir / "cur").iterdir()) == sorted(
+        b"%d\r" % number for number in range(30)
+    )
+    assert {int(path.stat().st_mtime) for path in (maildir / "cur").iterdir()} == set(range(30))
+    assert list((maildir / "tmp").iterdir()) == []
+
+
+def test_a_message_that_did_not_reach_the_disk_fails_the_whole_append(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Maildir(maildir)
+    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
+    real, left = os.fsync, [1]
+
+    def fsync(fd: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "full")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(3):
+        incoming.begin(FlagSet(b"", NONE), None)
+        incoming.write(b"x")
+    with pytest.raises(OSError, match="full"):
+        incoming.commit()
+    incoming.abort()
+    assert list((maildir / "cur").iterdir()) == list((maildir / "tmp").iterdir()) == []
 
 
 def test_a_crash_at_any_step_of_subscribe_keeps_the_other_subscriptions(

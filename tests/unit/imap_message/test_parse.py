@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import tempfile
 import time
 
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.imap import message as mail
+from services.imap.message.header import MAX_FIELDS, MAX_HEADERS_BYTES
 from services.imap.message.parse import MAX_DEPTH, MAX_PARTS, Part
 
 WORDS = st.sampled_from(
@@ -43,19 +42,6 @@ def test_any_bytes_give_parts_within_their_parent(raw: bytes) -> None:
             assert at <= child.start
             at = child.end
         assert at <= part.end
-
-
-@given(MESSAGES)
-def test_a_mapped_file_is_parsed_like_bytes(raw: bytes) -> None:
-    raw = b"Subject: x\n" + raw
-    with tempfile.TemporaryFile() as file:
-        file.write(raw)
-        file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            there, here = mail.parse(mapped), mail.parse(raw)
-            assert mail.bodystructure(there) == mail.bodystructure(here)
-            assert mail.envelope(there) == mail.envelope(here)
-            assert mail.rfc822_size(there) == mail.rfc822_size(here)
 
 
 def test_the_line_end_before_a_boundary_belongs_to_the_boundary() -> None:
@@ -139,3 +125,28 @@ def test_a_hostile_message_costs_time_in_proportion_and_stays_within_bounds(name
         assert depth <= MAX_DEPTH + 1
         waiting += [(child, depth + 1) for child in part.children]
     assert count <= MAX_PARTS + MAX_DEPTH
+
+
+def test_a_header_of_countless_lines_is_served_whole_and_looked_at_in_part() -> None:
+    raw = b"Subject: x\n" + b"a\n" * 100_000 + b"From: <a@b.c>\n\nbody\n"
+    message = mail.parse(raw)
+    assert len(message.root.header) == MAX_FIELDS
+    assert mail.envelope(message).startswith(b'(NIL "x" NIL ')
+    header = mail.section(message, mail.SectionSpec((), "HEADER", ()))
+    assert header is not None and b"".join(header).endswith(b"From: <a@b.c>\r\n\r\n")
+
+
+def test_the_fields_of_all_parts_together_have_a_bound() -> None:
+    one = b"--b\n" + b"a: b\n" * 990 + b"Content-Type: text/html\n\nx\n"
+    message = mail.parse(b"Content-Type: multipart/mixed; boundary=b\n\n" + one * 50)
+    counts = [len(part.header) for part in parts(message.root)]
+    assert sum(counts) == MAX_FIELDS
+    assert counts[-1] == 0 and len(counts) == 51, "the parts themselves are all there"
+
+
+def test_the_headers_of_all_parts_together_are_looked_at_up_to_a_bound() -> None:
+    one = b"--b\n" + b"a: " + b"b" * 100_000 + b"\n\nx\n"
+    message = mail.parse(b"Content-Type: multipart/mixed; boundary=b\n\n" + one * 50)
+    looked_at = sum(len(field.raw) for part in parts(message.root) for field in part.header)
+    assert looked_at <= MAX_HEADERS_BYTES
+    assert len(message.root.children) == 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
 from services.imap.message import Field, Message, parse, read_header, rfc822_size
 from services.imap.search.body import PIECE_CHARS
+from services.imap.search.charset import codec, decode
 from services.imap.search.match import bind, matches
-from services.imap.search.parse import MAX_DEPTH, BadCharset, parse_search
+from services.imap.search.parse import MAX_DEPTH, MAX_KEYS, BadCharset, parse_search
 from tests.unit.imap_message.test_parse import MESSAGES
 
 
@@ -105,6 +107,7 @@ def test_flags_and_numbers(command: bytes, found: list[int]) -> None:
         b"", b"BOGUS", b"NOT", b"OR SEEN", b"SUBJECT", b"HEADER x", b"SMALLER x", b"SMALLER -1", b"BEFORE yesterday",
         b"ON 31-Feb-2003", b"SINCE 1-Jan-99", b"0", b"1:", b"1,,2", b"UID x", b"()", b'"SEEN"', b"SUBJECT (x)",
         b"NOT " * (MAX_DEPTH + 1) + b"SEEN", b"OR SEEN " * 3000 + b"SEEN",
+        b" ".join([b"SEEN"] * (MAX_KEYS + 1)), b" ".join([b"BODY x TEXT y"] * 17),
     ],
 )  # fmt: skip
 def test_what_is_no_search_is_refused(command: bytes) -> None:
@@ -116,6 +119,35 @@ def test_what_is_no_search_is_refused(command: bytes) -> None:
 def test_an_unknown_charset_is_refused(charset: bytes) -> None:
     with pytest.raises(BadCharset):
         find(b"CHARSET " + charset + b" SUBJECT x", FIVE)
+
+
+def test_names_of_charsets_that_nobody_knows_are_not_remembered() -> None:
+    spellings = ("x%d", "utf" + "-" * 5 + "%d", "iso-8859-1%d", "x" * 100_000 + "%d", "  iso---%d8859-1", "utf -.%d- 8")
+    codec("utf-8"), codec("iso-8859-1")
+    before = len(encodings._cache)  # type: ignore[attr-defined]
+    for number in range(1, 2000):
+        for spelling in spellings:
+            codec(spelling % number)
+            decode(b"\xff", spelling % number)
+    assert len(encodings._cache) < before + 40  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("UTF-8", "utf-8"),
+        ("ISO_8859-1:1987", "iso8859-1"),
+        ("ansi_x3.4-1968", "utf-8"),
+        ("Windows-1252", "cp1252"),
+        ("KOI8-R", "koi8-r"),
+        (" koi8-u ", "koi8-u"),
+        ("iso-2022-jp", "iso2022_jp"),
+        ("EUC_KR", "euc_kr"),
+        ("rot13", None),
+    ],
+)
+def test_charsets_by_the_names_in_use(name: str, known: str | None) -> None:
+    assert codec(name) == known
 
 
 def test_text_must_be_in_its_charset() -> None:

@@ -1,0 +1,83 @@
+"""FETCH and SEARCH are done in turns, so that nobody keeps a thread for long and a client that is gone is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from qmail.accounts import Account
+from qmail.session import Peer
+from services.imap import requests
+from services.imap.grammar import commands as c
+from services.imap.grammar.parse import parse_command
+from services.imap.handler import ImapHandler, Shared
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.opened import OpenMessage
+from services.imap.work import Work
+
+MESSAGES = 20
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[Work]:
+    for part in ("cur", "new", "tmp"):
+        (tmp_path / part).mkdir()
+    for number in range(MESSAGES):
+        (tmp_path / "cur" / f"{number}.a:2,").write_bytes(b"Subject: x\n\nisi\n")
+    work = Work(tmp_path, None)
+    work.perform(b"a", c.Select(b"INBOX"))
+    yield work
+    work.close()
+
+
+def command(text: bytes) -> c.Command:
+    parsed = parse_command((b"a " + text,))
+    assert isinstance(parsed, tuple), parsed
+    return parsed[1]
+
+
+def test_a_turn_of_a_search_ends_with_its_time(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = command(b"SEARCH BODY isi")
+    assert isinstance(wanted, c.Search)
+    assert work.search(b"a", wanted, first=True)[1] is not None, "one turn for a short search"
+    monkeypatch.setattr("services.imap.work.TURN_SECONDS", 0.0)
+    turns = [work.search(b"a", wanted, first=number == 0) for number in range(MESSAGES + 1)]
+    assert [data for data, _ in turns] == [b""] * (MESSAGES + 1)
+    assert [answer is not None for _, answer in turns] == [False] * MESSAGES + [True]
+
+
+@pytest.mark.parametrize("text", [b"SEARCH BODY tiada", b"FETCH 1:* RFC822.SIZE"])
+def test_nothing_more_is_done_for_a_client_that_is_gone(
+    work: Work, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.setattr("services.imap.work.TURN_SECONDS", 0.0)
+    looked_into: list[int] = []
+
+    def opened(mailbox: Mailbox, uid: int) -> OpenMessage:
+        looked_into.append(uid)
+        return OpenMessage(mailbox, uid)
+
+    for module in ("search", "fetch"):
+        monkeypatch.setattr(f"services.imap.operations.{module}.OpenMessage", opened)
+    sends = 0
+
+    async def run(account: Account, do: Callable[..., object], *arguments: object) -> object:
+        return do(*arguments)
+
+    async def send(data: bytes) -> None:
+        nonlocal sends
+        sends += 1
+        if sends == 3:
+            raise ConnectionResetError("client is gone")
+
+    shared = cast(Shared, SimpleNamespace(pool=SimpleNamespace(run=run)))
+    handler = ImapHandler(shared, Peer("192.0.2.1", 1, "192.0.2.2", 143, False), lambda event: None)
+    handler._account, handler._work = Account(b"joni", 2001, 2001, Path("/home/joni")), work
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(handler.answer(requests.Execute(b"a", command(text)), send))
+    assert len(looked_into) == 3
