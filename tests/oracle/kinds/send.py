@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -21,20 +22,23 @@ _STATUS = re.compile(r"status: local (\d+)/\d+ remote (\d+)/\d+")
 _START = re.compile(r"starting delivery (?P<number>\d+): (?P<what>msg \S+ to (?P<channel>\w+) .*)")
 _END = re.compile(r"delivery (?P<number>\d+): (?P<result>.*)")
 _INFO = re.compile(r"info msg (?P<msg>\S+): (?P<size>bytes \d+) from (?P<sender>.*) qp (?P<qp>\S+) (?P<uid>uid .*)")
+# When the cases were recorded.
 _PID_DIGITS = 5
+_DAY_DIGITS = 2
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
     """The case in a deployment of its own."""
+    began = time.time()
     actual = asyncio.run(SendCase(case["input"]).run())
     if any("inject" in step for step in case["input"]["steps"]):
-        actual["log"] = [_with_recorded_pid(line) for line in actual["log"]]
+        actual["log"] = [_with_recorded_length(line, began) for line in actual["log"]]
     return _numbered(actual)
 
 
-def _with_recorded_pid(line: str) -> str:
-    """qmail-inject's Message-ID holds its process number, and Date and Message-ID the day."""
-    spare = len(str(os.getpid())) - _PID_DIGITS
+def _with_recorded_length(line: str, began: float) -> str:
+    """qmail-inject's Message-ID holds its process number, its Date the day of the month without a zero."""
+    spare = len(str(os.getpid())) - _PID_DIGITS + len(str(time.gmtime(began).tm_mday)) - _DAY_DIGITS
     return re.sub(r": bytes (\d+) ", lambda found: f": bytes {int(found[1]) - spare} ", line)
 
 
