@@ -8,25 +8,24 @@ import time
 from collections.abc import Callable, Coroutine
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Follower, Stored
+from qmail.bus.ports import Bus
 from qmail.bus.ports import Message as BusMessage
 from qmail.control import Control, ControlError
-from qmail.envelope import Envelope, EnvelopeError
 from qmail.ids import IdSource, NoNumbers
 from qmail.log import Log
-from qmail.place import Place, read_places
 from qmail.routing import REMOTE, check_routes, read_routes
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.ended import RecentlyEnded
 from services.queue.floor import Floor
+from services.queue.intake import Intake
 from services.queue.keeper import Keeper
 from services.queue.message import Message
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.ports import Job, Report
 from services.queue.reading import Reading
+from services.queue.rebuild import Rebuild
 from services.queue.records import ALL, Records
-from services.queue.recovery import Recovery, without_done
 from services.queue.scheduler import Scheduler
 from services.queue.settings import QueueSettings
 
@@ -86,12 +85,33 @@ class QueueService:
         self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
-        # While we rebuild: who runs what (channel, worker, attempt), by message and recipient number.
-        self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
         self._undone_records: dict[int, int] = {}
         self._ended = RecentlyEnded()
+        self._intake = Intake(
+            scheduler=self.scheduler,
+            floor=self.floor,
+            reading=self.reading,
+            desk=self._desk,
+            ended=self._ended,
+            log=log.line,
+            clock=clock,
+            pump=self._pump,
+            spawn=self._spawn,
+        )
+        self._rebuild = Rebuild(
+            bus=bus,
+            scheduler=self.scheduler,
+            intake=self._intake,
+            floor=self.floor,
+            records=self.records,
+            cleaner=self.cleaner,
+            reading=self.reading,
+            log=log.line,
+            clock=clock,
+            pump=self._pump,
+            spawn=self._spawn,
+        )
         self._bounces: set[int] = set()  # numbers of bounces that are being put
-        self._recovery: Recovery | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._stopping = False
@@ -106,90 +126,22 @@ class QueueService:
 
         is_first: no delivery runs that another scheduler began."""
         self._log.line(self.scheduler.status_line())
-        self._recovery = Recovery((await self._bus.info(subjects.IN)).last_sequence)
         for channel in ("local", "remote"):
             await self._bus.subscribe(subjects.report(channel), self._on_report(channel))
             await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
         await self._bus.subscribe(subjects.ABORT, self._on_abort)
-        recovery = self._recovery
-        states = await self._bus.follow(
-            subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
-        )
-        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._on_in, lambda: None, after=recovery.old_last)
-        self._spawn(self._rebuild(recovery, states, 0.0 if is_first else LISTEN_SECONDS))
+        old_last = await self._rebuild.begin()
+        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._intake.take, lambda: None, after=old_last)
+        self._spawn(self._finish_rebuild(0.0 if is_first else LISTEN_SECONDS))
         for work in (self._sweep(), self._clean(), self._relieve()):
             self._spawn(work)
 
-    async def _rebuild(self, recovery: Recovery, states: Follower, listen_seconds: float) -> None:
-        await asyncio.gather(recovery.state_read.wait(), asyncio.sleep(listen_seconds))
-        # What comes into STATE from now on is our own.
-        await states.stop()
-        for text in recovery.unreadable:
-            self._log.line(f"alert: unreadable record, left where it is: {text}")
-        self._take_waiting(recovery, await self._running_of_waiting(recovery))
-        await self._take_old(recovery)
-        self.cleaner.adopt_done_records(recovery.done_sequences, recovery.sequences)
-        self._heard.clear()
-        self._recovery = None
-        self.floor.complete()
+    async def _finish_rebuild(self, listen_seconds: float) -> None:
+        await self._rebuild.finish(listen_seconds)
         self.ready = True
         self.scheduler.tick(int(self._clock()))
         self._pump()
         self._spawn(self.cleaner.remove_orphans(self._is_known))
-
-    async def _running_of_waiting(self, recovery: Recovery) -> list[Message]:
-        """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
-        named = {message_id for message_id, _ in self._heard if message_id in recovery.waiting}
-        return [message for i in sorted(named) if (message := await self.reading.readable_state(i)) is not None]
-
-    def _take_waiting(self, recovery: Recovery, running: list[Message]) -> None:
-        """What has a state record sleeps until it is due, but for what runs already."""
-        for message_id in recovery.ended_waiting():
-            self.cleaner.forget_record(message_id, message_id in recovery.held)
-            recovery.waiting.discard(message_id)
-        for message_id in self.scheduler.messages:
-            recovery.waiting.discard(message_id)
-        self.scheduler.adopt_asleep(recovery.waiting, recovery.dues)
-        for message in running:
-            self.scheduler.wake(message, int(self._clock()))
-            self._adopt(message.envelope)
-
-    async def _take_old(self, recovery: Recovery) -> None:
-        """What IN held when we began and no state record tells of, in portions."""
-        reader = await self._bus.follow(
-            subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
-        )
-        if recovery.old_last == 0:
-            recovery.all_read()
-        while portion := await recovery.portion():
-            for envelope, place in [pair for stored in portion for pair in await self._read(stored)]:
-                self._take_old_message(envelope, place, recovery)
-            self._pump()
-            await self.records.caught_up()
-            reader.go()
-        await reader.stop()
-
-    def _take_old_message(self, envelope: Envelope, place: Place, recovery: Recovery) -> None:
-        if envelope.id in recovery.done:
-            recovery.sequences[envelope.id] = place.sequence
-        if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:
-            self.floor.seen(place.sequence)
-            return
-        self.floor.add(place.sequence, envelope.id)
-        if envelope.id in recovery.left:
-            self._spawn(self._hold_record(place.record, place.sequence, envelope.id))
-        elif not self._is_queued(envelope.id) and self._schedule(envelope, place, int(self._clock())):
-            if (message := self.scheduler.messages.get(envelope.id)) is not None:
-                without_done(message, recovery.done.get(envelope.id, set()))
-            self._adopt(envelope)
-
-    def _adopt(self, envelope: Envelope) -> None:
-        """What of a message a worker runs already; in the turn in which it was taken, before anything is started."""
-        for number in range(len(envelope.recipients)):
-            heard = self._heard.get((envelope.id, number))
-            if heard is not None:
-                channel, worker, attempt = heard
-                self.scheduler.adopt(channel, worker, envelope.id, number, attempt, time.monotonic())
 
     async def stop(self, grace_seconds: float) -> bool:
         """Start nothing more, wait for what runs, store what must be stored (SIGTERM, qmail-send(8)).
@@ -224,69 +176,6 @@ class QueueService:
 
     # What comes in.
 
-    def _on_in(self, stored: Stored) -> None:
-        try:
-            found = read_places(stored)
-        except EnvelopeError as error:
-            self._set_aside(stored, error)
-            return
-        for envelope, place in found:
-            if envelope is None:
-                self.floor.add(stored.sequence, place.record)
-                self._spawn(self._accept_large(stored))
-            else:
-                self._accept(envelope, place)
-
-    def _accept(self, envelope: Envelope, place: Place) -> None:
-        if envelope.id in self._ended or self._is_queued(envelope.id):
-            # Stored once more, because the first acknowledgement was lost.
-            self.floor.seen(place.sequence)
-            return
-        self.floor.add(place.sequence, envelope.id)
-        self._schedule(envelope, place, int(self._clock()))
-        self._pump()
-
-    def _schedule(self, envelope: Envelope, place: Place, now: int) -> bool:
-        """Whether the scheduler took a message. One that it cannot take must not keep the others: it stays in IN."""
-        try:
-            self.scheduler.accept(envelope, place, now)
-        except Exception as error:
-            _log.exception("msg %d", envelope.id)
-            self._log.line(f"alert: a message is not scheduled: {envelope.id}: {type(error).__name__}: {error}")
-            return False
-        return True
-
-    async def _accept_large(self, stored: Stored) -> None:
-        for envelope, place in await self._read(stored):
-            self._accept(envelope, place)
-
-    async def _read(self, stored: Stored) -> list[tuple[Envelope, Place]]:
-        """The messages of a record of IN; none where one cannot be understood."""
-        try:
-            return await self.reading.accepted(stored)
-        except EnvelopeError as error:
-            self._set_aside(stored, error)
-            return []
-
-    def _set_aside(self, stored: Stored, error: Exception) -> None:
-        """An unreadable record goes to HOLD, for the administrator to look at: it must not stop IN's floor."""
-        number = stored.subject.partition(".")[2]
-        if not number.isdigit():
-            self._log.line(f"alert: a record is ignored: {error}")
-            return
-        self._log.line(f"alert: unreadable record, to be found in HOLD: {stored.subject}: {error}")
-        self.floor.add(stored.sequence, int(number))
-        self._spawn(self._hold_record(int(number), stored.sequence, int(number)))
-
-    async def _hold_record(self, record: int, sequence: int, message_id: int) -> None:
-        """Copy a record of IN to HOLD as it is; then the floor need not wait for the message."""
-        await self._desk.hold_record(record)
-        self.floor.dead(sequence, message_id)
-
-    def _on_state(self, stored: Stored) -> None:
-        if self._recovery is not None and not self._recovery.state_read.is_set():
-            self._recovery.take_state(stored)
-
     def _on_report(self, channel: str) -> Callable[[BusMessage], None]:
         def take(message: BusMessage) -> None:
             try:
@@ -294,7 +183,7 @@ class QueueService:
             except ValueError as error:
                 self._log.line(f"alert: a report is ignored: {error}")
                 return
-            if self._recovery is not None:
+            if not self._rebuild.done:
                 known = [r for r in reports if r.id in self.scheduler.messages]
                 self.scheduler.report(channel, worker, known, self._clock())
             else:
@@ -320,9 +209,8 @@ class QueueService:
             if accepting != self.scheduler.accepting_work[channel]:
                 self.scheduler.accepting_work[channel] = accepting
                 self._pump()
-            if self._recovery is not None:
-                for message_id, number, attempt in running:
-                    self._heard[message_id, number] = (channel, worker, attempt)
+            if not self._rebuild.done:
+                self._rebuild.hear(channel, worker, running)
             self.scheduler.heartbeat(channel, worker, running, uptime)
 
         return take
@@ -331,11 +219,8 @@ class QueueService:
         if message.payload.isdigit() and len(message.payload) < MAX_ID_DIGITS:
             self.cleaner.aborted(int(message.payload), self._is_known)
 
-    def _is_queued(self, message_id: int) -> bool:
-        return message_id in self.scheduler.messages or message_id in self.scheduler.asleep
-
     def _is_known(self, message_id: int) -> bool:
-        return self._is_queued(message_id) or message_id in self._bounces
+        return self._intake.is_queued(message_id) or message_id in self._bounces
 
     # Time.
 
@@ -353,7 +238,7 @@ class QueueService:
             if late or not self._bus.connected:
                 # It is us who did not hear: what the workers said meanwhile comes after this.
                 self.scheduler.excuse(uptime)
-            elif self._recovery is None:
+            elif self._rebuild.done:
                 self.scheduler.lose(now, uptime)
             self._check_idle()
             self._pump()
@@ -362,14 +247,14 @@ class QueueService:
         """Once a second: what is done with. Apart from the rest, since it waits for the bus."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            if self._recovery is None:
+            if self._rebuild.done:
                 await self.cleaner.sweep()
 
     async def _relieve(self) -> None:
         """Once a second: what keeps IN's floor from rising. Apart from the cleaning, which makes the room for it."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            if self._recovery is None:
+            if self._rebuild.done:
                 await self._keeper.relieve(self._clock())
 
     def is_quiet(self) -> bool:
@@ -389,7 +274,7 @@ class QueueService:
 
     def _pump_now(self) -> None:
         self._pumping = False
-        if self._recovery is None:
+        if self._rebuild.done:
             self.scheduler.tick(int(self._clock()))
         self.scheduler.pump(time.monotonic())
 

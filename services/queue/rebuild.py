@@ -1,0 +1,140 @@
+"""The scheduler's memory, made anew from the streams while new mail goes on (services.queue.recovery reads them)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable
+
+from qmail.bus import subjects
+from qmail.bus.ports import Bus, Follower, Stored
+from qmail.envelope import Envelope
+from qmail.place import Place
+from services.queue.cleaner import Cleaner
+from services.queue.floor import Floor
+from services.queue.intake import Intake
+from services.queue.message import Message
+from services.queue.reading import Reading
+from services.queue.records import Records
+from services.queue.recovery import Recovery, without_done
+from services.queue.scheduler import Scheduler
+
+
+class Rebuild:
+    """Done once, at the start."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        scheduler: Scheduler,
+        intake: Intake,
+        floor: Floor,
+        records: Records,
+        cleaner: Cleaner,
+        reading: Reading,
+        log: Callable[[str], None],
+        clock: Callable[[], float],
+        pump: Callable[[], None],
+        spawn: Callable[[Coroutine[object, object, None]], object],
+    ) -> None:
+        """As services.queue.intake."""
+        self._bus, self._scheduler, self._intake, self._floor = bus, scheduler, intake, floor
+        self._records, self._cleaner, self._reading = records, cleaner, reading
+        self._log, self._clock, self._pump, self._spawn = log, clock, pump, spawn
+        self._recovery = Recovery(0)
+        # Who runs what (channel, worker, attempt), by message and recipient number.
+        self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
+        self._states: Follower | None = None
+        self.done = False
+
+    async def begin(self) -> int:
+        """Begin to read STATE; the last sequence of IN that is old."""
+        recovery = self._recovery = Recovery((await self._bus.info(subjects.IN)).last_sequence)
+        self._states = await self._bus.follow(
+            subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
+        )
+        return recovery.old_last
+
+    def _on_state(self, stored: Stored) -> None:
+        if not self._recovery.state_read.is_set():
+            self._recovery.take_state(stored)
+
+    def hear(self, channel: str, worker: str, running: Iterable[tuple[int, int, int]]) -> None:
+        """A worker names what it runs."""
+        for message_id, number, attempt in running:
+            self._heard[message_id, number] = (channel, worker, attempt)
+
+    async def finish(self, listen_seconds: float) -> None:
+        """Take what STATE and IN hold, after listening for so long to what still runs."""
+        recovery = self._recovery
+        await asyncio.gather(recovery.state_read.wait(), asyncio.sleep(listen_seconds))
+        # What comes into STATE from now on is our own.
+        if self._states is not None:
+            await self._states.stop()
+        for text in recovery.unreadable:
+            self._log(f"alert: unreadable record, left where it is: {text}")
+        self._take_waiting(await self._running_of_waiting())
+        await self._take_old()
+        self._cleaner.adopt_done_records(recovery.done_sequences, recovery.sequences)
+        self._heard.clear()
+        self._recovery = Recovery(0)
+        self.done = True
+        self._floor.complete()
+
+    async def _running_of_waiting(self) -> list[Message]:
+        """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
+        named = {message_id for message_id, _ in self._heard if message_id in self._recovery.waiting}
+        return [message for i in sorted(named) if (message := await self._reading.readable_state(i)) is not None]
+
+    def _take_waiting(self, running: list[Message]) -> None:
+        """What has a state record sleeps until it is due, but for what runs already."""
+        recovery = self._recovery
+        for message_id in recovery.ended_waiting():
+            self._cleaner.forget_record(message_id, message_id in recovery.held)
+            recovery.waiting.discard(message_id)
+        for message_id in self._scheduler.messages:
+            recovery.waiting.discard(message_id)
+        self._scheduler.adopt_asleep(recovery.waiting, recovery.dues)
+        for message in running:
+            self._scheduler.wake(message, int(self._clock()))
+            self._adopt(message.envelope)
+
+    async def _take_old(self) -> None:
+        """What IN held when we began and no state record tells of, in portions."""
+        recovery = self._recovery
+        reader = await self._bus.follow(
+            subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
+        )
+        if recovery.old_last == 0:
+            recovery.all_read()
+        while portion := await recovery.portion():
+            for envelope, place in [pair for stored in portion for pair in await self._intake.read(stored)]:
+                self._take_old_message(envelope, place)
+            self._pump()
+            await self._records.caught_up()
+            reader.go()
+        await reader.stop()
+
+    def _take_old_message(self, envelope: Envelope, place: Place) -> None:
+        recovery = self._recovery
+        if envelope.id in recovery.done:
+            recovery.sequences[envelope.id] = place.sequence
+        if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:
+            self._floor.seen(place.sequence)
+            return
+        self._floor.add(place.sequence, envelope.id)
+        if envelope.id in recovery.left:
+            self._spawn(self._intake.hold_record(place.record, place.sequence, envelope.id))
+        elif not self._intake.is_queued(envelope.id) and self._intake.schedule(envelope, place):
+            if (message := self._scheduler.messages.get(envelope.id)) is not None:
+                without_done(message, recovery.done.get(envelope.id, set()))
+            self._adopt(envelope)
+
+    def _adopt(self, envelope: Envelope) -> None:
+        """What of a message a worker runs already; in the turn in which it was taken, before anything is started."""
+        for number in range(len(envelope.recipients)):
+            heard = self._heard.get((envelope.id, number))
+            if heard is not None:
+                channel, worker, attempt = heard
+                self._scheduler.adopt(channel, worker, envelope.id, number, attempt, time.monotonic())
