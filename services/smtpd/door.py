@@ -250,8 +250,11 @@ class Door:
         return admitted, self._number
 
     def leave(self, connection: object, ip: str, number: int, status: int) -> None:
-        """Count an admitted connection out."""
-        self.connections.discard(connection)
+        """Count an admitted connection out, once: when it has ended, or when it is given up while something of it
+        still hangs."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
         self._admission.leave(ip)
         self.log.line(f"tcpserver: end {number} status {status}")
         self.log.line(f"tcpserver: status: {self._admission.total}/{self._limits[0]}")

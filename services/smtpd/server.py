@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -33,6 +32,10 @@ _log = logging.getLogger(__name__)
 # Client bytes kept while a question is open; beyond it the socket is not read.
 HELD_BYTES = 65_536
 HANDSHAKE_SECONDS = 30.0
+# Where the loop forgets a handshake, as that of a transport that was lost, the deadline ends it.
+HANDSHAKE_MARGIN_SECONDS = 5.0
+# How long a question may be open. No client waits longer than ten minutes (RFC 5321 4.5.3.2.6).
+ANSWER_SECONDS = 900.0
 # How long a client may take to read our last words and hang up.
 LINGER_SECONDS = 5.0
 
@@ -46,21 +49,21 @@ class SmtpdConnection(SMTP):
         self.__dict__.update(door.prototype)
         self._door = door
         self._purpose = purpose
-        self._loop = door.prototype["loop"]
+        self._loop: asyncio.AbstractEventLoop = door.prototype["loop"]
         self._putting = Putting(door.desk)
         self._dialogue: Transaction | None = None
-        #: Loop time at which the Door calls `expire`.
-        self.deadline = math.inf
+        #: Loop time at which the Door calls `expire`. Never infinite: whatever is waited for here, and whatever event
+        #: is lost or comes out of turn, the place is free again after that.
+        self.deadline = self._loop.time() + LINGER_SECONDS
         #: The same transport as aiosmtpd's `transport`; None once it is lost.
         self._wire: asyncio.Transport | None = None
         self._ip = ""
         self._number = 0
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._job: asyncio.Task[None] | None = None
+        self._job: asyncio.Task[Any] | None = None
         self._reading = True
         self._blocked = False
-        self._admitted = False
         self._ended = False
         self._gone = False
         self._eof = False
@@ -103,7 +106,6 @@ class SmtpdConnection(SMTP):
         if admitted is not Admitted.YES or door.stopping:
             self._turn_away(wire, _REFUSALS.get(admitted, replies.STOPPING))
             return
-        self._admitted = True
         client = door.client(policy, self._ip, self._purpose)
         local = wire.get_extra_info("sockname") or ("", 0)
         verdict = "deny" if client is None else "ok"
@@ -117,6 +119,7 @@ class SmtpdConnection(SMTP):
 
     def _turn_away(self, wire: asyncio.Transport, text: bytes) -> None:
         self._ended = True
+        self.deadline = self._loop.time() + LINGER_SECONDS
         wire.write(text)
         wire.close()
 
@@ -150,7 +153,6 @@ class SmtpdConnection(SMTP):
         if self._gone:
             return
         self._gone = True
-        self.deadline = math.inf
         self._take_wire(None)
         if self._job is None:
             self._leave()
@@ -158,9 +160,13 @@ class SmtpdConnection(SMTP):
     # --- what the Door calls ---
 
     def expire(self) -> None:
-        """The deadline has passed."""
-        if self._ended or self._blocked or self._job is not None or self._dialogue is None:
+        """The deadline has passed.
+
+        Where there is nothing to be said the place is free at once, whether or not wire and job heed being cut off.
+        """
+        if self._ended or self._gone or self._blocked or self._job is not None or self._dialogue is None:
             self.abort()
+            self._give_back()
         else:
             self._guarded(partial(self._proceed, self._dialogue.timed_out))
 
@@ -252,31 +258,32 @@ class SmtpdConnection(SMTP):
 
     # --- questions ---
 
+    def _start(self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None], seconds: float) -> None:
+        """Have something done that takes time; `done` is called however it ends, begun or not."""
+        self.deadline = self._loop.time() + seconds
+        self._job = self._loop.create_task(work)
+        self._job.add_done_callback(done)
+
     def _begin(self, request: Request) -> None:
-        self.deadline = math.inf
-        self._job = self._loop.create_task(self._answer(request))
+        self._start(self._serve(request), partial(self._answered, request), ANSWER_SECONDS)
 
-    async def _answer(self, request: Request) -> None:
-        """Have one question answered and give the dialogue the answer.
-
-        Whatever is unforeseen is a temporary failure.
-        """
+    def _answered(self, request: Request, job: asyncio.Task[Any]) -> None:
+        """Give the dialogue its answer. Whatever is unforeseen is a temporary failure."""
+        self._job = None
+        error = None if job.cancelled() else job.exception()
+        if isinstance(error, Exception):
+            self._log_failure(request, error)
+        if self._gone:
+            self._leave()
+            return
         dialogue = self._dialogue
         assert dialogue is not None
-        try:
-            answer = await self._serve(request)
-        except Exception as error:
-            self._log_failure(request, error)
-            step = partial(dialogue.failed, error)
+        if job.cancelled():
+            self.abort()
+        elif error is not None:
+            self._guarded(partial(self._proceed, partial(dialogue.failed, error)))
         else:
-            step = partial(dialogue.answered, answer)
-        finally:
-            self._job = None
-            if self._gone:
-                self._leave()
-        if self._gone:
-            return
-        self._guarded(partial(self._proceed, step))
+            self._guarded(partial(self._proceed, partial(dialogue.answered, job.result())))
 
     def _proceed(self, step: Callable[[], Sequence[Effect]]) -> None:
         self._carry_out(step())
@@ -319,12 +326,13 @@ class SmtpdConnection(SMTP):
         if not isinstance(error, TemporaryError | OSError):
             _log.error("%s: %s", self._ip, what, exc_info=error)
 
-    def _leave(self) -> None:
-        if not self._admitted:
-            return
-        self._admitted = False
+    def _give_back(self) -> None:
         status = EXIT_OTHER if self._dialogue is None else self._dialogue.exit_status
         self._door.leave(self, self._ip, self._number, status)
+
+    def _leave(self) -> None:
+        """All is over: the wire is gone and no job runs."""
+        self._give_back()
         if self._putting.begun:
             self._job = self._loop.create_task(self._putting.drop())
 
@@ -332,26 +340,24 @@ class SmtpdConnection(SMTP):
 
     def _secure(self) -> None:
         self._held.clear()
-        self.deadline = math.inf
         # The client's first handshake bytes must find start_tls in charge, not us; it resumes reading itself.
         if self._wire is not None:
             self._wire.pause_reading()
-        self._job = self._loop.create_task(self._handshake())
+        self._start(self._handshake(), self._secured, HANDSHAKE_SECONDS + HANDSHAKE_MARGIN_SECONDS)
 
-    async def _handshake(self) -> None:
-        try:
-            assert self._wire is not None
-            transport = await self._loop.start_tls(
-                self._wire,
-                self,
-                self._door.tls.context(),
-                server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )
-        except (OSError, TlsUnavailable, asyncio.CancelledError) as error:
-            self._door.log.line(f"smtpd: tls {self._number} failed: {type(error).__name__}: {error}")
-            transport = None
+    async def _handshake(self) -> asyncio.Transport | None:
+        if self._wire is None or self._wire.is_closing():  # lost before this first step: start_tls would not return
+            return None
+        return await self._loop.start_tls(
+            self._wire, self, self._door.tls.context(), server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+
+    def _secured(self, job: asyncio.Task[asyncio.Transport | None]) -> None:
         self._job = None
+        error = asyncio.CancelledError() if job.cancelled() else job.exception()
+        transport = None if error is not None else job.result()
+        if error is not None:
+            self._log_no_tls(error)
         if transport is None or self._gone:
             self._give_up()
             return
@@ -361,6 +367,11 @@ class SmtpdConnection(SMTP):
             self.session.ssl = {"cipher": transport.get_extra_info("cipher")}
         assert self._dialogue is not None
         self._guarded(partial(self._proceed, self._dialogue.tls_started))
+
+    def _log_no_tls(self, error: BaseException) -> None:
+        self._door.log.line(f"smtpd: tls {self._number} failed: {type(error).__name__}: {error}")
+        if not isinstance(error, OSError | TlsUnavailable | asyncio.CancelledError):
+            _log.error("%s: tls", self._ip, exc_info=error)
 
     def _give_up(self) -> None:
         """The handshake failed: nothing can be said to the client any more."""
