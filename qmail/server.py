@@ -223,6 +223,8 @@ class TlsAcceptor:
         self._resume()
 
     def close(self) -> None:
+        if self._listening.fileno() < 0:
+            return
         if self._retry is not None:
             self._retry.cancel()
         self._loop.remove_reader(self._listening)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
@@ -72,13 +73,12 @@ class SmtpdConnection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._take_wire(cast(asyncio.Transport, transport))
-        peer = transport.get_extra_info("peername") or ("", 0)
-        self.session = session = Session(self._loop)
-        session.peer = cast(Any, peer)
-        self._ip = peer[0]
         if self._purpose.tls:
-            session.ssl = {"cipher": transport.get_extra_info("cipher")}
-        self._guarded(partial(self._enter, cast(asyncio.Transport, transport), peer))
+            self._job = None
+            self._note_cipher()
+            self._guarded(self._greet)
+        else:
+            self._guarded(self._enter)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Do a step of ours.
@@ -94,34 +94,44 @@ class SmtpdConnection(SMTP):
     def _take_wire(self, wire: asyncio.Transport | None) -> None:
         self._wire = self.transport = wire
 
-    def _enter(self, wire: asyncio.Transport, peer: tuple[Any, ...]) -> None:
+    def _enter(self) -> None:
+        wire = self._wire
+        assert wire is not None
+        refusal = self._admit(wire.get_extra_info("peername") or ("", 0), wire.get_extra_info("sockname") or ("", 0))
+        if not refusal:
+            self._greet()
+            return
+        self._ended = True
+        self.deadline = self._loop.time() + LINGER_SECONDS
+        wire.write(refusal)
+        wire.close()
+
+    def _admit(self, peer: tuple[Any, ...], local: tuple[Any, ...]) -> bytes:
+        """Count the client in, and ask the rules. What to say to one who is turned away; nothing: he may stay."""
         door = self._door
+        self.session = session = Session(self._loop)
+        session.peer = cast(Any, peer)
+        self._ip = peer[0]
         try:
             policy = door.policy()
         except ControlError as error:
             door.log.line(f"smtpd: alert: {error}")
-            self._turn_away(wire, replies.NO_CONTROLS)
-            return
+            return replies.NO_CONTROLS
         admitted, self._number = door.admit(self, self._ip)
         if admitted is not Admitted.YES or door.stopping:
-            self._turn_away(wire, _REFUSALS.get(admitted, replies.STOPPING))
-            return
+            return _REFUSALS.get(admitted, replies.STOPPING)
         client = door.client(policy, self._ip, self._purpose)
-        local = wire.get_extra_info("sockname") or ("", 0)
         verdict = "deny" if client is None else "ok"
         name = policy.greeting.decode("latin-1")
         door.log.line(f"tcpserver: {verdict} {self._number} {name}:{local[0]}:{local[1]} :{self._ip}::{peer[1]}")
         if client is None:
-            self._turn_away(wire, replies.DENIED)
-            return
+            return replies.DENIED
         self._dialogue = Transaction(policy, client, door.now, door.hooks, door.desk.known)
-        self._carry_out(self._dialogue.connected())
+        return b""
 
-    def _turn_away(self, wire: asyncio.Transport, text: bytes) -> None:
-        self._ended = True
-        self.deadline = self._loop.time() + LINGER_SECONDS
-        wire.write(text)
-        wire.close()
+    def _greet(self) -> None:
+        assert self._dialogue is not None
+        self._carry_out(self._dialogue.connected())
 
     def data_received(self, data: bytes) -> None:
         if self._ended or self._gone:
@@ -159,6 +169,17 @@ class SmtpdConnection(SMTP):
 
     # --- what the Door calls ---
 
+    def accept_tls(self, sock: socket.socket) -> None:
+        """Take a socket on which TLS begins at once. It counts as a connection from now on.
+
+        Who is turned away is not told why: it would take a handshake to tell him. Raises OSError: he is gone.
+        """
+        if self._admit(sock.getpeername(), sock.getsockname()):
+            sock.close()
+            self._leave()
+        else:
+            self._begin_handshake(self._handshake_first(sock), self._secured_first)
+
     def expire(self) -> None:
         """The deadline has passed.
 
@@ -172,7 +193,9 @@ class SmtpdConnection(SMTP):
 
     def stop(self) -> None:
         """The process ends: good-bye, unless a transaction runs."""
-        if self._dialogue is not None and self._job is None and not self._ended:
+        if self._wire is None and not self._gone:  # still shaking hands
+            self.abort()
+        elif self._dialogue is not None and self._job is None and not self._ended:
             self._guarded(partial(self._proceed, self._dialogue.stopping))
 
     def abort(self) -> None:
@@ -270,7 +293,7 @@ class SmtpdConnection(SMTP):
     def _answered(self, request: Request, job: asyncio.Task[Any]) -> None:
         """Give the dialogue its answer. Whatever is unforeseen is a temporary failure."""
         self._job = None
-        error = None if job.cancelled() else job.exception()
+        error = _error_of(job)
         if isinstance(error, Exception):
             self._log_failure(request, error)
         if self._gone:
@@ -278,7 +301,7 @@ class SmtpdConnection(SMTP):
             return
         dialogue = self._dialogue
         assert dialogue is not None
-        if job.cancelled():
+        if isinstance(error, asyncio.CancelledError):
             self.abort()
         elif error is not None:
             self._guarded(partial(self._proceed, partial(dialogue.failed, error)))
@@ -343,7 +366,10 @@ class SmtpdConnection(SMTP):
         # The client's first handshake bytes must find start_tls in charge, not us; it resumes reading itself.
         if self._wire is not None:
             self._wire.pause_reading()
-        self._start(self._handshake(), self._secured, HANDSHAKE_SECONDS + HANDSHAKE_MARGIN_SECONDS)
+        self._begin_handshake(self._handshake(), self._secured)
+
+    def _begin_handshake(self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]) -> None:
+        self._start(work, done, HANDSHAKE_SECONDS + HANDSHAKE_MARGIN_SECONDS)
 
     async def _handshake(self) -> asyncio.Transport | None:
         if self._wire is None or self._wire.is_closing():  # lost before this first step: start_tls would not return
@@ -352,30 +378,52 @@ class SmtpdConnection(SMTP):
             self._wire, self, self._door.tls.context(), server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
         )
 
+    async def _handshake_first(self, sock: socket.socket) -> None:
+        # Not start_tls: uvloop may read the client's first bytes before start_tls can take the socket over.
+        try:
+            context = self._door.tls.context()
+        except TlsUnavailable:
+            sock.close()
+            raise
+        # From here on the socket is the transport's; closing it here as well could close another's descriptor.
+        await self._loop.connect_accepted_socket(
+            lambda: self, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+
+    def _secured_first(self, job: asyncio.Task[None]) -> None:
+        error = _error_of(job)
+        if self._job is job:  # connection_made was not called
+            self._job = None
+            self._give_up(error)
+
     def _secured(self, job: asyncio.Task[asyncio.Transport | None]) -> None:
         self._job = None
-        error = asyncio.CancelledError() if job.cancelled() else job.exception()
-        transport = None if error is not None else job.result()
-        if error is not None:
-            self._log_no_tls(error)
+        error = _error_of(job)
+        transport = job.result() if error is None else None
         if transport is None or self._gone:
-            self._give_up()
+            self._give_up(error)
             return
         self._take_wire(transport)
         self._reading = True
-        if self.session is not None:
-            self.session.ssl = {"cipher": transport.get_extra_info("cipher")}
+        self._note_cipher()
         assert self._dialogue is not None
         self._guarded(partial(self._proceed, self._dialogue.tls_started))
 
-    def _log_no_tls(self, error: BaseException) -> None:
-        self._door.log.line(f"smtpd: tls {self._number} failed: {type(error).__name__}: {error}")
-        if not isinstance(error, OSError | TlsUnavailable | asyncio.CancelledError):
-            _log.error("%s: tls", self._ip, exc_info=error)
+    def _note_cipher(self) -> None:
+        if self.session is not None and self._wire is not None:
+            self.session.ssl = {"cipher": self._wire.get_extra_info("cipher")}
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: BaseException | None) -> None:
         """The handshake failed: nothing can be said to the client any more."""
+        if error is not None:
+            self._door.log.line(f"smtpd: tls {self._number} failed: {type(error).__name__}: {error}")
+            if not isinstance(error, OSError | TlsUnavailable | asyncio.CancelledError):
+                _log.error("%s: tls", self._ip, exc_info=error)
         if self._wire is not None:
             self._wire.abort()
         self._gone = True
         self._leave()
+
+
+def _error_of(job: asyncio.Task[Any]) -> BaseException | None:
+    return asyncio.CancelledError() if job.cancelled() else job.exception()

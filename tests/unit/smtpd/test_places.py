@@ -196,6 +196,66 @@ def test_a_question_cut_off_before_its_first_step_does_not_keep_the_place(run: M
     run(main())
 
 
+def client_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def test_who_does_not_shake_hands_where_tls_comes_first_is_counted(run: Main, directory: Path) -> None:
+    async def main() -> None:
+        (directory / "control" / "concurrencyincoming").write_text("3\n")
+        async with opened(directory) as (door, admission):
+            mute = [await asyncio.open_connection("127.0.0.1", door.ports[TLS]) for _ in range(3)]
+            await until(lambda: admission.total == 3)
+            for port in (TLS, PLAIN):
+                reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[port])
+                assert (await reader.read())[:4] == (b"421 " if port == PLAIN else b"")
+                writer.close()
+            mute[0][1].close()
+            await until(lambda: admission.total == 2)
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS], ssl=client_context())
+            assert await reader.readline() == b"220 mail.xeris.com ESMTP\r\n"
+            assert all(connection.deadline < asyncio.get_running_loop().time() + 400 for connection in door.connections)
+            writer.close()
+            for _, other in mute:
+                other.close()
+            await until(lambda: not door.connections)
+            assert admission.total == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("fault", ["no certificate", "denied by a rule"])
+def test_who_is_turned_away_where_tls_comes_first_is_counted_out(run: Main, directory: Path, fault: str) -> None:
+    async def main() -> None:
+        if fault == "no certificate":
+            shutil.rmtree(directory / "tls")
+        else:
+            (directory / "control" / "tcp.smtp").write_text("127.0.0.1:deny\n")
+        async with opened(directory) as (door, admission):
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS])
+            assert await reader.read() == b""
+            await until(lambda: not door.connections)
+            assert admission.total == 0
+            writer.close()
+
+    run(main())
+
+
+def test_the_end_does_not_wait_for_who_does_not_shake_hands(run: Main, directory: Path) -> None:
+    async def main() -> None:
+        async with opened(directory) as (door, admission):
+            _, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS])
+            await until(lambda: admission.total == 1)
+            await asyncio.wait_for(door.stop(60), 5)
+            assert admission.total == 0
+            writer.close()
+
+    run(main())
+
+
 STAGES = (
     b"",
     b"EHLO",
