@@ -37,6 +37,11 @@ HANDSHAKE_SECONDS = 30.0
 HANDSHAKE_MARGIN_SECONDS = 5.0
 # How long a question may be open. No client waits longer than ten minutes (RFC 5321 4.5.3.2.6).
 ANSWER_SECONDS = 900.0
+# timeoutsmtpd bounds each read, as in qmail, and a byte for each is cheap. So whoever puts no message has his place for
+# this long only: an hour, and the time that what he sends takes at Postfix's smtpd_min_data_rate, up to a day.
+PATIENCE_SECONDS = 3600.0
+LEAST_BYTES_PER_SECOND = 500
+LONGEST_SECONDS = 86_400.0
 # How long a client may take to read our last words and hang up.
 LINGER_SECONDS = 5.0
 
@@ -58,6 +63,9 @@ class SmtpdConnection(SMTP):
         self.deadline = self._loop.time() + LINGER_SECONDS
         #: The same transport as aiosmtpd's `transport`; None once it is lost.
         self._wire: asyncio.Transport | None = None
+        #: Since when no message was put, and what the client has sent since.
+        self._idle_since = self._loop.time()
+        self._idle_bytes = 0
         self._ip = ""
         self._number = 0
         self._held: list[bytes] = []
@@ -136,6 +144,7 @@ class SmtpdConnection(SMTP):
     def data_received(self, data: bytes) -> None:
         if self._ended or self._gone:
             return
+        self._idle_bytes += len(data)
         if self._job is not None or self._blocked:
             self._held.append(data)
             self._held_bytes += len(data)
@@ -230,9 +239,13 @@ class SmtpdConnection(SMTP):
             else:
                 self._secure()
                 return
-        self.deadline = self._loop.time() + dialogue.policy.timeout_seconds
+        self._set_deadline(dialogue.policy.timeout_seconds)
         if self._door.stopping and (farewell := dialogue.stopping()):
             self._carry_out(farewell)
+
+    def _set_deadline(self, timeout_seconds: float) -> None:
+        patience = min(PATIENCE_SECONDS + self._idle_bytes / LEAST_BYTES_PER_SECOND, LONGEST_SECONDS)
+        self.deadline = min(self._loop.time() + timeout_seconds, self._idle_since + patience)
 
     def _write(self, data: bytes) -> None:
         if self._wire is not None:
@@ -306,6 +319,8 @@ class SmtpdConnection(SMTP):
         elif error is not None:
             self._guarded(partial(self._proceed, partial(dialogue.failed, error)))
         else:
+            if isinstance(request, Commit):
+                self._idle_since, self._idle_bytes = self._loop.time(), 0
             self._guarded(partial(self._proceed, partial(dialogue.answered, job.result())))
 
     def _proceed(self, step: Callable[[], Sequence[Effect]]) -> None:
