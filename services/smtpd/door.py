@@ -208,10 +208,11 @@ class Door:
     def _read_limits(self) -> tuple[int, int]:
         """concurrencyincoming, and concurrencyperip (ours).
 
-        Without it one address may have four fifths of more than 50.
+        Without it one address may have half, so that no single host can keep all others out. Where nobody but this
+        host can come, every client shares its address and there is nobody to keep a place for.
         """
         total = max(1, self._control.number("concurrencyincoming", DEFAULT_CONCURRENCY))
-        fair = total if total <= DEFAULT_CONCURRENCY else max(DEFAULT_CONCURRENCY, total * 4 // 5)
+        fair = total if self.settings.local_only else (total + 1) // 2
         return total, max(1, self._control.number("concurrencyperip", fair))
 
     def admit(self, connection: SmtpdConnection, ip: str) -> tuple[Admitted, int]:

@@ -136,6 +136,16 @@ def test_too_many_connections_from_one_address(door: Any, connect: Connect) -> N
     assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
 
 
+def test_without_a_limit_per_address_half_is_left_for_others(open_door: OpenDoor, connect: Connect) -> None:
+    door = open_door(SMTP_LISTEN="0.0.0.0:0")
+    control = door.directory / "control"
+    (control / "concurrencyincoming").write_text("3\n")
+    greeted(connect, door.port), greeted(connect, door.port)
+    assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
+    (control / "concurrencyperip").write_text("3\n")
+    greeted(connect, door.port)
+
+
 def test_limits_changed_while_the_door_is_open_count_for_the_next_session(door: Any, connect: Connect) -> None:
     control = door.directory / "control"
     greeted(connect, door.port)
