@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,8 @@ Step: TypeAlias = Callable[[], Sequence[Effect]]
 #: Events kept for a session while it awaits an answer. Handlers notify "look again", not the news itself,
 #: so equal events are kept once and more than this many different ones do not occur.
 HELD_EVENTS = 64
+#: The handshake's own limit ends it; where the loop forgets it, as for a transport that was lost, the deadline does.
+HANDSHAKE_MARGIN_SECONDS = 5.0
 
 
 class Connection(asyncio.Protocol):
@@ -35,8 +36,9 @@ class Connection(asyncio.Protocol):
         self._peer = Peer("", 0, "", 0, False)
         self._session: Session
         self._handler: Handler | None = None
-        #: Loop time at which `Server` calls `expire`.
-        self.deadline = math.inf
+        #: Loop time at which `Server` calls `expire`. Never infinite: whatever this connection waits for, and whatever
+        #: event is lost or comes out of turn, its place is free again after that.
+        self.deadline = self._loop.time() + server.limits.linger_seconds
         #: When the client last did something: said a word, took what was written, had its answer. Events do not count,
         #: or a client that has vanished in IDLE would be kept for ever.
         self._heard = self._loop.time()
@@ -114,9 +116,10 @@ class Connection(asyncio.Protocol):
         if self._lost:
             return
         self._lost = True
-        self.deadline = math.inf
         self._release_writer()
-        if self._admitted and not self._asking and not self._securing:
+        if self._asking:
+            self.deadline = self._loop.time() + self._server.limits.answer_seconds
+        elif not self._securing:
             self._leave()
 
     # --- what Server calls ---
@@ -130,15 +133,16 @@ class Connection(asyncio.Protocol):
         if not self._admitted:
             sock.close()
             return
-        self._securing = True
+        self._begin_securing()
         self._task = self._loop.create_task(self._handshake_first(sock))
         self._task.add_done_callback(self._secured_first)
 
     def expire(self) -> None:
-        """The deadline has passed."""
-        stuck = self._finished or self._securing or self._asking or self._writing_paused
-        if stuck or not self._carry_out(self._session.timed_out):
+        """The deadline has passed. Where there is nothing to be said the place is free at once, whether or not the
+        transport and the task heed being cut off."""
+        if self._finished or self._lost or self._busy or not self._carry_out(self._session.timed_out):
             self.abort()
+            self._server.leave(self)
         else:
             self._finish()
 
@@ -248,7 +252,7 @@ class Connection(asyncio.Protocol):
         if self._finished or self._lost or self._securing or not self._admitted:
             return
         if self._asking and not self._writing_paused:
-            self.deadline = math.inf
+            self.deadline = self._loop.time() + self._server.limits.answer_seconds
         else:
             self.deadline = self._heard + self._session.timeout_seconds
 
@@ -314,6 +318,7 @@ class Connection(asyncio.Protocol):
         if transport is None:
             raise ConnectionResetError("client is gone")
         transport.write(data)
+        self._set_deadline()
         if self._writing_paused:
             self._writable = self._loop.create_future()
             await self._writable
@@ -326,8 +331,11 @@ class Connection(asyncio.Protocol):
         self._writable = None
 
     def _leave(self) -> None:
+        """All is over: the socket is gone and no task runs."""
+        if not self._admitted:
+            return
         self._admitted = False
-        self._server.leave(self, self._peer.ip)
+        self._server.leave(self)
         if self._handler is not None:
             try:
                 self._handler.closed()
@@ -336,19 +344,24 @@ class Connection(asyncio.Protocol):
 
     # --- TLS ---
 
-    def _secure(self) -> None:
+    def _begin_securing(self) -> None:
         self._securing = True
+        self.deadline = self._loop.time() + self._server.limits.handshake_seconds + HANDSHAKE_MARGIN_SECONDS
+
+    def _secure(self) -> None:
+        self._begin_securing()
         self._held.clear()
-        self.deadline = math.inf
         self._task = self._loop.create_task(self._handshake())
         self._task.add_done_callback(self._secured)
 
     async def _handshake(self) -> asyncio.Transport | None:
         # What came as plain text since StartTls is not obeyed; start_tls takes the socket before it waits.
         self._held.clear()
-        assert self._transport is not None
+        transport = self._open_transport
+        if transport is None:  # lost before this first step: start_tls would wait for ever
+            return None
         return await self._loop.start_tls(
-            self._transport,
+            transport,
             self,
             self._server.tls_context(),
             server_side=True,
@@ -401,7 +414,5 @@ class Connection(asyncio.Protocol):
         if error is not None and not isinstance(error, OSError):
             _log.warning("%s: TLS: %s: %s", self._peer.ip, type(error).__name__, error)
         self._lost = True
-        self.deadline = math.inf
         self._abort_transport()
-        if self._admitted:
-            self._leave()
+        self._leave()

@@ -74,18 +74,22 @@ class Limits:
     #: Client bytes kept while an answer is awaited; beyond it the socket is not read.
     held_bytes: int = 65536
     handshake_seconds: float = 30.0
+    #: How long one answer may take, from its last word to the client on. Longer than any that is of use.
+    answer_seconds: float = 3600.0
     #: How long a closed connection may take to accept its last bytes.
     linger_seconds: float = 30.0
     #: How long sessions may go on after TERM.
     grace_seconds: float = 50.0
+    #: How long what was cut off then may take to end.
+    abort_seconds: float = 5.0
     sweep_seconds: float = 1.0
 
 
 @dataclass(slots=True)
 class _Census:
-    """Who is connected."""
+    """Who is connected, and from where."""
 
-    connections: set[Connection] = field(default_factory=set)
+    connections: dict[Connection, str] = field(default_factory=dict)
     per_ip: Counter[str] = field(default_factory=Counter)
 
 
@@ -108,7 +112,7 @@ class Server:
         self._listeners = tuple(listeners)
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
-        self._tls_sockets: list[socket.socket] = []
+        self._acceptors: list[TlsAcceptor] = []
         self._census = _Census()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -127,13 +131,11 @@ class Server:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (address in use, no right to the port); nothing stays bound."""
         with _closing_on_error(self._sockets):
-            self._sockets.extend(_bind(listener) for listener in self._listeners)
+            self._sockets.extend(bind(listener) for listener in self._listeners)
         loop = asyncio.get_running_loop()
         for listener, sock in zip(self._listeners, self._sockets, strict=True):
             if listener.tls:
-                sock.listen(self.limits.backlog)
-                loop.add_reader(sock, self._accept_tls, sock)
-                self._tls_sockets.append(sock)
+                self._acceptors.append(TlsAcceptor(sock, self._take_tls, self.limits.backlog))
             else:
                 make = partial(Connection, self)
                 self._servers.append(await loop.create_server(make, sock=sock, backlog=self.limits.backlog))
@@ -150,7 +152,8 @@ class Server:
             await asyncio.wait_for(self._empty.wait(), grace)
         for connection in tuple(self._census.connections):
             connection.abort()
-        await self._empty.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), self.limits.abort_seconds)
         if self._sweep is not None:
             self._sweep.cancel()
 
@@ -162,15 +165,18 @@ class Server:
             if not census.per_ip[ip]:
                 del census.per_ip[ip]
             return False
-        census.connections.add(connection)
+        census.connections[connection] = ip
         census.per_ip[ip] += 1
         self._empty.clear()
         return True
 
-    def leave(self, connection: Connection, ip: str) -> None:
-        """Count an admitted connection out."""
+    def leave(self, connection: Connection) -> None:
+        """Count an admitted connection out, once: when it has ended, or when it is given up while something of it
+        still hangs."""
         census = self._census
-        census.connections.discard(connection)
+        ip = census.connections.pop(connection, None)
+        if ip is None:
+            return
         census.per_ip[ip] -= 1
         if not census.per_ip[ip]:
             del census.per_ip[ip]
@@ -183,37 +189,14 @@ class Server:
             raise TlsUnavailable("no certificate was given to the server")
         return self.tls.context()
 
-    def _accept_tls(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                sock, _address = listening.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._pause_accepting(listening, error)
-                return
-            sock.setblocking(False)
-            with contextlib.suppress(OSError):  # gone already
-                Connection(self).accept_tls(sock)
-
-    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
-        """Out of descriptors or memory: those in service may leave some; the kernel keeps who waits."""
-        _log.warning("accept: %s", error)
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listening)
-        loop.call_later(ACCEPT_RETRY_SECONDS, self._resume_accepting, listening)
-
-    def _resume_accepting(self, listening: socket.socket) -> None:
-        if not self.stopping:
-            asyncio.get_running_loop().add_reader(listening, self._accept_tls, listening)
+    def _take_tls(self, sock: socket.socket) -> None:
+        Connection(self).accept_tls(sock)
 
     def _close_listeners(self) -> None:
         for server in self._servers:
             server.close()
-        for sock in self._tls_sockets:
-            asyncio.get_running_loop().remove_reader(sock)
-            sock.close()
-        self._tls_sockets.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def _plan_sweep(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(self.limits.sweep_seconds, self._sweep_deadlines)
@@ -225,7 +208,58 @@ class Server:
         self._plan_sweep()
 
 
-def _bind(listener: Listener) -> socket.socket:
+class TlsAcceptor:
+    """Listens on a port where TLS comes first.
+
+    asyncio's own servers show a connection after its handshake; here `take` is given the accepted socket, so that
+    who does not shake hands is counted as well. `take` may raise OSError for a client that is gone already."""
+
+    def __init__(self, listening: socket.socket, take: Callable[[socket.socket], None], backlog: int) -> None:
+        self._listening = listening
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._retry: asyncio.TimerHandle | None = None
+        listening.listen(backlog)
+        self._resume()
+
+    def close(self) -> None:
+        if self._listening.fileno() < 0:
+            return
+        if self._retry is not None:
+            self._retry.cancel()
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+
+    def _resume(self) -> None:
+        self._retry = None
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, _address = self._listening.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                self._pause(error)
+                return
+            sock.setblocking(False)
+            try:
+                self._take(sock)
+            except OSError:
+                sock.close()
+
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors or memory: those in service may leave some; the kernel keeps who waits."""
+        _log.warning("accept: %s", error)
+        self._loop.remove_reader(self._listening)
+        self._retry = self._loop.call_later(ACCEPT_RETRY_SECONDS, self._resume)
+
+
+def bind(listener: Listener) -> socket.socket:
+    """A socket bound to this address, not listening yet. Raises OSError."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     with _closing_on_error([sock]):

@@ -10,12 +10,11 @@ import contextlib
 import logging
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP
 
@@ -23,8 +22,8 @@ from qmail.control import Control
 from qmail.log import Log
 from qmail.plaintext import plaintext_allowed, read_gateways
 from qmail.rules import Rule, RuleError, Rules
-from qmail.server import Listener
-from qmail.tls import ServerTls, TlsUnavailable
+from qmail.server import TlsAcceptor, bind
+from qmail.tls import ServerTls
 from services.smtpd.admission import Admission, Admitted
 from services.smtpd.desk import Desk
 from services.smtpd.facts import Client, read_client
@@ -33,11 +32,13 @@ from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
 from services.smtpd.settings import Settings, read_rules
 
+if TYPE_CHECKING:
+    from services.smtpd.server import SmtpdConnection
+
 _log = logging.getLogger(__name__)
 
 DEFAULT_CONCURRENCY = 50
 BACKLOG = 511
-HANDSHAKE_SECONDS = 30.0
 MAX_REMEMBERED_CLIENTS = 1000
 SWEEP_SECONDS = 1.0
 GRACE_SECONDS = 50.0
@@ -125,7 +126,7 @@ class Door:
         self.hooks = hooks_of(handler)
         self.tls = ServerTls(settings.paths.tls)
         self.prototype = _prototype(handler, authenticator)
-        self.connections: set[Any] = set()
+        self.connections: set[SmtpdConnection] = set()
         self._admission = admission
         self._control = Control(settings.paths.control)
         own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
@@ -138,7 +139,7 @@ class Door:
         self._tls_offered = False
         self._clients: dict[tuple[str, Purpose], Client | None] = {}
         self._limits = (DEFAULT_CONCURRENCY, DEFAULT_CONCURRENCY)
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[asyncio.Server | TlsAcceptor] = []
         #: The bound ports: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN.
         self.ports: list[int] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -149,48 +150,26 @@ class Door:
 
     # --- life ---
 
-    async def start(self, make: Callable[[Door, Purpose], asyncio.Protocol]) -> None:
+    async def start(self, make: Callable[[Door, Purpose], SmtpdConnection]) -> None:
         """Bind and listen. Raises OSError."""
         loop = asyncio.get_running_loop()
         purposes = [(listener, False) for listener in self.settings.smtp]
         purposes += [(listener, True) for listener in self.settings.submission]
         for listener, submission in purposes:
-            sock = _bind(listener)
+            sock = bind(listener)
             self.ports.append(sock.getsockname()[1])
-            purpose = Purpose(submission, listener.tls)
-            context = self._implicit_context() if listener.tls else None
-            factory = partial(make, self, purpose)
-            self._servers.append(
-                await loop.create_server(
-                    factory,
-                    sock=sock,
-                    backlog=BACKLOG,
-                    ssl=context,
-                    ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
-                )
-            )
+            factory = partial(make, self, Purpose(submission, listener.tls))
+            if listener.tls:
+                self._listening.append(TlsAcceptor(sock, partial(_accept_tls, factory), BACKLOG))
+            else:
+                self._listening.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
         self._plan_sweep()
-
-    def _implicit_context(self) -> ssl.SSLContext:
-        """For ports where TLS begins at once: an empty context that takes the current certificate at each handshake."""
-
-        def take_current(handshake: ssl.SSLObject, name: str | None, empty: ssl.SSLContext) -> int | None:
-            try:
-                handshake.context = self.tls.context()
-            except TlsUnavailable as error:
-                self.log.line(f"smtpd: tls: {error}")
-                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
-            return None
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.sni_callback = take_current
-        return context
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """No new connections; transactions that run are finished; what is left after the grace is cut off."""
         self.stopping = True
-        for server in self._servers:
-            server.close()
+        for listening in self._listening:
+            listening.close()
         for connection in tuple(self.connections):
             connection.stop()
         with contextlib.suppress(TimeoutError):
@@ -229,13 +208,14 @@ class Door:
     def _read_limits(self) -> tuple[int, int]:
         """concurrencyincoming, and concurrencyperip (ours).
 
-        Without it one address may have four fifths of more than 50.
+        Without it one address may have half, so that no single host can keep all others out. Where nobody but this
+        host can come, every client shares its address and there is nobody to keep a place for.
         """
         total = max(1, self._control.number("concurrencyincoming", DEFAULT_CONCURRENCY))
-        fair = total if total <= DEFAULT_CONCURRENCY else max(DEFAULT_CONCURRENCY, total * 4 // 5)
+        fair = total if self.settings.local_only else (total + 1) // 2
         return total, max(1, self._control.number("concurrencyperip", fair))
 
-    def admit(self, connection: object, ip: str) -> tuple[Admitted, int]:
+    def admit(self, connection: SmtpdConnection, ip: str) -> tuple[Admitted, int]:
         """Count a connection in, and its number for the log."""
         self._number += 1
         limit, per_address = self._limits
@@ -249,9 +229,12 @@ class Door:
             self.log.line(f"tcpserver: deny {self._number} {ip}: {admitted.value}, {self._admission.total}/{limit}")
         return admitted, self._number
 
-    def leave(self, connection: object, ip: str, number: int, status: int) -> None:
-        """Count an admitted connection out."""
-        self.connections.discard(connection)
+    def leave(self, connection: SmtpdConnection, ip: str, number: int, status: int) -> None:
+        """Count an admitted connection out, once: when it has ended, or when it is given up while something of it
+        still hangs."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
         self._admission.leave(ip)
         self.log.line(f"tcpserver: end {number} status {status}")
         self.log.line(f"tcpserver: status: {self._admission.total}/{self._limits[0]}")
@@ -293,20 +276,8 @@ class Door:
         )
 
 
-def _bind(listener: Listener) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((listener.host, listener.port))
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+def _accept_tls(make: Callable[[], SmtpdConnection], sock: socket.socket) -> None:
+    make().accept_tls(sock)
 
 
 def _prototype(handler: object, authenticator: Any) -> dict[str, Any]:

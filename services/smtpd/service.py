@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 
@@ -23,10 +24,22 @@ from services.smtpd.settings import Settings
 
 
 async def serve(settings: Settings, admission: Admission) -> None:
-    """Serve until TERM or INT, then finish what runs."""
-    told = asyncio.Event()
+    """Serve until TERM or INT, then finish what runs. Raises CredentialsError, OSError."""
+    started, stop = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(_serve(settings, admission, started, stop))
+
+    def end() -> None:
+        stop.set()
+        if not started.is_set():
+            serving.cancel()  # still waiting for the bus: nothing was begun
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(settings: Settings, admission: Admission, started: asyncio.Event, stop: asyncio.Event) -> None:
     log = Log("qmail-smtpd")
     bus = await connect("smtpd", settings.paths, os.environ)
     await wait_for_streams(bus, (subjects.IN, subjects.BODY))
@@ -34,6 +47,7 @@ async def serve(settings: Settings, admission: Admission) -> None:
     ids = IdSource()
     lease = NodeLease(bus, ids)
     await lease.claim()
+    started.set()
     door = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission)
     await door.start(SmtpdConnection)
 
@@ -43,7 +57,7 @@ async def serve(settings: Settings, admission: Admission) -> None:
     domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
     seen = both(lease.renew, names_check(domain))
     watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen))
-    await told.wait()
+    await stop.wait()
     watch.cancel()
     await door.stop()
     log.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from qmail.control import Control, ControlError
 from qmail.paths import Paths, read_paths
+from qmail.plaintext import is_loopback
 from qmail.processes import parse_processes
 from qmail.rules import RuleError, Rules, parse_rules, refuse_relaying_for
 from qmail.server import Listener, parse_listeners
@@ -40,6 +41,12 @@ class Settings:
     processes: int
     address: str
     contained: bool
+
+    @property
+    def local_only(self) -> bool:
+        """Whether no other host can connect: what a container listens on is published on ADDRESS."""
+        hosts = [self.address] if self.contained else [listener.host for listener in self.smtp + self.submission]
+        return all(is_loopback(host) for host in hosts)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

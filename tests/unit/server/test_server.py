@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +133,9 @@ async def serving(
     session: Callable[[], Any] = Lines,
     tls: ServerTls | None = None,
     implicit: bool = False,
+    world: World | None = None,
 ) -> AsyncIterator[tuple[Server, World]]:
-    world = World()
+    world = world or World()
     listener = Listener(host="127.0.0.1", port=0, tls=implicit)
     server = Server([listener], session, world.make, limits or Limits(sweep_seconds=0.01), tls)
     await server.start()
@@ -162,7 +166,21 @@ async def until(probe: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 Run = Callable[[Awaitable[None]], None]
+
+
+@cache
+def client_hello() -> bytes:
+    """What a client says first in TLS."""
+    written = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client_context().wrap_bio(ssl.MemoryBIO(), written).do_handshake()
+    return written.read()
 
 
 def client_context() -> ssl.SSLContext:
@@ -407,6 +425,151 @@ def test_a_failed_handshake_closes_and_is_counted_out(run: Run) -> None:
             await reader.read()
             await world.closed.get()
             assert server.connected == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("lost_first", [True, False])
+def test_a_client_gone_when_the_handshake_begins_is_counted_out(run: Run, lost_first: bool) -> None:
+    async def main() -> None:
+        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+            reader, writer = await connect(server)
+            assert await reader.readline() == b"hello\n"
+            (connection,) = server._census.connections
+            if lost_first:  # the loop says so before the handshake's task has its first turn
+                connection._abort_transport()
+            connection.data_received(b"tls\n")
+            connection._abort_transport()
+            await world.closed.get()
+            assert server.connected == 0
+            await turns(5)
+            assert world.closed.empty()
+            writer.close()
+
+    run(main())
+
+
+class Deaf(World):
+    """Its answers do not end when they are told to."""
+
+    def make(self, peer: Peer, notify: Notify) -> Answers:
+        world = self
+
+        class Answering(Answers):
+            async def answer(self, request: object, send: SendBytes) -> object:
+                world.asked.put_nowait(b"asked")
+                with contextlib.suppress(asyncio.CancelledError):
+                    await world.gate.wait()
+                await world.gate.wait()
+                return b"late\n"
+
+        return Answering(self, peer)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_answer_that_never_ends_does_not_keep_the_place(run: Run, gone: bool) -> None:
+    async def main() -> None:
+        limits = Limits(sweep_seconds=0.01, answer_seconds=0.02)
+        async with serving(limits, world=Deaf()) as (server, world):
+            _, writer = await connect(server)
+            writer.write(b"ask\n")
+            await world.asked.get()
+            if gone:
+                writer.transport.abort()
+            await until(lambda: not server.connected)
+            assert world.closed.empty(), "the answer still runs"
+            world.gate.set()
+            await world.closed.get()
+            writer.close()
+
+    run(main())
+
+
+def test_an_answer_that_never_ends_does_not_keep_the_server(run: Run) -> None:
+    async def main() -> None:
+        async with serving(Limits(abort_seconds=0.01), world=Deaf()) as (server, world):
+            _, writer = await connect(server)
+            writer.write(b"ask\n")
+            await world.asked.get()
+            await server.stop(0)
+            world.gate.set()
+            writer.close()
+
+    run(main())
+
+
+def test_a_handshake_that_the_loop_forgets_ends_at_its_deadline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+            never = asyncio.Event()
+
+            async def forget(*_: object, **__: object) -> None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await never.wait()
+                await never.wait()
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", forget)
+            reader, writer = await connect(server)
+            writer.write(b"tls\n")
+            assert await reader.readexactly(9) == b"hello\ngo\n"
+            (connection,) = server._census.connections
+            await until(lambda: connection._securing)
+            assert connection.deadline < asyncio.get_running_loop().time() + 60
+            connection.expire()
+            assert server.connected == 0
+            never.set()
+            await world.closed.get()
+            writer.close()
+
+    run(main())
+
+
+STAGES = (
+    b"",
+    b"half a li",
+    b"line\n",
+    b"ask wait\n",
+    b"ask error\n",
+    b"flood\n",
+    b"tls\n",
+    b"tls\nno TLS",
+    b"bye\n",
+    b"boom\n",
+)
+
+
+async def reset_at_some_stage(server: Server, chance: random.Random) -> None:
+    """A client that goes without a good-bye."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await loop.sock_connect(client, ("127.0.0.1", server.ports[0]))
+        for words in chance.choices(STAGES, k=chance.randrange(3)):
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(client, words)
+            await turns(chance.choice((0, 0, 1, 2, 3, 20)))
+        if chance.random() < 0.3:
+            hello = client_hello()
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(client, hello[: chance.randrange(len(hello))])
+            await turns(chance.randrange(10))
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_resets_at_every_stage_leave_nobody_counted(
+    run: Run, seed: int, implicit: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        chance = random.Random(seed)
+        limits = Limits(connections=300, connections_per_ip=300)
+        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=implicit) as (server, world):
+            for _ in range(10):
+                await asyncio.gather(*(reset_at_some_stage(server, chance) for _ in range(20)))
+            world.gate.set()
+            await until(lambda: not server.connected)
+            assert not server._census.per_ip
 
     run(main())
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
+from services.smtpd.server import LONGEST_SECONDS, PATIENCE_SECONDS
 from services.smtpd.transaction import Transaction
 
 Connect = Callable[[int], Any]
@@ -133,6 +134,16 @@ def test_too_many_connections_from_one_address(door: Any, connect: Connect) -> N
     (door.directory / "control" / "concurrencyperip").write_text("1\n")
     greeted(connect, door.port)
     assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
+
+
+def test_without_a_limit_per_address_half_is_left_for_others(open_door: OpenDoor, connect: Connect) -> None:
+    door = open_door(SMTP_LISTEN="0.0.0.0:0")
+    control = door.directory / "control"
+    (control / "concurrencyincoming").write_text("3\n")
+    greeted(connect, door.port), greeted(connect, door.port)
+    assert connect(door.port).rest().startswith(b"421 sorry, too many connections from your address")
+    (control / "concurrencyperip").write_text("3\n")
+    greeted(connect, door.port)
 
 
 def test_limits_changed_while_the_door_is_open_count_for_the_next_session(door: Any, connect: Connect) -> None:
@@ -299,6 +310,66 @@ def test_timeout_is_told_and_the_connection_closed(door: Any, connect: Connect) 
     client = greeted(connect, door.port)
     door.do(lambda: [setattr(connection, "deadline", 0) for connection in door.door.connections])
     assert client.rest() == b"451 timeout (#4.4.2)\r\n"
+
+
+def an_hour_later(door: Any) -> None:
+    """As if the clients had been here for longer than a client who puts no message may be."""
+
+    def age() -> None:
+        for connection in door.door.connections:
+            connection._idle_since -= PATIENCE_SECONDS
+
+    door.do(age)
+
+
+def test_a_message_that_drips_is_given_up_though_each_byte_is_in_time(door: Any, connect: Connect) -> None:
+    client = greeted(connect, door.port)
+    begin(client)
+    client.send(b"Subject: slow\r\n")
+    an_hour_later(door)
+    client.send(b"x")
+    assert client.rest() == b"451 timeout (#4.4.2)\r\n"
+    assert door.messages() == []
+
+
+def test_commands_without_a_message_do_not_keep_the_place_for_ever(door: Any, connect: Connect) -> None:
+    client = greeted(connect, door.port)
+    an_hour_later(door)
+    assert client.ask(b"NOOP") == b"250 ok\r\n"
+    assert client.rest() == b"451 timeout (#4.4.2)\r\n"
+
+
+def test_a_large_message_over_a_slow_line_has_the_time_it_takes(door: Any, connect: Connect) -> None:
+    client = greeted(connect, door.port)
+    begin(client)
+    client.send(b"\r\n" + (b"x" * 998 + b"\r\n") * 400)
+    an_hour_later(door)
+    client.send(b"y\r\n.\r\n")
+    assert client.reply().startswith(b"250 ok ")
+    an_hour_later(door)
+    assert client.ask(b"NOOP") == b"250 ok\r\n"
+    assert client.rest() == b"451 timeout (#4.4.2)\r\n"
+
+
+def test_an_endless_message_has_a_day(door: Any, connect: Connect) -> None:
+    client = greeted(connect, door.port)
+    begin(client)
+    (connection,) = door.door.connections
+
+    def a_day_later() -> None:
+        connection._idle_since -= LONGEST_SECONDS
+        connection._idle_bytes += 10**9
+
+    door.do(a_day_later)
+    client.send(b"x")
+    assert client.rest() == b"451 timeout (#4.4.2)\r\n"
+
+
+def test_clients_are_asked_by_tcp_whether_they_are_still_there(door: Any, connect: Connect) -> None:
+    greeted(connect, door.port)
+    (connection,) = door.door.connections
+    accepted = connection._wire.get_extra_info("socket")
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 def test_term_lets_a_transaction_finish_and_sends_idle_clients_away(door: Any, connect: Connect) -> None:

@@ -40,6 +40,20 @@ def test_bad_environment_is_refused_by_name(name: str, value: str) -> None:
         read_settings({name: value})
 
 
+@pytest.mark.parametrize(
+    ("environ", "local"),
+    [
+        ({"ADDRESS": "127.0.0.1"}, True),
+        ({"ADDRESS": "192.0.2.1"}, False),
+        ({"QMAIL_DIR": "/q", "ADDRESS": "192.0.2.1", "SMTP_LISTEN": "127.0.0.1:25", "SUBMISSION_LISTEN": ""}, True),
+        ({"QMAIL_DIR": "/q", "SMTP_LISTEN": "0.0.0.0:25", "SUBMISSION_LISTEN": "127.0.0.1:587"}, False),
+    ],
+    ids=["container on loopback", "container", "program on loopback", "program"],
+)
+def test_whether_other_hosts_can_connect(environ: dict[str, str], local: bool) -> None:
+    assert read_settings(environ).local_only is local
+
+
 def test_all_faults_of_the_control_files_are_told_at_once(directory: Path) -> None:
     (directory / "control" / "databytes").write_text("25 MB\n")
     (directory / "control" / "maxrecipients").write_text("x\n")
