@@ -1,12 +1,23 @@
-"""For all tests: those marked `root` need uid 0."""
+"""For all tests: those marked `root` need uid 0; neither the umask nor a loaded machine changes what they find."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.needs import missing
+
+# Before any test module is read, since `@given` takes the profile that is loaded when it decorates. The same
+# examples each time: a failure is one of the change at hand, and can be had again.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
+
+# Other users read what the tests write, as they do under the umask of a container.
+os.umask(0o022)
 
 
 @pytest.hookimpl(tryfirst=True)

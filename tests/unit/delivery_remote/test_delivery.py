@@ -111,7 +111,7 @@ def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Deliver
 
 def run(tmp_path: Path, test: Callable[[Far], Awaitable[Any]], **control: str) -> Any:
     """Run `test` with a name server for ZONE and these control files, on the loop of production."""
-    files = {"me": "mail.xeris.com\n", "localips": "192.0.2.99\n", "timeoutremote": "2\n", **control}
+    files = {"me": "mail.xeris.com\n", "localips": "192.0.2.99\n", "timeoutremote": "10\n", **control}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
 
@@ -412,7 +412,7 @@ def test_a_peer_that_stops_reading_is_left_and_holds_no_memory(tmp_path: Path) -
             yield b"x" * 99_999 + b"\n"
 
     async def test(far: Far) -> list[bytes]:
-        stuck: list[Step] = [*ACCEPTS[:-1], {"sleep": 1.2}]
+        stuck: list[Step] = [*ACCEPTS[:-1], {"sleep": 60}]
         server = ScriptedServer([stuck])
         await server.start()
         far.ports["192.0.2.1"] = server.port

@@ -51,7 +51,7 @@ class Door:
             self.path, Submitter(self.bus, ids), "admin", max_bytes=lambda: self.limit, alias_uid=alias_uid
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await test(self)
         finally:
             server.close()

@@ -72,11 +72,11 @@ class Deployment:
     def start(self) -> None:
         self.own()
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -124,7 +124,7 @@ def client_context() -> ssl.SSLContext:
 
 
 def plain(made: Deployment) -> poplib.POP3:
-    return poplib.POP3("127.0.0.1", made.ports[0], timeout=10)
+    return poplib.POP3("127.0.0.1", made.ports[0], timeout=60)
 
 
 def stls(made: Deployment) -> poplib.POP3:
@@ -134,7 +134,7 @@ def stls(made: Deployment) -> poplib.POP3:
 
 
 def implicit(made: Deployment) -> poplib.POP3:
-    return poplib.POP3_SSL("127.0.0.1", made.ports[1], timeout=10, context=client_context())
+    return poplib.POP3_SSL("127.0.0.1", made.ports[1], timeout=60, context=client_context())
 
 
 def log_in(client: poplib.POP3, user: str = "ari") -> poplib.POP3:
@@ -236,7 +236,7 @@ def test_the_bus_down_is_temporary(deployment: Deployment) -> None:
 
 def test_an_over_long_line_is_refused_and_the_session_goes_on(deployment: Deployment) -> None:
     deployment.start()
-    with socket.create_connection(("127.0.0.1", deployment.ports[0]), 10) as client:
+    with socket.create_connection(("127.0.0.1", deployment.ports[0]), 60) as client:
         stream = client.makefile("rb")
         stream.readline()
         client.sendall(b"USER " + b"x" * 1_000_000 + b"\r\nNOOP\r\n")
@@ -257,7 +257,7 @@ def test_extensions_none_speaks_as_qmail_does(deployment: Deployment) -> None:
 def test_fifty_idle_connections_and_one_above_the_limit(deployment: Deployment) -> None:
     deployment.limits = Limits(connections=51, connections_per_ip=51, refusal=b"-ERR full\r\n", grace_seconds=0.2)
     deployment.start()
-    idle = [socket.create_connection(("127.0.0.1", deployment.ports[0]), 10) for _ in range(50)]
+    idle = [socket.create_connection(("127.0.0.1", deployment.ports[0]), 60) for _ in range(50)]
     assert all(client.recv(100).startswith(b"+OK <") for client in idle)
     active = log_in(plain(deployment))
     with pytest.raises(poplib.error_proto, match="full"):

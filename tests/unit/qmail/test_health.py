@@ -31,9 +31,9 @@ def test_a_role_able_to_work_says_so(tmp_path: Path) -> None:
                 checked.set()
 
         task = asyncio.create_task(keep_watch(tmp_path, check, rhythm=QUICK))
-        await asyncio.wait_for(checked.wait(), 5)
+        await asyncio.wait_for(checked.wait(), 60)
         task.cancel()
-        assert seen == [False, True]
+        assert seen[:2] == [False, True]
 
     asyncio.run(main())
 
@@ -62,7 +62,7 @@ from qmail.health import Rhythm, keep_watch
 async def check():
     time.sleep(600)
 
-asyncio.run(keep_watch(Path(sys.argv[1]), check, rhythm=Rhythm(hung_seconds=0.2)))
+asyncio.run(keep_watch(Path(sys.argv[1]), check, rhythm=Rhythm(hung_seconds=1)))
 """
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, timeout=60)
     assert ended.returncode == 1

@@ -256,6 +256,29 @@ def filled(maildir: Path) -> Iterator[Path]:
     yield maildir
 
 
+def test_a_message_that_is_renamed_while_it_is_looked_at_is_found(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (maildir / "cur" / "1.a:2,").write_bytes(b"x")
+    scandir, renamed = os.scandir, []
+
+    class ReadBefore(list[os.DirEntry[bytes]]):
+        def __init__(self, path: bytes) -> None:
+            with scandir(path) as listing:
+                super().__init__(listing)
+            if self and not renamed:
+                renamed.append((maildir / "cur" / "1.a:2,").rename(maildir / "cur" / "1.a:2,S"))
+
+        def __enter__(self) -> ReadBefore:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(os, "scandir", ReadBefore)
+    assert [entry.base for entry in scan(maildir)] == [b"1.a"] and renamed
+
+
 def test_a_scan_finds_messages_and_nothing_else(filled: Path) -> None:
     found = {(e.name, e.base, e.flags, e.folder, e.size) for e in scan(filled)}
     assert found == {(b"a", b"a", b"", "new", 5), (b"b:2,RS", b"b", b"RS", "cur", 1)}

@@ -65,7 +65,7 @@ def test_a_killed_process_is_replaced_and_term_ends_all(family: Family) -> None:
     third = family.child()
     assert len({first, second, third, family.process.pid}) == 4
     family.process.send_signal(signal.SIGTERM)
-    assert family.process.wait(10) == 0
+    assert family.process.wait(60) == 0
     family.until_all_ended()
 
 
@@ -77,7 +77,7 @@ def test_children_end_when_the_parent_is_killed(family: Family) -> None:
 
 def test_a_configuration_error_ends_all_with_its_exit_code() -> None:
     family = Family(2, FAIL="1")
-    assert family.process.wait(10) == 7
+    assert family.process.wait(60) == 7
     family.until_all_ended()
 
 
@@ -85,7 +85,7 @@ def test_one_process_is_the_program_itself() -> None:
     family = Family(1)
     assert family.child() == family.process.pid
     family.process.send_signal(signal.SIGTERM)
-    assert family.process.wait(10) == 0
+    assert family.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(("text", "count"), [("1", 1), ("04", 4), ("64", 64)])

@@ -155,7 +155,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
 
     def runner(main: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=factory) as loop:
-            loop.run(asyncio.wait_for(main, 5))
+            loop.run(asyncio.wait_for(main, 60))
 
     return runner
 
@@ -576,7 +576,7 @@ def test_resets_at_every_stage_leave_nobody_counted(
 
 def test_implicit_tls_and_a_client_that_never_shakes_hands(run: Run) -> None:
     async def main() -> None:
-        limits = Limits(handshake_seconds=0.2)
+        limits = Limits(handshake_seconds=1)
         async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=True) as (server, world):
             mute, _ = await connect(server)
             reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[0], ssl=client_context())

@@ -54,7 +54,7 @@ class RunningDoor:
 
     def start(self) -> RunningDoor:
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(60)
         if self._error is not None:
             raise self._error
         return self
@@ -77,7 +77,7 @@ class RunningDoor:
             return
         self._ready.set()
         await self._stop.wait()
-        await self.door.stop(2)
+        await self.door.stop(30)
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run something in the door's loop and wait for it."""
@@ -144,7 +144,7 @@ class Client:
     """A telnet with eyes: sends bytes, reads whole replies."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection((host, port), timeout=5)
+        self.socket = socket.create_connection((host, port), timeout=60)
         self.file = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> None:

@@ -1,8 +1,0 @@
-"""Hypothesis without its deadline: a loaded machine is no failure."""
-
-from __future__ import annotations
-
-from hypothesis import settings
-
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
