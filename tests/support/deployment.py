@@ -23,7 +23,7 @@ ROLES = (
     "smtpd", "queue", "delivery-local", "delivery-remote", "auth", "pop3", "imap", "dns", "bus", "admin",
 )  # fmt: skip
 SETTINGS = ("ME", "ADDRESS", "SUBNET", "ADMIN_USER", "COMPOSE_PROJECT_NAME")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 LOOK_AGAIN_SECONDS = 0.2
 
 Found = TypeVar("Found")
