@@ -163,7 +163,7 @@ def qmailctl(directory: Path, *arguments: str, text: str = "") -> subprocess.Com
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -177,7 +177,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**known, "QMAIL_DIR": str(made)},
         cwd=ROOT,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     return made
 

@@ -137,7 +137,7 @@ def stored_bodies(deployment: MailRun) -> int:
     async def ask() -> int:
         client = await nats.connect(facts["BUS_URL"], user="admin", password=password, inbox_prefix="_INBOX_admin")
         try:
-            answer = await client.request("$JS.API.STREAM.INFO.BODY", b"", timeout=5)
+            answer = await client.request("$JS.API.STREAM.INFO.BODY", b"", timeout=60)
             return int(json.loads(answer.data)["state"]["messages"])
         finally:
             await client.close()

@@ -46,7 +46,7 @@ class MailRun:
             input=text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -59,7 +59,7 @@ class MailRun:
         """Send a numbered message; 250, the code that refused it, or 0 where there was no answer."""
         body = ("y" * 70 + "\r\n") * (size_bytes // 72)
         try:
-            with smtplib.SMTP(HOST, self.run.ports["SMTP_PORT"], timeout=30) as client:
+            with smtplib.SMTP(HOST, self.run.ports["SMTP_PORT"], timeout=60) as client:
                 client.sendmail("ari@xeris.com", [recipient], f"Subject: x\r\nX-Number: {number}\r\n\r\n{body}")
         except smtplib.SMTPRecipientsRefused as error:
             return error.recipients[recipient][0]
@@ -71,7 +71,7 @@ class MailRun:
 
     def talk(self, text: bytes, *, hang_up: bool = False) -> bytes:
         """Bytes to the SMTP door as they are; all that it says until it closes."""
-        with socket.create_connection((HOST, self.run.ports["SMTP_PORT"]), timeout=30) as client:
+        with socket.create_connection((HOST, self.run.ports["SMTP_PORT"]), timeout=60) as client:
             client.sendall(text)
             if hang_up:
                 client.shutdown(socket.SHUT_WR)
@@ -104,7 +104,7 @@ class MailRun:
         url = f"http://{HOST}:{self.run.ports['HTTP_PORT']}/status"
         try:
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=20) as answer:
                 found: dict[str, Any] = json.load(answer)
         except OSError:
             return {}
