@@ -92,6 +92,7 @@ class JetStreamBus:
         self._sender: asyncio.Task[None] | None = None
         self._pulls: list[PullLoop] = []
         self._on_lost = on_lost
+        self._on_reconnected: list[Callable[[], None]] = []
 
     async def connect(self, url: str, user: str, password: str, name: str) -> None:
         """Connect, and go on trying until the server is there; later losses are mended in the background."""
@@ -137,6 +138,15 @@ class JetStreamBus:
     async def _reconnected(self) -> None:
         for pull in self._pulls:
             pull.resume()
+        for callback in self._on_reconnected:
+            try:
+                callback()
+            except Exception:
+                _log.exception("after the connection came back")
+
+    def on_reconnected(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called each time that the connection stands again; what was subscribed is heard by then."""
+        self._on_reconnected.append(callback)
 
     async def _answered(self, msg: Msg) -> None:
         token = msg.subject.rpartition(".")[2]

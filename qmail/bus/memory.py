@@ -99,11 +99,29 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self.streams: dict[str, _Stream] = defaultdict(_Stream)
-        self.connected = True
+        self._connected = True
+        self._on_reconnected: list[Callable[[], None]] = []
         self._subscriptions: list[MemorySubscription] = []
         self._turns: dict[tuple[str, str], int] = {}
         self._answers: dict[str, asyncio.Future[bytes]] = {}
         self._requests = 0
+
+    @property
+    def connected(self) -> bool:
+        """Set by tests."""
+        return self._connected
+
+    @connected.setter
+    def connected(self, connected: bool) -> None:
+        came_back = connected and not self._connected
+        self._connected = connected
+        if came_back:
+            for callback in self._on_reconnected:
+                callback()
+
+    def on_reconnected(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called each time that the connection stands again."""
+        self._on_reconnected.append(callback)
 
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         """Send without waiting; every subscriber hears of it in the next turn of the loop."""

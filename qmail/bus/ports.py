@@ -99,6 +99,9 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Whether the connection stands at this moment."""
 
+    def on_reconnected(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called each time that the connection stands again after it was lost."""
+
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         """Send without waiting; lost where nobody listens."""
 

@@ -19,7 +19,7 @@ from services.admin.multilog import Multilog
 PULL = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.EVENTS}.{subjects.LOG_CONSUMER}"
 PULL_MESSAGES = 256
 PULL_SECONDS = 30
-# After this long without a word the pull was lost with the connection.
+# After this long without a word the pull was lost; one that is lost with the connection is not waited for.
 SILENCE_SECONDS = PULL_SECONDS + 5
 TIME_IS_UP = "408"
 RETRY_SECONDS = 1.0
@@ -47,12 +47,14 @@ class Logger:
         self._bus, self._directory = bus, directory
         self._inbox = f"{inbox_prefix}.log.{secrets.token_hex(8)}"
         self._logs: dict[str, Multilog] = {}
+        self._pulls = 0
         self._outstanding = 0
         self._watch: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Begin to read. Raises BusDown."""
-        await self._bus.subscribe(self._inbox, self._receive)
+        await self._bus.subscribe(f"{self._inbox}.*", self._receive)
+        self._bus.on_reconnected(self._pull)
         self._pull()
 
     def close(self) -> None:
@@ -66,8 +68,14 @@ class Logger:
     def _pull(self) -> None:
         arguments = {"batch": PULL_MESSAGES, "expires": PULL_SECONDS * 1_000_000_000}
         self._outstanding = PULL_MESSAGES
-        self._bus.publish(PULL, json.dumps(arguments).encode(), reply=self._inbox)
+        self._pulls += 1
+        self._bus.publish(PULL, json.dumps(arguments).encode(), reply=self._reply)
         self._keep_watch()
+
+    @property
+    def _reply(self) -> str:
+        """Of the last pull alone: one that was taken for lost and ends after all must not be renewed as well."""
+        return f"{self._inbox}.{self._pulls}"
 
     def _keep_watch(self) -> None:
         if self._watch is not None:
@@ -76,7 +84,8 @@ class Logger:
 
     def _receive(self, message: Message) -> None:
         if not message.reply.startswith("$JS.ACK."):
-            self._pull_ended((message.headers or {}).get("Status", ""))
+            if message.subject == self._reply:
+                self._pull_ended((message.headers or {}).get("Status", ""))
             return
         try:
             self._write(message)

@@ -93,11 +93,18 @@ async def run_door(settings: Settings) -> None:
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
     door.hub.start()
-    watch = asyncio.create_task(keep_watch(settings.paths.run, both(lambda: check_bus(bus), pool.answers)))
-    sweep = asyncio.create_task(keep_bounded(settings.paths.imapcache))
-    await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
-    watch.cancel()
-    sweep.cancel()
+    tasks = [asyncio.create_task(keep_bounded(settings.paths.imapcache))]
+
+    def listening(server: Server) -> None:
+        # Not before: who is seen to be healthy is asked.
+        check = both(lambda: check_bus(bus), pool.answers)
+        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check)))
+
+    await serve(
+        settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening
+    )
+    for task in tasks:
+        task.cancel()
     door.hub.stop()
     await bus.close()
     log.close()

@@ -53,9 +53,18 @@ async def run_door(settings: Settings) -> None:
     bus = await connect("pop3", settings.paths, os.environ)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
-    watch = asyncio.create_task(keep_watch(settings.paths.run, both(lambda: check_bus(bus), pool.answers)))
-    await serve(settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls)
-    watch.cancel()
+    tasks: list[asyncio.Task[None]] = []
+
+    def listening(server: Server) -> None:
+        # Not before: who is seen to be healthy is asked.
+        check = both(lambda: check_bus(bus), pool.answers)
+        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check)))
+
+    await serve(
+        settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening
+    )
+    for task in tasks:
+        task.cancel()
     log.close()
     await bus.close()
     pool.close()

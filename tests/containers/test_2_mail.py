@@ -70,16 +70,22 @@ def test_root_and_postmaster_are_the_administrator(xeris: Deployment) -> None:
     xeris.send("budi@xeris.com", ["root@xeris.com", "postmaster@xeris.com"], letter("alias"))
 
     def both() -> bool:
-        found = [message for message in xeris.messages("ari", "ari-password") if b"Subject: alias" in message]
+        found = [message for message in xeris.messages_by_now("ari", "ari-password") if b"Subject: alias" in message]
         return len(found) == 2
 
     eventually(both, "the alias's two messages")
 
 
 def test_an_unknown_user_is_refused_at_once(xeris: Deployment) -> None:
-    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
-        xeris.send("joni@xeris.com", ["nobody@xeris.com"], letter("to nobody"))
-    assert refused.value.recipients["nobody@xeris.com"][0] == 550
+    def code() -> int | None:
+        """None where delivery-local did not say in time: then the message is taken, and bounces."""
+        try:
+            xeris.send("joni@xeris.com", ["nobody@xeris.com"], letter("to nobody"))
+        except smtplib.SMTPRecipientsRefused as refused:
+            return refused.recipients["nobody@xeris.com"][0]
+        return None
+
+    assert eventually(code, "an answer to RCPT") == 550
 
 
 def test_an_unknown_user_behind_a_forward_is_a_bounce_in_qmail_s_words(xeris: Deployment) -> None:
@@ -109,7 +115,7 @@ def test_the_queue_s_commands_lie_where_qmail_has_them(xeris: Deployment) -> Non
     xeris.run("admin", "qmailctl", "pause")
     xeris.send("budi@xeris.com", ["joni@xeris.com"], letter("in the queue"))
     counted = eventually(
-        lambda: re.match(r"messages in queue: [1-9]\d*\n", xeris.run("admin", "/var/qmail/bin/qmail-qstat")),
+        lambda: re.match(r"messages in queue: [1-9]\d*\n", xeris.try_run("admin", "/var/qmail/bin/qmail-qstat").stdout),
         "a message",
     )
     assert "messages in queue but not yet preprocessed: " in counted.string

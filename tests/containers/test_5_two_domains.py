@@ -12,6 +12,8 @@ from tests.support.deployment import Deployment, deployed, eventually
 XERIS = {"project": "test-one", "me": "mail.xeris.com", "address": "172.29.62.129", "subnet": "172.29.62"}
 TELKOM = {"project": "test-two", "me": "mail.telkom.test", "address": "172.29.63.129", "subnet": "172.29.63"}
 
+TRIES = 5
+
 
 def know(deployment: Deployment, other: Deployment) -> None:
     """Tell a deployment's name server where the other domain is served, and wait until it has read it."""
@@ -19,7 +21,8 @@ def know(deployment: Deployment, other: Deployment) -> None:
     deployment.run("admin", "sh", "-c", f"cat >/var/named/forward-{other.domain}.conf", stdin=block)
 
     def known() -> bool:
-        answer = deployment.run("admin", "dig", "+short", f"@{deployment.subnet}.70", other.domain, "MX")
+        # dig fails where the name server is slow.
+        answer = deployment.try_run("admin", "dig", "+short", f"@{deployment.subnet}.70", other.domain, "MX").stdout
         return answer == f"50 {other.me}.\n"
 
     eventually(known, f"{deployment.domain} knows {other.domain}")
@@ -54,10 +57,15 @@ def test_mail_goes_both_ways_by_mx(pair: tuple[Deployment, Deployment]) -> None:
 
 def test_a_refused_recipient_comes_back_as_a_bounce(pair: tuple[Deployment, Deployment]) -> None:
     xeris, telkom = pair
-    xeris.submit("joni", "joni-password", ["nobody@telkom.test"], letter("to nobody there"))
-    bounce = xeris.message_with("joni", "joni-password", b"Subject: to nobody there")
-    assert b"<nobody@telkom.test>:\n" in bounce
-    assert telkom.address.encode() + b" does not like recipient.\n" in bounce
+    refused = telkom.address.encode() + b" does not like recipient.\n"
+    for number in range(TRIES):
+        xeris.submit("joni", "joni-password", ["nobody@telkom.test"], letter(f"to nobody there, {number}"))
+        bounce = xeris.message_with("joni", "joni-password", b"Subject: to nobody there, %d\n" % number)
+        assert b"<nobody@telkom.test>:\n" in bounce
+        if refused in bounce:
+            return
+        # Where telkom's delivery-local does not say in time, telkom takes the message and writes the bounce.
+    raise AssertionError(f"never refused; the last bounce is {bounce!r}")
 
 
 def test_a_bounce_finds_its_way_back_to_the_other_domain(pair: tuple[Deployment, Deployment]) -> None:

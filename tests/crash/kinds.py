@@ -80,7 +80,7 @@ class FarHost(MessageHandler):
         super().__init__()
         self.found = Found()
         [self.port] = free_ports(1)
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, ready_timeout=60)
 
     def start(self) -> None:
         self._controller.start()

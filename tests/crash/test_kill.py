@@ -135,15 +135,25 @@ class Killer:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.killed: collections.Counter[str] = collections.Counter()
+        self._error: Exception | None = None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
+        """Raises what the thread ended with."""
         self._stop.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def _work(self) -> None:
+        try:
+            self._kill_until_stopped()
+        except Exception as error:
+            self._error = error
+
+    def _kill_until_stopped(self) -> None:
         while self._wait_for_messages(self._random.randint(*BETWEEN_KILLS)):
             victim = self._random.choice(VICTIMS)
             for program, pid in self._deployment.roles().items():

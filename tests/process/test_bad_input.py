@@ -14,13 +14,13 @@ import poplib
 import re
 import signal
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.support.deployment import eventually, unverified
-from tests.support.mail_run import HOST, MailRun, mail_run
+from tests.support.mail_run import HOST, LOGGED_SECONDS, MailRun, mail_run
 
 NAME = "joni"
 ADDRESS = "joni@xeris.com"
@@ -77,6 +77,14 @@ def submission(deployment: MailRun) -> str:
     return f"{code} {text.decode()}"
 
 
+def answer_of(ask: Callable[[MailRun], str], deployment: MailRun) -> str:
+    """What it says; empty where it does not answer."""
+    try:
+        return ask(deployment)
+    except (OSError, EOFError, imaplib.IMAP4.error, poplib.error_proto):
+        return ""
+
+
 @dataclass(frozen=True)
 class Begun:
     """What takes so long that the other tests run meanwhile: the answers of the doors while auth hangs (up to 40 s),
@@ -91,7 +99,12 @@ def begun(deployment: MailRun) -> Iterator[Begun]:
     deployment.signal("services.auth", signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         said = [pool.submit(ask, deployment) for ask in (pop3, imap, submission)]
-        yield Begun(said, deployment.talk(b"EHLO x\r\n" + ENVELOPE + HALF * 3000, hang_up=True))
+        try:
+            yield Begun(said, deployment.talk(b"EHLO x\r\n" + ENVELOPE + HALF * 3000, hang_up=True))
+        finally:
+            # Where the test that lets it go on did not run.
+            with contextlib.suppress(KeyError, ProcessLookupError):
+                deployment.signal("services.auth", signal.SIGCONT)
 
 
 @pytest.fixture
@@ -108,6 +121,12 @@ def codes(said: bytes) -> list[bytes]:
     return [line[:3] for line in said.split(b"\r\n") if line and line[3:4] == b" "]
 
 
+def queued(deployment: MailRun) -> int:
+    """How many messages the queue has, as soon as it answers."""
+    found = eventually(lambda: deployment.status() or None, "the queue's state")
+    return int(found["messages"])
+
+
 def stored_bodies(deployment: MailRun) -> int:
     """How many parts of large messages the bus holds."""
     import nats
@@ -118,7 +137,7 @@ def stored_bodies(deployment: MailRun) -> int:
     async def ask() -> int:
         client = await nats.connect(facts["BUS_URL"], user="admin", password=password, inbox_prefix="_INBOX_admin")
         try:
-            answer = await client.request("$JS.API.STREAM.INFO.BODY", b"", timeout=5)
+            answer = await client.request("$JS.API.STREAM.INFO.BODY", b"", timeout=60)
             return int(json.loads(answer.data)["state"]["messages"])
         finally:
             await client.close()
@@ -211,7 +230,7 @@ def test_too_many_recipients_are_a_452_and_the_others_get_it(empty: MailRun) -> 
 def test_who_hangs_up_in_the_middle_of_data_leaves_nothing(empty: MailRun) -> None:
     said = empty.talk(b"EHLO x\r\n" + ENVELOPE + HALF, hang_up=True)
     assert codes(said)[-1] == b"354", "no reply to what was not finished"
-    assert empty.status()["messages"] == 0
+    assert queued(empty) == 0
     assert empty.messages(NAME) == []
 
 
@@ -227,9 +246,10 @@ def test_without_auth_a_right_password_is_not_called_wrong(deployment: MailRun, 
         ]
     finally:
         deployment.signal("services.auth", signal.SIGCONT)
-    assert pop3(deployment).startswith("+OK")
-    assert imap(deployment).startswith("OK")
-    assert submission(deployment).startswith("235 ")
+    # The watchdog may end a process that was stopped for a minute, and the bus its connection: it comes back.
+    eventually(lambda: answer_of(pop3, deployment).startswith("+OK"), "a log-in by POP3")
+    eventually(lambda: answer_of(imap, deployment).startswith("OK"), "a log-in by IMAP")
+    eventually(lambda: answer_of(submission, deployment).startswith("235 "), "a log-in by submission")
 
 
 def test_of_a_large_message_broken_off_nothing_stays_on_the_bus(empty: MailRun, begun: Begun) -> None:
@@ -259,7 +279,7 @@ def test_a_bus_that_dies_is_a_451_until_it_is_started_again(empty: MailRun) -> N
         return seen[-1] == 250
 
     eventually(taken, "mail is taken again")
-    assert set(seen[:-1]) <= {451}
+    assert set(seen[:-1]) <= {451, 0}, "refused for now, or not answered"
     eventually(lambda: len(seen) - 1 in empty.numbers(NAME), "what was answered 250")
 
 
@@ -306,7 +326,7 @@ def test_a_role_does_not_start_with_a_bad_line(empty: MailRun, program: str, nam
 
     try:
         empty.signal(program, signal.SIGTERM)
-        eventually(told, f"{name} is told", 20)
+        eventually(told, f"{name} is told", 120)
     finally:
         if before is None:
             path.unlink()
@@ -341,8 +361,8 @@ def deferred(deployment: MailRun, text: str) -> None:
     """A message to joni is deferred with that text, and waits."""
     before = deployment.log().count(text)
     assert deployment.send(1, ADDRESS) == 250
-    eventually(lambda: deployment.log().count(text) > before, f"{text} in the log", 20)
-    assert deployment.status()["messages"] == 1
+    eventually(lambda: deployment.log().count(text) > before, f"{text} in the log", LOGGED_SECONDS)
+    assert queued(deployment) == 1
 
 
 def test_a_missing_maildir_is_told_and_its_mail_waits(empty: MailRun) -> None:

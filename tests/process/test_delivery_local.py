@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from tests.support.bus_server import BusServer
 
 PER_USER = os.geteuid() == 0
 UID = 2002 if PER_USER else os.getuid()
-SECONDS = 20.0
+SECONDS = 60.0
 LARGE = b"Subject: large\n\n" + b"0123456789abcde\n" * 80_000
 
 
@@ -91,6 +92,14 @@ async def put_as_a_program(socket: Path) -> bytes:
     return answer
 
 
+async def report_of(reports: Watcher, number: int) -> dict[str, Any]:
+    """The report of that message; one of the message before is repeated where its confirmation came late."""
+    while True:
+        report: dict[str, Any] = json.loads((await reports.next()).payload)
+        if any(key == number for key, *_ in report["reports"]):
+            return report
+
+
 async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     smtpd, queue, imap = [await connect(role, paths, environ) for role in ("smtpd", "queue", "imap")]
     reports = await Watcher().on(queue, subjects.report("local"))
@@ -112,7 +121,7 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
             "jobs": [[number, 0, 1, False, [0, number, 0, 0], "ari@xeris.com", "joni@xeris.com"]],
         }
         queue.publish(subjects.job("local"), json.dumps(jobs).encode())
-        report = json.loads((await reports.next()).payload)
+        report = await report_of(reports, number)
         assert report["reports"] == [[number, 0, 1, "K", "did 1+0+1\n"]]
         confirmed = json.dumps({"confirmed": [[number, 0, 1]]}).encode()
         queue.publish(subjects.confirm("local", report["worker"]), confirmed)

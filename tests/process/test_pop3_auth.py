@@ -100,21 +100,21 @@ def test_mail_is_read_with_a_password_asked_over_the_bus(roles: Roles) -> None:
     roles.start("auth")
     roles.start("pop3")
     for _ in range(6):  # both processes get some
-        client = poplib.POP3("127.0.0.1", roles.port, timeout=20)
+        client = poplib.POP3("127.0.0.1", roles.port, timeout=90)
         client.user("ari")
         client.pass_("aripass")
         assert client.retr(1)[1] == [b"Subject: Tes", b"", b"Ngetes aaah ...."]
         client.close()
     roles.processes["auth"].send_signal(signal.SIGTERM)
-    assert roles.processes["auth"].wait(20) == 0
-    client = poplib.POP3("127.0.0.1", roles.port, timeout=60)
+    assert roles.processes["auth"].wait(90) == 0
+    client = poplib.POP3("127.0.0.1", roles.port, timeout=90)
     client.user("ari")
     with pytest.raises(poplib.error_proto, match="SYS/TEMP"):
         client.pass_("aripass")
     roles.processes["pop3"].send_signal(signal.SIGTERM)
-    assert roles.processes["pop3"].wait(20) == 0
+    assert roles.processes["pop3"].wait(90) == 0
     with pytest.raises(ConnectionRefusedError):
-        poplib.POP3("127.0.0.1", roles.port, timeout=20)
+        poplib.POP3("127.0.0.1", roles.port, timeout=90)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_a_wrong_configuration_is_refused_at_start(roles: Roles, role: str, name
     else:
         (roles.root / "control/authmodulelist").write_text("authmysql\n")
     command = [sys.executable, "-m", f"services.{role}"]
-    done = subprocess.run(command, env=roles.environ, capture_output=True, check=False, timeout=20)
+    done = subprocess.run(command, env=roles.environ, capture_output=True, check=False, timeout=90)
     assert done.returncode == 78
     assert b"expected" in done.stderr and b"Traceback" not in done.stderr

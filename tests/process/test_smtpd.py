@@ -10,7 +10,6 @@ import signal
 import smtplib
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import pytest
 
 from qmail.envelope import decode_envelope
 from tests.support.bus_server import BusServer
+from tests.support.deployment import eventually
 from tests.support.ports import free_port
 from tests.support.source import ROOT
 
-START_SECONDS = 20.0
+START_SECONDS = 90.0
 
 
 class Smtpd:
@@ -46,15 +46,15 @@ class Smtpd:
         )
 
     def wait_until_it_answers(self) -> None:
-        pause, tries = threading.Event(), 200
-        for _ in range(tries):
+        def answers() -> bool:
             try:
-                smtplib.SMTP("127.0.0.1", self.port, timeout=5).quit()
-                return
+                smtplib.SMTP("127.0.0.1", self.port, timeout=30).quit()
+                return True
             except (OSError, smtplib.SMTPException):
                 assert self.process.poll() is None, self.output()
-                pause.wait(START_SECONDS / tries)
-        raise AssertionError("smtpd does not answer")
+                return False
+
+        eventually(answers, "smtpd answers", START_SECONDS)
 
     def output(self) -> str:
         """All that it wrote; only once it has ended."""
@@ -101,11 +101,11 @@ def stored(bus: BusServer) -> list[bytes]:
 
     async def read() -> list[bytes]:
         client = await nats.connect(bus.url, user="admin", password=bus.password("admin"), inbox_prefix="_INBOX_admin")
-        answer = await client.request("$JS.API.STREAM.INFO.IN", b'{"subjects_filter": ">"}', timeout=5)
+        answer = await client.request("$JS.API.STREAM.INFO.IN", b'{"subjects_filter": ">"}', timeout=30)
         found = []
         for subject in json.loads(answer.data)["state"].get("subjects", {}):
             question = json.dumps({"last_by_subj": subject}).encode()
-            record = json.loads((await client.request("$JS.API.STREAM.MSG.GET.IN", question, timeout=5)).data)
+            record = json.loads((await client.request("$JS.API.STREAM.MSG.GET.IN", question, timeout=30)).data)
             headers = base64.b64decode(record["message"]["hdrs"]).decode()
             value = headers.split("Qmail-Envelope: ", 1)[1].split("\r\n", 1)[0]
             found.append(decode_envelope(base64.b64decode(value)).sender)
@@ -116,7 +116,7 @@ def stored(bus: BusServer) -> list[bytes]:
 
 
 def send(port: int, sender: str, body: str = "Subject: x\n\nb\n") -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=90) as client:
         client.sendmail(sender, ["joni@xeris.com"], body)
 
 
@@ -137,24 +137,32 @@ def test_bus_away_is_a_451_and_mail_flows_again_when_it_is_back(bus: BusServer, 
         send(smtpd.port, "away@x")
     assert refused.value.smtp_code == 451
     bus.start()
-    pause = threading.Event()
-    for _ in range(200):
+
+    def taken() -> bool:
         try:
             send(smtpd.port, "after@x")
-            break
+        except smtplib.SMTPServerDisconnected:
+            return False
         except smtplib.SMTPResponseException as error:
             assert error.smtp_code == 451
-            pause.wait(0.1)
+            return False
+        return True
+
+    eventually(taken, "mail is taken again", 90)
     assert sorted(set(stored(bus))) == [b"after@x", b"before@x"]
 
 
 def test_both_processes_serve_and_a_killed_one_is_replaced(smtpd: Smtpd) -> None:
     children = Path(f"/proc/{smtpd.process.pid}/task/{smtpd.process.pid}/children")
-    first = [int(pid) for pid in children.read_text().split()]
-    assert len(first) == 2
+
+    def two() -> list[int] | None:
+        found = [int(pid) for pid in children.read_text().split()]
+        return found if len(found) == 2 else None
+
+    first = eventually(two, "both processes")
     handle = os.pidfd_open(first[0])
     os.kill(first[0], signal.SIGKILL)
-    select.select([handle], [], [], 10)
+    assert select.select([handle], [], [], 60)[0]
     os.close(handle)
     smtpd.wait_until_it_answers()
     for _ in range(10):
@@ -167,7 +175,7 @@ def test_bad_configuration_is_refused_with_file_line_and_what_was_expected(
     (control / "databytes").write_text("much\n")
     (control / "tcp.smtp").write_text("# rules\n127.:permit\n")
     program = Smtpd(tmp_path, bus)
-    assert program.process.wait(20) == 78
+    assert program.process.wait(90) == 78
     output = program.output()
     assert "databytes: line 1: 'much'; expected a number of bytes" in output
     assert "tcp.smtp: line 2: 'permit'; expected allow or deny after the colon" in output

@@ -22,7 +22,7 @@ from services.admin.streams import make_streams, read_definitions
 from tests.support.ports import free_port
 
 BINARY = shutil.which("nats-server") or str(Path(sys.executable).parent / "nats-server")
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class BusServer:

@@ -16,7 +16,7 @@ from tests.support.needs import need
 
 HOST = "127.0.0.1"
 DOMAIN = "xeris.com"
-PROGRAM_SECONDS = 60
+PROGRAM_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

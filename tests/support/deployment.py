@@ -23,7 +23,7 @@ ROLES = (
     "smtpd", "queue", "delivery-local", "delivery-remote", "auth", "pop3", "imap", "dns", "bus", "admin",
 )  # fmt: skip
 SETTINGS = ("ME", "ADDRESS", "SUBNET", "ADMIN_USER", "COMPOSE_PROJECT_NAME")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 LOOK_AGAIN_SECONDS = 0.2
 
 Found = TypeVar("Found")
@@ -74,7 +74,7 @@ class Deployment:
         """A command in a role's container, which may fail."""
         who = ("--user", user) if user else ()
         command = [*self.compose.compose_command_property, "exec", "-T", *who, service, *argv]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=180)
 
     def control(self, *argv: str) -> str:
         """`docker compose ...` for this project; raises CalledProcessError."""
@@ -91,19 +91,19 @@ class Deployment:
 
     def send(self, sender: str, recipients: list[str], message: str) -> None:
         """By SMTP, as a stranger would."""
-        with smtplib.SMTP(self.address, 25, timeout=30) as client:
+        with smtplib.SMTP(self.address, 25, timeout=60) as client:
             client.sendmail(sender, recipients, message)
 
     def submit(self, user: str, password: str, recipients: list[str], message: str) -> None:
         """By submission with TLS and a password, as a user's mail program would."""
-        with smtplib.SMTP(self.address, 587, timeout=30) as client:
+        with smtplib.SMTP(self.address, 587, timeout=60) as client:
             client.starttls(context=unverified())
             client.login(user, password)
             client.sendmail(f"{user}@{self.domain}", recipients, message)
 
     def messages(self, user: str, password: str) -> list[bytes]:
         """All messages in the mailbox, by POP3."""
-        client = poplib.POP3_SSL(self.address, 995, timeout=30, context=unverified())
+        client = poplib.POP3_SSL(self.address, 995, timeout=60, context=unverified())
         try:
             client.user(user)
             client.pass_(password)
@@ -112,18 +112,25 @@ class Deployment:
         finally:
             client.quit()
 
+    def messages_by_now(self, user: str, password: str) -> list[bytes]:
+        """The same; none where the door cannot say just now."""
+        try:
+            return self.messages(user, password)
+        except (poplib.error_proto, EOFError, OSError):
+            return []
+
     def message_with(self, user: str, password: str, text: bytes) -> bytes:
         """The message that holds `text`, waited for."""
 
         def look() -> bytes | None:
-            return next((message for message in self.messages(user, password) if text in message), None)
+            return next((message for message in self.messages_by_now(user, password) if text in message), None)
 
         return eventually(look, f"a message with {text!r} for {user}")
 
     @contextmanager
     def imap(self, user: str, password: str) -> Iterator[imaplib.IMAP4_SSL]:
         """A session with INBOX selected."""
-        client = imaplib.IMAP4_SSL(self.address, 993, ssl_context=unverified(), timeout=30)
+        client = imaplib.IMAP4_SSL(self.address, 993, ssl_context=unverified(), timeout=60)
         try:
             client.login(user, password)
             client.select("INBOX")

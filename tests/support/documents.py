@@ -15,8 +15,8 @@ from pathlib import Path
 from tests.support.deployment import eventually
 from tests.support.source import ROOT
 
-COMMAND_SECONDS = 60
-LOOK_SECONDS = 40.0
+COMMAND_SECONDS = 180
+LOOK_SECONDS = 180.0
 
 FENCE = "```"
 LINK = re.compile(r"\]\(([^)#]*)(#[^)]*)?\)")

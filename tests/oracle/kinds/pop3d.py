@@ -54,11 +54,13 @@ def lay_out(home: Path, files: Sequence[dict[str, Any]]) -> None:
             path.mkdir(exist_ok=True)
         else:
             path.write_bytes(_bytes(file.get("content", "")))
+    # An age below zero is of this very second, or later, for as long as the case runs.
     now = time.time()
     for file in sorted(files, key=lambda file: -len(file["path"])):
         path = home / file["path"]
         if "age" in file:
-            os.utime(path, (now - file["age"], now - file["age"]))
+            age = file["age"] if file["age"] >= 0 else -3600
+            os.utime(path, (now - age, now - age))
         if "mode" in file:
             path.chmod(int(file["mode"], 8))
     if os.geteuid() == 0:
