@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qmail.bus import subjects
-from qmail.bus.ports import Bus
 from qmail.ids import milliseconds_of
 from services.queue.bounce_desk import BounceDesk, Copied
 from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, Floor
@@ -25,15 +23,15 @@ class Keeper:
     def __init__(
         self,
         *,
-        bus: Bus,
         desk: BounceDesk,
         floor: Floor,
         records: Records,
         scheduler: Scheduler,
         load: Callable[[int], Awaitable[None]],
+        forget_copy: Callable[[int], None],
     ) -> None:
-        """`load` reads a sleeping message into the scheduler's memory."""
-        self._bus, self._desk, self._floor, self._load = bus, desk, floor, load
+        """`load` reads a sleeping message into the scheduler's memory, `forget_copy` has one removed from HOLD."""
+        self._desk, self._floor, self._load, self._forget_copy = desk, floor, load, forget_copy
         self._records, self._scheduler = records, scheduler
         self._keeping: set[int] = set()
         self._relieved_at = float("-inf")
@@ -67,7 +65,7 @@ class Keeper:
         copied = await self._desk.hold(message)
         if self._scheduler.messages.get(message.id) is not message:
             # It ended meanwhile, and nobody knows of the copy.
-            await self._bus.purge(subjects.HOLD, subjects.hold(message.id))
+            self._forget_copy(message.id)
             return
         if copied is not Copied.LATER:
             # Without a body there is still a sender to be told, by what the record says.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Follower, Stored
+from qmail.bus.ports import Bus, Follower, Stored, TemporaryError
 from qmail.envelope import Envelope
 from qmail.place import Place
 from services.queue.cleaner import Cleaner
@@ -18,6 +18,8 @@ from services.queue.reading import Reading
 from services.queue.records import Records
 from services.queue.recovery import Recovery, without_done
 from services.queue.scheduler import Scheduler
+
+RETRY_SECONDS = 2.0
 
 
 class Rebuild:
@@ -103,9 +105,7 @@ class Rebuild:
     async def _take_old(self) -> None:
         """What IN held when we began and no state record tells of, in portions."""
         recovery = self._recovery
-        reader = await self._bus.follow(
-            subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
-        )
+        reader = await self._read_old()
         if recovery.old_last == 0:
             recovery.all_read()
         while portion := await recovery.portion():
@@ -115,6 +115,16 @@ class Rebuild:
             await self._records.caught_up()
             reader.go()
         await reader.stop()
+
+    async def _read_old(self) -> Follower:
+        recovery = self._recovery
+        while True:
+            try:
+                return await self._bus.follow(
+                    subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
+                )
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _take_old_message(self, envelope: Envelope, place: Place) -> None:
         recovery = self._recovery

@@ -74,15 +74,15 @@ class QueueService:
             lifetime_seconds=settings.lifetime_seconds,
             out=self,
         )
+        self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._keeper = Keeper(
-            bus=bus,
             desk=self._desk,
             floor=self.floor,
             records=self.records,
             scheduler=self.scheduler,
             load=self._load,
+            forget_copy=lambda message_id: self.cleaner.forget_record(message_id, True),
         )
-        self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._undone_records: dict[int, int] = {}

@@ -16,7 +16,7 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.bus.memory import MemoryBus
-from qmail.bus.ports import Record
+from qmail.bus.ports import BusDown, Record
 from qmail.bus.subjects import GIVEN_UP_SECONDS
 from qmail.control import Control
 from qmail.envelope import Recipient
@@ -26,6 +26,8 @@ from qmail.outcome import Kind, Outcome
 from qmail.put import CHUNK_BYTES, Draft, GivenUp, Submitter
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
+from services.queue.bounce_desk import Copied
+from services.queue.message import Message
 from services.queue.scheduler import READY_ENOUGH
 from services.queue.service import QueueService
 from services.queue.settings import QueueSettings
@@ -610,6 +612,42 @@ def test_a_scheduler_that_lost_its_lease_unknowing_does_not_overwrite_what_the_n
         await asyncio.wait_for(house.broken.wait(), 60)
         stored = await house.bus.last(subjects.STATE, subjects.state(message))
         assert stored is not None and stored.sequence == theirs
+
+    in_house(work)
+
+
+def test_a_bus_that_goes_away_while_something_is_copied_to_hold_is_waited_for(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.queue.keeper.BLOCKED_MESSAGES", 1)
+
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        await house.bounce_writer()
+        await house.worker(answers := Answers())
+        purge, refused = line.purge, []
+
+        async def purge_once_back(stream: str, subject: str = "", below_sequence: int = 0) -> None:
+            if stream == subjects.HOLD and not refused:
+                refused.append(subject)
+                raise BusDown("gone")
+            await purge(stream, subject, below_sequence)
+
+        monkeypatch.setattr(line, "purge", purge_once_back)
+        blocker = await house.put("stuck")
+        await house.put("joni")
+        hold = service._keeper._desk.hold
+
+        async def hold_and_end(message: Message) -> Copied:
+            copied = await hold(message)
+            answers.let_go.set()
+            await until(lambda: not service.scheduler.messages)
+            return copied
+
+        monkeypatch.setattr(service._keeper._desk, "hold", hold_and_end)
+        await until(lambda: refused == [subjects.hold(blocker)])
+        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.IN))
+        assert not house.broken.is_set()
 
     in_house(work)
 
