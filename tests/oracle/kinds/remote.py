@@ -84,7 +84,8 @@ async def start_servers(servers: list[dict[str, Any]], stack: AsyncExitStack) ->
     started = {}
     for server in servers:
         scripts = [[_step(step) for step in steps] for steps in server["connections"]]
-        scripted = ScriptedServer(scripts)
+        # In some recordings only the server ends a conversation in which both wait.
+        scripted = ScriptedServer(scripts, patience_seconds=5.0)
         await scripted.start()
         stack.push_async_callback(scripted.stop)
         started[server["addr"], server["port"]] = scripted
