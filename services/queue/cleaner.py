@@ -38,6 +38,7 @@ class Cleaner:
         self._bus, self._floor, self._records, self._log = bus, floor, records, log
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
         self._one_by_one: deque[tuple[int, bool, bool]] = deque()  # (id, held, has chunks) of those with a record
+        self._copies: deque[int] = deque()  # ids of those whose copy in HOLD came too late
         self._purged_at = 0.0  # by a clock that nobody sets
 
     def clean(self, message: Message) -> None:
@@ -54,6 +55,11 @@ class Cleaner:
     def forget_record(self, message_id: int, held: bool) -> None:
         """A message that ended before a restart, whose records are still there."""
         self._one_by_one.append((message_id, held, held))
+
+    def forget_copy(self, message_id: int) -> None:
+        """HOLD has a copy of a message that ended meanwhile. Nothing else of it goes with the copy: whether its done
+        record is stored is not known here."""
+        self._copies.append(message_id)
 
     def adopt_done_records(self, records: list[tuple[int, list[int]]], sequences: dict[int, int]) -> None:
         """Done records from before a restart: needed as long as IN or STATE holds what they end."""
@@ -77,6 +83,9 @@ class Cleaner:
             return
 
     async def _remove_one_by_one(self) -> None:
+        while self._copies:
+            await self._bus.purge(subjects.HOLD, subjects.hold(self._copies[0]))
+            self._copies.popleft()
         while self._one_by_one:
             message_id, held, chunks = self._one_by_one[0]
             if held:

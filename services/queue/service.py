@@ -81,7 +81,7 @@ class QueueService:
             records=self.records,
             scheduler=self.scheduler,
             load=self._load,
-            forget_copy=lambda message_id: self.cleaner.forget_record(message_id, True),
+            forget_copy=self.cleaner.forget_copy,
         )
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}

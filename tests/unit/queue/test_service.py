@@ -616,6 +616,23 @@ def test_a_scheduler_that_lost_its_lease_unknowing_does_not_overwrite_what_the_n
     in_house(work)
 
 
+def test_a_late_copy_takes_nothing_else_of_its_message_along(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        kept = [
+            Record(subjects.state(5), b"{}"),
+            Record(subjects.body(5, 0), b"x"),
+            Record(subjects.large_envelope(5), b"x"),
+        ]
+        for record in (Record(subjects.hold(5), b"x"), *kept):
+            await house.bus.store(record)
+        service.cleaner.forget_copy(5)
+        await until(lambda: not house.held(subjects.HOLD))
+        assert house.held(subjects.STATE) + house.held(subjects.BODY) == [record.subject for record in kept]
+
+    in_house(work)
+
+
 def test_a_bus_that_goes_away_while_something_is_copied_to_hold_is_waited_for(
     in_house: InHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
