@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from qmail.dates import tai64n
+from qmail.notices import Notices
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
 MAX_PENDING_LINES = 10_000
@@ -28,6 +29,7 @@ class Log:
 
     def __init__(self, name: str, publish: Callable[[str, bytes], None] | None = None) -> None:
         self.name = name
+        self.notices = Notices(self.line)
         self._publish = publish
         self._pending: list[str] = []
         self._scheduled = False
