@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from qmail.control import Control
 from qmail.paths import read_paths
@@ -13,13 +13,13 @@ from services.inject.queue import SocketQueue
 from services.inject.replies import Fatal
 
 
-def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
-    """Inject from standard input; the exit code."""
+def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes], message: Iterable[bytes] | None = None) -> int:
+    """Inject the lines of a message, those of standard input where none are given; the exit code."""
     paths = read_paths(os.environ)
     around = Surroundings(
         environ=environ,
         control=Control(paths.control),
-        stdin=sys.stdin.buffer,
+        stdin=sys.stdin.buffer if message is None else message,
         stdout=sys.stdout.buffer,
         queue=SocketQueue(paths.run / "queue"),
     )

@@ -10,8 +10,8 @@ from services.inject.replies import PERMANENT, Fatal
 class Options:
     """Iterates over (letter, argument); afterwards `rest` holds the other arguments.
 
-    `takes` are letters with an argument, `alone` those without, `swallow` those that make the rest of the word
-    meaningless. An unknown letter ends the command with `usage`, after getopt's own complaint."""
+    `takes` are letters with an argument, `alone` those without, `attached` those whose argument, if they have one, is
+    the rest of the word. An unknown letter ends the command with `usage`, after getopt's own complaint."""
 
     def __init__(
         self,
@@ -20,14 +20,14 @@ class Options:
         *,
         alone: bytes,
         takes: bytes,
-        swallow: bytes = b"",
+        attached: bytes = b"",
         usage: bytes = b"",
     ) -> None:
         self.rest = list(arguments)
         self._program = program
         self._alone = alone
         self._takes = takes
-        self._swallow = swallow
+        self._attached = attached
         self._usage = usage
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
@@ -45,7 +45,8 @@ class Options:
                     self._complain(b"option requires an argument -- " + letter)
                 yield letter, word or self.rest.pop(0)
                 return
-            if letter in self._swallow:
+            if letter in self._attached:
+                yield letter, word
                 return
             if letter not in self._alone:
                 self._complain(b"illegal option -- " + letter)

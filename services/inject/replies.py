@@ -43,6 +43,7 @@ _CRASHED = b"qq crashed (#4.3.0)"
 SENDMAIL_USAGE = b"sendmail: usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ arg ... ]\n"
 SENDMAIL_NO_SMTP = b"sendmail: fatal: -bs is not offered here; speak SMTP to port 25 or 587\n"
 SENDMAIL_NO_LIST = b"sendmail: fatal: -bp is not offered here; use qmailctl queue\n"
+SENDMAIL_NO_FLUSH = b"sendmail: fatal: -q is not offered here; use qmailctl doqueue\n"
 SENDMAIL_NO_ALIASES = b"sendmail: fatal: please use fastforward/newaliases instead\n"
 
 

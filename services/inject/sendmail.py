@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from qmail.paths import read_paths
@@ -14,16 +15,22 @@ from services.inject.__main__ import run as inject
 from services.inject.options import Options
 from services.inject.replies import PERMANENT, Fatal
 
-_ALONE = b"vimtx"
-_TAKES = b"efpoBFb"
-# Sony NEWS-OS: an optional argument in the same word.
-_SWALLOW = b"EJ"
+_ALONE = b"vimtxGUn"
+_TAKES = b"efpoBFbrNRVOLhXC"
+# -q with its interval; and an optional argument in the same word on Sony's NEWS-OS, as qmail's sendmail has them.
+_ATTACHED = b"qEJ"
+_SENDERS = b"fr"
+_NOTIFY = re.compile(rb"never|(success|failure|delay)(,(success|failure|delay))*", re.IGNORECASE)
+_RETURN = re.compile(rb"full|hdrs", re.IGNORECASE)
 
 
 def to_inject(
     program: bytes, arguments: Sequence[bytes], environ: Mapping[bytes, bytes]
 ) -> tuple[list[bytes], dict[bytes, bytes]]:
-    """qmail-inject's arguments and environment for sendmail's. Raises Fatal."""
+    """qmail-inject's arguments and environment for sendmail's. Raises Fatal.
+
+    What other sendmails take and this house has no use for (-B, -C, -G, -h, -L, -n, -O, -U, -X, -e, -i, -m, -o, -v) is
+    taken; so are -N, -R and -V, which ask for reports that nobody sends here (RFC 3461)."""
     environment = dict(environ)
     sender: list[bytes] = []
     strategy = b"-a"
@@ -32,18 +39,18 @@ def to_inject(
         arguments,
         alone=_ALONE,
         takes=_TAKES,
-        swallow=_SWALLOW,
+        attached=_ATTACHED,
         usage=replies.SENDMAIL_USAGE,
     )
     for letter, argument in options:
         if letter == b"t":
             strategy = b"-H"
-        elif letter == b"f":
-            sender = [b"-f", argument]
+        elif letter in _SENDERS:
+            sender = [b"-f", _without_brackets(argument)]
         elif letter == b"F":
             environment[b"MAILNAME"] = argument
-        elif letter == b"b":
-            _check_mode(argument)
+        else:
+            _check(letter, argument)
     if program == b"mailq":
         raise Fatal(PERMANENT, replies.SENDMAIL_NO_LIST)
     if program == b"newaliases":
@@ -51,18 +58,44 @@ def to_inject(
     return [strategy, *sender, b"--", *options.rest], environment
 
 
-def _check_mode(argument: bytes) -> None:
-    refusals = {b"p": replies.SENDMAIL_NO_LIST, b"s": replies.SENDMAIL_NO_SMTP}
-    mode = argument[:1]
-    if mode != b"m":
-        raise Fatal(PERMANENT, refusals.get(mode, replies.SENDMAIL_USAGE))
+def _without_brackets(sender: bytes) -> bytes:
+    """`<>` is the null sender, `<a@b>` is a@b (RFC 5321 4.1.2, Reverse-path)."""
+    sender = sender.strip()
+    return sender[1:-1] if sender.startswith(b"<") and sender.endswith(b">") else sender
 
 
-def _list_queue() -> None:
-    """Become qmail-qread where there is one; return where there is not, as in a container that delivers."""
-    lister = read_paths(os.environ).control.parent / "bin" / "qmail-qread"
+def _check(letter: bytes, argument: bytes) -> None:
+    """Refuse what asks for something else than to send a message."""
+    if letter == b"b" and argument[:1] != b"m":
+        refusals = {b"p": replies.SENDMAIL_NO_LIST, b"s": replies.SENDMAIL_NO_SMTP}
+        raise Fatal(PERMANENT, refusals.get(argument[:1], replies.SENDMAIL_USAGE))
+    if letter == b"q":
+        raise Fatal(PERMANENT, replies.SENDMAIL_NO_FLUSH)
+    wanted = {b"N": _NOTIFY, b"R": _RETURN}.get(letter)
+    if wanted is not None and not wanted.fullmatch(argument):
+        raise Fatal(
+            PERMANENT, b"sendmail: invalid argument -- " + letter + b" " + argument + b"\n" + replies.SENDMAIL_USAGE
+        )
+
+
+# What a refusal means where the deployment has a program for it.
+_INSTEAD = {
+    replies.SENDMAIL_NO_LIST: ("qmail-qread",),
+    replies.SENDMAIL_NO_FLUSH: ("qmailctl", "doqueue"),
+}
+
+
+def _become(program: str, *arguments: str) -> None:
+    """Become the program where it is; return where it is not, as in a container that delivers."""
+    path = read_paths(os.environ).control.parent / "bin" / program
     with contextlib.suppress(OSError):
-        os.execv(lister, [str(lister)])
+        os.execv(path, [str(path), *arguments])
+
+
+def _with_newlines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """CRLF at a line's end is a newline: PHP 8 and programs of other systems end their lines so."""
+    for line in lines:
+        yield line[:-2] + b"\n" if line.endswith(b"\r\n") else line
 
 
 def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
@@ -71,12 +104,12 @@ def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     try:
         injection, environment = to_inject(program, arguments, environ)
     except Fatal as fatal:
-        if fatal.text == replies.SENDMAIL_NO_LIST:
-            _list_queue()
+        if fatal.text in _INSTEAD:
+            _become(*_INSTEAD[fatal.text])
         sys.stderr.buffer.write(fatal.text)
         sys.stderr.buffer.flush()
         return fatal.code
-    return inject(injection, environment)
+    return inject(injection, environment, _with_newlines(sys.stdin.buffer))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,15 @@ from tests.support.source import ROOT
         ([b"-oem", b"-fa@b", b"-x", b"c", b"-t"], [b"-a", b"-f", b"a@b", b"--", b"c", b"-t"], {}),
         ([b"-F", b"A B", b"-bm", b"c"], [b"-a", b"--", b"c"], {b"MAILNAME": b"A B"}),
         ([b"-Exyz", b"-Jt", b"--", b"-c"], [b"-a", b"--", b"-c"], {}),
+        # As cron, PHP, git and printers call it; -f with nothing, with brackets, as the null sender.
+        ([b"-i", b"-B8BITMIME", b"-oem", b"-f", b"<>", b"c"], [b"-a", b"-f", b"", b"--", b"c"], {}),
+        ([b"-f<a@b>", b"c"], [b"-a", b"-f", b"a@b", b"--", b"c"], {}),
+        ([b"-f", b"", b"c"], [b"-a", b"-f", b"", b"--", b"c"], {}),
+        ([b"-r", b"a@b", b"c"], [b"-a", b"-f", b"a@b", b"--", b"c"], {}),
+        ([b"-N", b"never", b"-R", b"hdrs", b"-V", b"id1", b"c"], [b"-a", b"--", b"c"], {}),
+        ([b"-Nsuccess,delay,failure", b"-Rfull", b"c"], [b"-a", b"--", b"c"], {}),
+        ([b"-G", b"-U", b"-n", b"-h", b"3", b"-L", b"tag", b"-O", b"Timeout=1", b"c"], [b"-a", b"--", b"c"], {}),
+        ([b"-X", b"/dev/null", b"-C/etc/mail.cf", b"c"], [b"-a", b"--", b"c"], {}),
     ],
 )
 def test_translation(arguments: list[bytes], inject: list[bytes], environment: dict[bytes, bytes]) -> None:
@@ -36,7 +45,11 @@ def test_translation(arguments: list[bytes], inject: list[bytes], environment: d
         (b"mailq", [], b"sendmail: fatal: -bp is not offered here"),
         (b"newaliases", [], b"sendmail: fatal: please use fastforward/newaliases instead\n"),
         (b"sendmail", [b"-bd"], b"sendmail: usage: sendmail [ -t ]"),
-        (b"sendmail", [b"-q"], b"sendmail: illegal option -- q\nsendmail: usage: "),
+        (b"sendmail", [b"-q"], b"sendmail: fatal: -q is not offered here; use qmailctl doqueue\n"),
+        (b"sendmail", [b"-q30m"], b"sendmail: fatal: -q is not offered here"),
+        (b"sendmail", [b"-W"], b"sendmail: illegal option -- W\nsendmail: usage: "),
+        (b"sendmail", [b"-N", b"sometimes", b"c"], b"sendmail: invalid argument -- N sometimes\nsendmail: usage: "),
+        (b"sendmail", [b"-R", b"all", b"c"], b"sendmail: invalid argument -- R all\nsendmail: usage: "),
         (b"sendmail", [b"-f"], b"sendmail: option requires an argument -- f\nsendmail: usage: "),
     ],
 )
@@ -47,13 +60,23 @@ def test_refusals(program: bytes, arguments: list[bytes], text: bytes) -> None:
     assert caught.value.text.startswith(text)
 
 
-def test_mailq_is_qmail_qread_where_there_is_one(tmp_path: Path) -> None:
-    environ = {**os.environ, "QMAIL_DIR": str(tmp_path), "SENDMAIL_NAME": "mailq"}
-    command = [sys.executable, "-m", "services.inject.sendmail"]
+@pytest.mark.parametrize(
+    ("name", "arguments", "program", "words"),
+    [
+        ("mailq", [], "qmail-qread", ""),
+        ("sendmail", ["-bp"], "qmail-qread", ""),
+        ("sendmail", ["-q"], "qmailctl", "doqueue"),
+    ],
+)
+def test_the_queue_is_listed_and_tried_where_there_is_a_program_for_it(
+    tmp_path: Path, name: str, arguments: list[str], program: str, words: str
+) -> None:
+    environ = {**os.environ, "QMAIL_DIR": str(tmp_path), "SENDMAIL_NAME": name}
+    command = [sys.executable, "-m", "services.inject.sendmail", *arguments]
     refused = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
-    assert (refused.returncode, refused.stdout) == (100, "") and "use qmailctl queue" in refused.stderr
-    lister = tmp_path / "bin" / "qmail-qread"
-    lister.parent.mkdir()
-    lister.write_text("#!/bin/sh\necho listed by $0\n")
-    lister.chmod(0o755)
-    assert subprocess.check_output(command, env=environ, cwd=ROOT, text=True) == f"listed by {lister}\n"
+    assert (refused.returncode, refused.stdout) == (100, "") and "use qmailctl" in refused.stderr
+    stand_in = tmp_path / "bin" / program
+    stand_in.parent.mkdir()
+    stand_in.write_text("#!/bin/sh\necho $0 $*\n")
+    stand_in.chmod(0o755)
+    assert subprocess.check_output(command, env=environ, cwd=ROOT, text=True).split() == [str(stand_in), *words.split()]

@@ -222,6 +222,20 @@ def test_sendmail_t(machine: Door) -> None:
     assert b"diva" not in body
 
 
+def test_crlf_on_sendmails_input_makes_no_empty_line_and_leaves_no_carriage_return(machine: Door) -> None:
+    """PHP 8's mail() ends its lines with CRLF; a CR within a line stays."""
+    done = run_command(machine, ".sendmail", ["-t", "-i"], b"To: diva\r\nSubject: php\r\n\r\nsatu\r\nd\rua\r\n")
+    assert done.returncode == 0
+    ((_, body),) = machine.stored()
+    assert body.endswith(b"To: diva@mail.xeris.com\nSubject: php\n\nsatu\nd\rua\n")
+
+
+def test_sendmail_with_angle_brackets_has_the_null_sender(machine: Door) -> None:
+    assert run_command(machine, ".sendmail", ["-i", "-f", "<>", "joni"], b"Subject: cron\n\nx\n").returncode == 0
+    ((envelope, _),) = machine.stored()
+    assert envelope.sender == b""
+
+
 def test_qmail_queue_reads_two_descriptors(machine: Door) -> None:
     # A shell gives descriptor 1 to reading, as callers of qmail-queue do.
     directory = machine.path.parents[1]
