@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from qmail.dates import tai64n
 from qmail.notices import Notices
+from qmail.printable import printable
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
 MAX_PENDING_LINES = 10_000
@@ -41,12 +42,10 @@ class Log:
         self._publish = publish
 
     def line(self, text: str) -> None:
-        """Take one line, without its newline; control characters become `?`."""
+        """Take one line, without its newline; what is not printable is escaped."""
         if len(self._pending) >= MAX_PENDING_LINES:
             del self._pending[0]
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else "?" for c in text)
-        self._pending.append(f"{tai64n(time.time())} {text[:MAX_LINE_CHARACTERS]}")
+        self._pending.append(f"{tai64n(time.time())} {printable(text)[:MAX_LINE_CHARACTERS]}")
         if not self._scheduled:
             self._schedule()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import uvloop
+
+from qmail.printable import PrintableFormatter
 
 Result = TypeVar("Result")
 
@@ -18,9 +21,17 @@ _YOUNG, _MIDDLE, _OLD = 20_000, 20, 100
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """`asyncio.run` on uvloop. Call it when everything is imported."""
+    _log_printable()
     # Code and tables live as long as the process: to look through them for garbage is work for nothing.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _log_printable() -> None:
+    """logging writes to standard error, which a terminal shows (docker compose logs)."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter())
+    logging.basicConfig(handlers=[handler])

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from qmail.printable import printable_lines
 from services.admin import report
 from services.admin.home import MAILDIR
 from services.admin.places import read_places
@@ -58,7 +59,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
     try:
         return PROGRAMS[name](arguments)
     except (QueueUnreachable, OSError) as error:
-        print(f"{name}: fatal: {error}", file=sys.stderr)
+        print(f"{name}: fatal: {printable_lines(str(error))}", file=sys.stderr)
         return EX_TEMPORARY
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Message
+from qmail.printable import printable
 from services.admin.multilog import Multilog
 
 PULL = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.EVENTS}.{subjects.LOG_CONSUMER}"
@@ -32,12 +33,8 @@ _STAMP = re.compile(r"@[0-9a-f]{24} ")
 
 def clean_lines(payload: bytes) -> str:
     """Whole stamped lines of printable characters: what a role sends is not believed. Others are dropped."""
-    kept = []
-    for line in payload.decode("utf-8", "replace").split("\n"):
-        if _STAMP.match(line):
-            text = line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
-            kept.append(text[:MAX_LINE_CHARACTERS] + "\n")
-    return "".join(kept)
+    lines = payload.decode("utf-8", "surrogateescape").split("\n")
+    return "".join([printable(line)[:MAX_LINE_CHARACTERS] + "\n" for line in lines if _STAMP.match(line)])
 
 
 class Logger:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
+from qmail.printable import printable_lines
 from services.admin import report
 from services.admin.figures import read_figures
 from services.admin.files import Keeper
@@ -104,7 +105,7 @@ def _order(name: str, text: str) -> Command:
         print(text, flush=True)
         faults = deployment.queue.command(name).get("faults") or []
         for fault in faults:
-            print(f"qmailctl: {fault}", file=sys.stderr)
+            print(f"qmailctl: {printable_lines(fault)}", file=sys.stderr)
         return 1 if faults else 0
 
     return command
@@ -268,10 +269,11 @@ def main(arguments: list[str]) -> int:
         print(USAGE, end="", file=sys.stderr)
         return 1
     except (QueueUnreachable, TemporaryError, TimeoutError) as error:
-        print(f"qmailctl: {str(error) or 'the bus does not answer'}; try again", file=sys.stderr)
+        why = printable_lines(str(error)) or "the bus does not answer"
+        print(f"qmailctl: {why}; try again", file=sys.stderr)
         return EX_TEMPORARY
     except (UserError, CredentialsError, ValueError, OSError, EOFError, KeyboardInterrupt) as error:
-        print(f"qmailctl: {error}", file=sys.stderr)
+        print(f"qmailctl: {printable_lines(str(error))}", file=sys.stderr)
         return 1
 
 

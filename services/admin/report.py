@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from qmail.printable import printable
 from services.admin.figures import Stream
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -25,13 +26,14 @@ def render_qread(messages: Iterable[Mapping[str, Any]]) -> str:
 
 def _render_message(message: Mapping[str, Any]) -> str:
     bouncing = " bouncing" if message["bouncing"] else ""
-    head = f"{_date(message['accepted'])} GMT  #{message['id']}  {message['bytes']}  <{message['sender']}> {bouncing}\n"
+    facts = f"{_date(message['accepted'])} GMT  #{message['id']}  {message['bytes']}"
+    head = f"{facts}  <{printable(message['sender'])}> {bouncing}\n"
     return head + "".join(_render_recipient(recipient) for recipient in message["recipients"])
 
 
 def _render_recipient(recipient: Mapping[str, Any]) -> str:
     done = "  done" if recipient["done"] else ""
-    return f"{done}\t{recipient['channel']}\t{recipient['address']}\n"
+    return f"{done}\t{recipient['channel']}\t{printable(recipient['address'])}\n"
 
 
 def _date(epoch_seconds: int) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.bus.ports import Bus, Message
 from qmail.control import Control, ControlError
+from qmail.printable import printable
 from services.auth.hashes import Hashes, Stamp
 from services.auth.memory import Memory
 from services.auth.modules import Module, Verdict, read_modules, verify
@@ -119,7 +120,7 @@ class Desk:
         if verdict is Verdict.TEMPORARY:
             return TEMPORARY
         self._throttle.failed(key, now())
-        shown = name[:100].decode("latin-1")
+        shown = printable(name[:100])
         self._warn(f"{question.ip} {question.service} {shown}: wrong password")
         return NO
 

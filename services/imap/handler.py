@@ -16,6 +16,7 @@ from qmail.bus.subjects import ASK_PASS
 from qmail.control import Control, ControlError
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
+from qmail.printable import printable
 from qmail.session import Notify, Peer, SendBytes
 from qmail.user_sessions import UserSessions
 from services.imap import replies, requests
@@ -223,4 +224,4 @@ _CLOSING: set[asyncio.Task[None]] = set()
 
 
 def _shown(user: bytes) -> str:
-    return user[:100].decode("latin-1")
+    return printable(user[:100])

@@ -13,6 +13,7 @@ from qmail.accounts import Account
 from qmail.bus.ports import TemporaryError
 from qmail.bus.subjects import ASK_PASS
 from qmail.identity import ActingPool, IdentityError
+from qmail.printable import printable
 from qmail.session import Peer, SendBytes
 from qmail.user_sessions import UserSessions
 from services.pop3 import mailbox, replies
@@ -156,4 +157,4 @@ class Pop3Handler:
 
 
 def _shown(user: bytes) -> str:
-    return user[:100].decode("latin-1")
+    return printable(user[:100])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
+from qmail.printable import printable, printable_lines
 from qmail.routing import Routes
 from services.queue.message import Message
 from services.queue.service import QueueService
@@ -44,9 +45,9 @@ def describe(message: Message, routes: Routes) -> QueueEntry:
     rows = [
         RecipientEntry(
             channel=channel_of.get(number) or routes.route(recipient.address).channel,
-            address=message.addresses.get(number, recipient.address).decode("utf-8", "replace"),
+            address=printable(message.addresses.get(number, recipient.address)),
             done=number not in channel_of,
-            last=message.last.get(number, b"").decode("utf-8", "replace"),
+            last=printable_lines(message.last.get(number, b"")),
         )
         for number, recipient in enumerate(envelope.recipients)
     ]
@@ -55,7 +56,7 @@ def describe(message: Message, routes: Routes) -> QueueEntry:
         id=message.id,
         accepted=message.birth,
         bytes=envelope.size_bytes + len(envelope.prefix),
-        sender=envelope.sender.decode("utf-8", "replace"),
+        sender=printable(envelope.sender),
         recipients=rows,
         attempts={name: c.attempts for name, c in message.channels.items()},
         next_attempt={name: c.due for name, c in waiting.items()},

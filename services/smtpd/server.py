@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, Session
 
 from qmail.bus.ports import TemporaryError
 from qmail.control import ControlError
+from qmail.printable import printable
 from qmail.session import Ask, Close, Effect, Send
 from qmail.tls import TlsUnavailable
 from services.smtpd import replies
@@ -352,7 +353,7 @@ class SmtpdConnection(SMTP):
         if self._door.authenticator is not None:
             return await call_authenticator(self, self._door.authenticator, login)
         name = await self._door.desk.log_in(login.user, login.password, self._ip, tls=self._dialogue.client.tls)
-        shown = login.user.decode("latin-1")
+        shown = printable(login.user)
         self._door.log.line(f"smtpd: auth {self._number} {'ok' if name else 'failed'} user {shown} from {self._ip}")
         if self.session is not None:
             self.session.authenticated = name is not None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
@@ -31,6 +31,8 @@ from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import Program
 from services.delivery.local.together import Together
 from services.delivery.worker import Delivery
+
+_log = logging.getLogger(__name__)
 
 #: How long an mbox may stay locked by others, as in qmail-local; and how often it is tried.
 _LOCK_SECONDS: Final = 30.0
@@ -81,7 +83,7 @@ class LocalDelivery:
         except ControlError:
             outcome = deferral(replies.BAD_CONTROL + b"\n")
         except Exception:
-            traceback.print_exc()
+            _log.exception("local delivery crashed: msg %d", delivery.envelope.id)
             outcome = deferral(replies.UNFORESEEN + b"\n")
         return Outcome(outcome.kind, replies.bounded_report(outcome.text))
 
