@@ -16,11 +16,11 @@ import time
 from io import BufferedReader
 from pathlib import Path
 
+from qmail.door.admission import Admission
 from qmail.envelope import Envelope
 from qmail.log import Log
 from qmail.loop import run
 from qmail.put import Draft, complete
-from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.server import SmtpdConnection

@@ -11,14 +11,14 @@ from pathlib import Path
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
 from qmail.control import Control
+from qmail.door.certificate import ServerTls
+from qmail.door.cleartext import plaintext_allowed
+from qmail.door.server import Server, serve
+from qmail.door.session import Handler, Notify, Peer, Session
+from qmail.door.settings import Settings
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
-from qmail.mail_access import Settings
-from qmail.plaintext import plaintext_allowed
-from qmail.server import Server, serve
-from qmail.session import Handler, Notify, Peer, Session
-from qmail.tls import ServerTls
 from qmail.user_sessions import UserSessions
 from services.imap.handler import ImapHandler, Shared
 from services.imap.hub import Hub

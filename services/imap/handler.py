@@ -14,10 +14,10 @@ from qmail.accounts import Account
 from qmail.bus.ports import Bus, BusDown, TemporaryError
 from qmail.bus.subjects import ASK_PASS
 from qmail.control import Control, ControlError
+from qmail.door.session import Notify, Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
 from qmail.printable import printable
-from qmail.session import Notify, Peer, SendBytes
 from qmail.user_sessions import UserSessions
 from services.imap import replies, requests
 from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
@@ -53,7 +53,7 @@ class Shared:
 
 
 class ImapHandler:
-    """One connection's I/O (a `qmail.session.Handler`)."""
+    """One connection's I/O (a `qmail.door.session.Handler`)."""
 
     def __init__(self, shared: Shared, peer: Peer, notify: Notify) -> None:
         self._shared = shared

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
+from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap import replies
 from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.capability import capabilities
@@ -61,7 +61,7 @@ class Phase(Enum):
 
 
 class ImapSession:
-    """Implements `qmail.session.Session`."""
+    """Implements `qmail.door.session.Session`."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms

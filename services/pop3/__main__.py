@@ -7,10 +7,10 @@ import sys
 
 from qmail.bus.connect import CredentialsError
 from qmail.control import ControlError
+from qmail.door.processes import run_processes
+from qmail.door.settings import SettingsError
 from qmail.identity import IdentityError
 from qmail.loop import run
-from qmail.mail_access import SettingsError
-from qmail.processes import run_processes
 from services.pop3.door import run_door
 from services.pop3.settings import read_settings
 

@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 from qmail.accounts import Account
 from qmail.bus.ports import TemporaryError
 from qmail.bus.subjects import ASK_PASS
+from qmail.door.session import Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
 from qmail.printable import printable
-from qmail.session import Peer, SendBytes
 from qmail.user_sessions import UserSessions
 from services.pop3 import mailbox, replies
 from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
@@ -49,7 +49,7 @@ class Maildrops:
 
 
 class Pop3Handler:
-    """One connection's I/O (a `qmail.session.Handler`)."""
+    """One connection's I/O (a `qmail.door.session.Handler`)."""
 
     def __init__(self, maildrops: Maildrops, peer: Peer, *, classic: bool) -> None:
         self._shared = maildrops

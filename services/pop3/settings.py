@@ -8,30 +8,32 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from qmail import mail_access
 from qmail.control import Control, ControlError
-from qmail.server import Limits
+from qmail.door import settings as door_settings
+from qmail.door.server import Limits
 from services.pop3.replies import TOO_MANY
 from services.pop3.transaction import Manner
 
-PORTS: Final = mail_access.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
+PORTS: Final = door_settings.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 DEFAULT_CONNECTIONS: Final = 400
 DEFAULT_CONNECTIONS_PER_IP: Final = 100
 
 
-def read_settings(environ: Mapping[str, str]) -> mail_access.Settings:
+def read_settings(environ: Mapping[str, str]) -> door_settings.Settings:
     """POP3_LISTEN, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; control/concurrencypop3, control/concurrencyperip.
 
     Raises SettingsError, ControlError.
     """
-    return mail_access.read_settings(environ, PORTS, _limits)
+    return door_settings.read_settings(environ, PORTS, _limits)
 
 
 def _limits(control: Control, processes: int) -> Limits:
     """Each process has its share; the kernel spreads connections evenly enough."""
     return Limits(
-        connections=mail_access.share(control.number("concurrencypop3", DEFAULT_CONNECTIONS), processes),
-        connections_per_ip=mail_access.share(control.number("concurrencyperip", DEFAULT_CONNECTIONS_PER_IP), processes),
+        connections=door_settings.share(control.number("concurrencypop3", DEFAULT_CONNECTIONS), processes),
+        connections_per_ip=door_settings.share(
+            control.number("concurrencyperip", DEFAULT_CONNECTIONS_PER_IP), processes
+        ),
         refusal=TOO_MANY,
     )
 
@@ -40,7 +42,7 @@ class Manners:
     """The manner of speaking for the next connection; a control file gone bad leaves the last good values."""
 
     def __init__(
-        self, settings: mail_access.Settings, tls_available: Callable[[], bool], warn: Callable[[str], None]
+        self, settings: door_settings.Settings, tls_available: Callable[[], bool], warn: Callable[[str], None]
     ) -> None:
         self._settings = settings
         self._control = Control(settings.paths.control)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from qmail.plaintext import plaintext_allowed
-from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
+from qmail.door.cleartext import plaintext_allowed
+from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.pop3 import replies
 from services.pop3.grammar import (
     Command,
@@ -53,7 +53,7 @@ class Manner:
 
 
 class Transaction:
-    """One connection's dialogue (a `qmail.session.Session`)."""
+    """One connection's dialogue (a `qmail.door.session.Session`)."""
 
     def __init__(self, manner: Manner) -> None:
         self.manner = manner

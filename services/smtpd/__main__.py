@@ -6,9 +6,9 @@ import os
 import sys
 
 from qmail.bus.connect import CredentialsError
+from qmail.door.admission import Admission
+from qmail.door.processes import run_processes
 from qmail.loop import run
-from qmail.processes import run_processes
-from services.smtpd.admission import Admission
 from services.smtpd.interfaces import read_interfaces
 from services.smtpd.service import serve
 from services.smtpd.settings import SettingsError, check, read_settings

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, TypeAlias
 
 from qmail.bus.ports import BusDown, QueueFull, TemporaryError
 from qmail.control import ControlError
+from qmail.door.session import Ask, Close, Effect, Send
 from qmail.put import EnvelopeTooLarge
-from qmail.session import Ask, Close, Effect, Send
 from services.smtpd import replies
 from services.smtpd.data import DataReader
 from services.smtpd.facts import Client, Hook, Hooked, Request

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from aiosmtpd.smtp import SMTP
 
 from qmail.control import Control
+from qmail.door.admission import Admission, Admitted
+from qmail.door.certificate import ServerTls
+from qmail.door.cleartext import plaintext_allowed, read_gateways
+from qmail.door.server import TlsAcceptor, bind
 from qmail.log import Log
-from qmail.plaintext import plaintext_allowed, read_gateways
 from qmail.rules import Rule, RuleError, Rules
-from qmail.server import TlsAcceptor, bind
-from qmail.tls import ServerTls
-from services.smtpd.admission import Admission, Admitted
 from services.smtpd.desk import Desk
 from services.smtpd.facts import Client, read_client
 from services.smtpd.interfaces import read_interfaces

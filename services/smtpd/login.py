@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.session import StartTls
+from qmail.door.session import StartTls
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import Login

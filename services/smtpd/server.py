@@ -17,11 +17,11 @@ from aiosmtpd.smtp import SMTP, Session
 
 from qmail.bus.ports import TemporaryError
 from qmail.control import ControlError
+from qmail.door.admission import Admitted
+from qmail.door.certificate import TlsUnavailable
+from qmail.door.session import Ask, Close, Effect, Send
 from qmail.printable import printable
-from qmail.session import Ask, Close, Effect, Send
-from qmail.tls import TlsUnavailable
 from services.smtpd import replies
-from services.smtpd.admission import Admitted
 from services.smtpd.desk import Putting
 from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.door import Door, Purpose

@@ -11,12 +11,12 @@ from qmail.bus import subjects
 from qmail.bus.connect import connect, wait_for_streams
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control
+from qmail.door.admission import Admission
 from qmail.health import both, keep_watch
 from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.put import Submitter
-from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.server import SmtpdConnection

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from qmail.control import Control, ControlError
+from qmail.door.cleartext import is_loopback
+from qmail.door.processes import parse_processes
+from qmail.door.server import Listener, parse_listeners
 from qmail.paths import Paths, read_paths
-from qmail.plaintext import is_loopback
-from qmail.processes import parse_processes
 from qmail.rules import RuleError, Rules, parse_rules, refuse_relaying_for
-from qmail.server import Listener, parse_listeners
 from services.smtpd.interfaces import Interface
 from services.smtpd.policy import read_policy
 

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.control import Control
+from qmail.door.session import Ask, Close, Peer, Send, StartTls
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.rules import RuleError, parse_rules
-from qmail.session import Ask, Close, Peer, Send, StartTls
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
 from services.delivery.remote.client import parse_offers

@@ -26,12 +26,12 @@ from qmail.accounts import Accounts
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Record
 from qmail.control import Control
+from qmail.door.session import Ask, Effect, Send
 from qmail.envelope import Recipient
 from qmail.identity import ActingPool
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.put import Draft, Submitter
-from qmail.session import Ask, Effect, Send
 from qmail.socket import QueueSocket
 from services.admin.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer

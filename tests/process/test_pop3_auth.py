@@ -21,7 +21,7 @@ from tests.support.deployment import eventually
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-CERTIFICATES = ROOT / "tests/unit/server/certificates"
+CERTIFICATES = ROOT / "tests/unit/door/certificates"
 AS_ROOT = os.geteuid() == 0
 UID = 2001 if AS_ROOT else os.geteuid()
 GID = 2001 if AS_ROOT else os.getegid()

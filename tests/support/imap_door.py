@@ -19,11 +19,11 @@ import pytest
 from qmail.accounts import Account
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
+from qmail.door.server import Limits, Listener, Server
+from qmail.door.settings import Settings
 from qmail.identity import ActingPool
 from qmail.log import Log
-from qmail.mail_access import Settings
 from qmail.paths import read_paths
-from qmail.server import Limits, Listener, Server
 from services.imap.door import Door
 
 UID = 54321

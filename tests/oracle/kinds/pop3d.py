@@ -20,8 +20,8 @@ from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
 from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control
+from qmail.door.session import Ask, Close, Effect, Peer, Send
 from qmail.identity import ActingPool
-from qmail.session import Ask, Close, Effect, Peer, Send
 from qmail.user_sessions import UserSessions
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.transaction import Manner, Transaction

@@ -14,8 +14,8 @@ from typing import Any
 
 from qmail.bus.ports import QueueFull, TemporaryError
 from qmail.control import Control, ControlError
+from qmail.door.session import Ask, Close, Effect, Send
 from qmail.put import EnvelopeTooLarge
-from qmail.session import Ask, Close, Effect, Send
 from services.smtpd import replies
 from services.smtpd.facts import Commit, Mail, read_client
 from services.smtpd.policy import PolicyReader

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.connection import Connection
+from qmail.door.connection import Connection
 from tests.support.imap_door import Deployment, Raw, make_maildir, own
 
 HELLO = b"From: ari@xeris.com\nSubject: satu\n\nisi\n"

@@ -10,7 +10,7 @@ import pytest
 
 from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
-from qmail.mail_access import SettingsError
+from qmail.door.settings import SettingsError
 from services.imap.door import CACHE_BOUND_BYTES, keep_bounded
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import read_settings

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.accounts import Account
-from qmail.session import Ask, Close, Peer
+from qmail.door.session import Ask, Close, Peer
 from services.imap import message as mail
 from services.imap.answer import Answer, CutShort, LoggedIn
 from services.imap.grammar import commands as c

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from qmail.accounts import Account
-from qmail.session import Peer
+from qmail.door.session import Peer
 from services.imap import requests
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command

@@ -20,16 +20,16 @@ import pytest
 from qmail.bus.memory import MemoryBus
 from qmail.bus.subjects import ASK_PASS, WORKERS
 from qmail.control import Control
+from qmail.door.server import Limits
 from qmail.hasher import HASHER
 from qmail.identity import acting_pool
 from qmail.log import Log
 from qmail.loop import run
-from qmail.server import Limits
 from services.auth.desk import make_desk
 from services.pop3.door import Door
 from services.pop3.settings import read_settings
 
-CERTIFICATES = Path(__file__).parents[1] / "server" / "certificates"
+CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
 UID = 2001 if os.geteuid() == 0 else os.geteuid()
 GID = 2001 if os.geteuid() == 0 else max(os.getegid(), 1)
 HASH = HASHER.hash(b"aripass")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.mail_access import SettingsError
+from qmail.door.settings import SettingsError
 from services.pop3.settings import read_settings
 
 

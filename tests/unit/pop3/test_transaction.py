@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmail.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
+from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.pop3 import replies
 from services.pop3.grammar import parse_plain, unique_id
 from services.pop3.requests import LoggedIn, Login, Message, Refusal, Retrieve, Update, Write

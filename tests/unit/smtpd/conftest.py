@@ -14,12 +14,12 @@ import pytest
 
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message, Stored
+from qmail.door.admission import Admission
 from qmail.envelope import Envelope, decode_envelope
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.loop import run
 from qmail.put import Submitter
-from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.server import SmtpdConnection

@@ -19,16 +19,16 @@ import pytest
 import uvloop
 
 from qmail.bus.memory import MemoryBus
+from qmail.door.admission import Admission
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.put import Submitter
-from services.smtpd.admission import Admission
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.server import SmtpdConnection
 from services.smtpd.settings import read_settings
 
-CERTIFICATES = Path(__file__).parents[1] / "server" / "certificates"
+CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
 PLAIN, TLS = 0, 1
 HALF_A_MESSAGE = b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\nSubject: half\r\n\r\n"
 

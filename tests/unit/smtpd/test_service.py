@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from qmail.door.admission import Admission
 from qmail.loop import run
 from services.smtpd import service
-from services.smtpd.admission import Admission
 from services.smtpd.settings import read_settings
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.bus.ports import BusDown, QueueFull
+from qmail.door.session import Ask, Close, Effect, Send, StartTls
 from qmail.put import EnvelopeTooLarge
-from qmail.session import Ask, Close, Effect, Send, StartTls
 from services.smtpd import replies
 from services.smtpd.dialogue import MAX_BAD_COMMANDS
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store

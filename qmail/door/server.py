@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from qmail.connection import Connection
-from qmail.session import Handler, Notify, Peer, Session
-from qmail.tls import ServerTls, TlsUnavailable
+from qmail.door.certificate import ServerTls, TlsUnavailable
+from qmail.door.connection import Connection
+from qmail.door.session import Handler, Notify, Peer, Session
 
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from qmail.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping
+from qmail.door.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping
 
 if TYPE_CHECKING:
-    from qmail.server import Server
+    from qmail.door.server import Server
 
 _log = logging.getLogger(__name__)
 

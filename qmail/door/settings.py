@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qmail.control import Control
+from qmail.door.cleartext import read_gateways
+from qmail.door.processes import parse_processes
+from qmail.door.server import Limits, Listener, parse_listeners
 from qmail.paths import Paths, read_paths
-from qmail.plaintext import read_gateways
-from qmail.processes import parse_processes
-from qmail.server import Limits, Listener, parse_listeners
 
 
 class SettingsError(Exception):

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from qmail.server import Limits, Listener, Server, parse_listeners
-from qmail.session import Ask, Close, Effect, Notify, Peer, Send, SendBytes, StartTls, Stopping
-from qmail.tls import ServerTls, TlsUnavailable
+from qmail.door.certificate import ServerTls, TlsUnavailable
+from qmail.door.server import Limits, Listener, Server, parse_listeners
+from qmail.door.session import Ask, Close, Effect, Notify, Peer, Send, SendBytes, StartTls, Stopping
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 

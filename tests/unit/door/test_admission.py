@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from services.smtpd.admission import Admission, Admitted
+from qmail.door.admission import Admission, Admitted
 
 
 def test_limits() -> None:

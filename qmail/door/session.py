@@ -1,6 +1,6 @@
 """What a protocol's session and the server loop say to each other. Pure: no socket, no clock, no `await`.
 
-A session takes bytes and gives effects; `qmail.server` carries them out. One outstanding `Ask` at most: after
+A session takes bytes and gives effects; `qmail.door.server` carries them out. One outstanding `Ask` at most: after
 it the session emits nothing until `answered` or `failed`; the server holds back what the client sends then.
 After `StartTls` the session must forget every plain-text byte it has buffered (RFC 2595 section 2.4, RFC 3207
 section 4.2: commands slipped in before the handshake must not be obeyed after it).

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from qmail.processes import parse_processes
+from qmail.door.processes import parse_processes
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import os, signal, sys
-from qmail import processes
+from qmail.door import processes
 processes.RESTART_SECONDS = 0.01
 
 def main():

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qmail import mail_access
 from qmail.control import Control, ControlError
-from qmail.mail_access import Ports, Settings, SettingsError, read_settings, share
-from qmail.server import Limits, Listener
+from qmail.door import settings as door_settings
+from qmail.door.server import Limits, Listener
+from qmail.door.settings import Ports, Settings, SettingsError, read_settings, share
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 
@@ -66,7 +66,7 @@ def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str
 
 
 def test_gateways_are_only_a_container_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail_access, "read_gateways", lambda: frozenset({"172.29.29.1"}))
+    monkeypatch.setattr(door_settings, "read_gateways", lambda: frozenset({"172.29.29.1"}))
     assert read(tmp_path).gateways == frozenset()
     in_a_container = read_settings({}, PORTS, lambda control, processes: Limits())
     assert in_a_container.gateways == {"172.29.29.1"}
