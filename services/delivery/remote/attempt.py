@@ -13,12 +13,20 @@ from qmail import address as addresses
 from qmail.control import Control, ControlError
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
-from services.delivery.remote.mx import Address, Exchanger, usable_addresses
+from services.delivery.remote.header import has_eight_bit_header
+from services.delivery.remote.mx import Address, Exchanger, Ourselves, known_as, usable_addresses
 from services.delivery.remote.own import own_addresses
 from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
 from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_literal
 from services.delivery.remote.tcpto import TcpTo
-from services.delivery.remote.transfer import Chunks, NotEstablishedError, TlsFailedError, Transfer, transfer
+from services.delivery.remote.transfer import (
+    Chunks,
+    MessageUnreadableError,
+    NotEstablishedError,
+    TlsFailedError,
+    Transfer,
+    transfer,
+)
 from services.delivery.remote.wire import Wire, open_wire
 
 # In a command these end it: the rest of the address would be commands of its own.
@@ -53,7 +61,7 @@ class _Settings:
     exact: bool
     connect_seconds: float
     remote_seconds: float
-    own: frozenset[str]
+    ourselves: Ourselves
     no_tls_hosts: frozenset[bytes]
     routes: tuple[bytes, ...]
 
@@ -79,11 +87,15 @@ async def attempt(
         route = find_route(settings.routes, host)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, settings.exact)
+        # Other mail than that which came with SMTPUTF8 goes as it is, whatever its header holds.
+        eight_bit_header = message.smtputf8 and await has_eight_bit_header(message.chunks)
     except ControlError:
         return [replies.CONTROL_UNREADABLE]
+    except MessageUnreadableError:
+        return [replies.MESSAGE_UNREADABLE]
     except _GivenUpError as end:
         return [end.text]
-    usable = found if route or all_aliases else usable_addresses(found, settings.own)
+    usable = found if route or all_aliases else usable_addresses(found, settings.ourselves)
     if not usable:
         return [replies.BEST_PREFERENCE]
     transaction = Transaction(
@@ -92,22 +104,32 @@ async def attempt(
         size_bytes=message.size_bytes,
         eight_bit=message.eight_bit,
         smtputf8=message.smtputf8,
+        eight_bit_header=eight_bit_header,
     )
     visit = _Visit(world, settings, transaction, message, route.port if route else SMTP_PORT, host)
     return await visit.try_each(usable)
 
 
 def _read_settings(control: Control) -> _Settings:
+    exact = control.line("extensions") == b"none"
     # 0 would mean that no answer is ever in time.
     return _Settings(
         remote_seconds=max(control.number("timeoutremote", 1200), 1),
         connect_seconds=max(control.number("timeoutconnect", 60), 1),
         helo=control.line_or_me("helohost"),
         routes=tuple(control.lines("smtproutes") or ()),
-        exact=control.line("extensions") == b"none",
-        own=own_addresses(control),
+        exact=exact,
+        ourselves=_read_ourselves(control, exact),
         no_tls_hosts=frozenset(line.lower() for line in control.lines("notlshosts") or ()),
     )
+
+
+def _read_ourselves(control: Control, exact: bool) -> Ourselves:
+    own = own_addresses(control)
+    if exact:
+        return Ourselves(addresses=own)
+    me = control.line_or_me("me")
+    return known_as(own, (me, *(control.lines("locals") or ())))
 
 
 def _quote(address: bytes) -> bytes:
@@ -178,8 +200,17 @@ async def _exchangers(resolver: Resolver, host: bytes, exact: bool) -> list[Exch
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one host said; `about_the_message`: no other host need be asked."""
+
+    report: list[bytes]
+    about_the_message: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Visit:
-    """The connections of one attempt: only a failure to connect leads on to the next address."""
+    """The connections of one attempt. A host that cannot be reached, greets with 4xx or 5xx, refuses our name or hangs
+    up before MAIL leads on to the next address (RFC 5321 5.1); in qmail 1.03's manner only the first of these does."""
 
     world: World
     settings: _Settings
@@ -189,15 +220,21 @@ class _Visit:
     host: bytes
 
     async def try_each(self, usable: Sequence[Address]) -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        began, said = loop.time(), None
         for address in usable:
             if self.world.tcpto.down(address.ip):
                 continue
-            report = await self._visit(address)
-            if report is not None:
-                return report
-        return [replies.NO_CONNECTION]
+            # Hosts that let us wait for their greeting must not keep the message's place for long.
+            if said is not None and loop.time() - began > self.settings.remote_seconds:
+                break
+            answer = await self._visit(address)
+            if answer is not None and (answer.about_the_message or self.settings.exact):
+                return answer.report
+            said = said or answer
+        return [replies.NO_CONNECTION] if said is None else said.report
 
-    async def _visit(self, address: Address) -> list[bytes] | None:
+    async def _visit(self, address: Address) -> _Answer | None:
         manner = Manner(helo=self.settings.helo, extended=not self.settings.exact, tls=self._tls_wanted(address))
         try:
             return await self._converse(address, manner)
@@ -209,7 +246,7 @@ class _Visit:
         names = {self.host.lower(), address.name.lower(), address.ip.encode()}
         return not self.settings.exact and not names & self.settings.no_tls_hosts
 
-    async def _converse(self, address: Address, manner: Manner) -> list[bytes] | None:
+    async def _converse(self, address: Address, manner: Manner) -> _Answer | None:
         wire = await self._connect(address)
         if wire is None:
             return None
@@ -229,7 +266,7 @@ class _Visit:
             return None
         finally:
             wire.close()
-        return client.report
+        return _Answer(client.report, client.serves)
 
     async def _connect(self, address: Address) -> Wire | None:
         tcpto = self.world.tcpto

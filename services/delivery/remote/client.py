@@ -60,10 +60,12 @@ class Transaction:
     size_bytes: int
     eight_bit: bool = False
     smtputf8: bool = False
+    eight_bit_header: bool = False
 
     def needs_smtputf8(self) -> bool:
-        """Whether an address cannot be said without SMTPUTF8 (RFC 6531 3.2)."""
-        return self.smtputf8 and not all(address.isascii() for address in (self.sender, *self.recipients))
+        """Whether an address or the header of mail that came with SMTPUTF8 cannot go without it (RFC 6531 3.2)."""
+        addresses = (self.sender, *self.recipients)
+        return self.smtputf8 and (self.eight_bit_header or not all(address.isascii() for address in addresses))
 
 
 class State(Enum):
@@ -99,6 +101,7 @@ class Client:
         self._asked = 0
         self._answered = 0
         self._accepted = 0
+        self._serves = False
 
     @property
     def done(self) -> bool:
@@ -109,6 +112,11 @@ class Client:
     def greeted(self) -> bool:
         """Whether the far host has said anything: before that, a reset is a refused connection."""
         return self._state is not State.GREETING or self._reader.started
+
+    @property
+    def serves(self) -> bool:
+        """Whether the far host greeted us and took our name: what it says from then on is about the message."""
+        return self._serves
 
     def received(self, data: bytes) -> list[Effect]:
         """The far host sent `data`; also called with b"" to go on with replies that came early."""
@@ -183,6 +191,7 @@ class Client:
         return [StartTls()]
 
     def _begin_mail(self) -> Sequence[Effect]:
+        self._serves = True
         limit = _size_limit(self._offers)
         if limit and self._transaction.size_bytes > limit:
             return self._finish(replies.too_large(self._address, limit))

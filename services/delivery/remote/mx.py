@@ -13,8 +13,9 @@ from dataclasses import dataclass
 _NEVER_MINE = 100_000
 
 # A hostile zone cannot make us look up or try more than this.
-MAX_EXCHANGERS = 20
+MAX_EXCHANGERS = 100
 MAX_ADDRESSES = 40
+_UNSPECIFIED = frozenset({"0.0.0.0", "::"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,33 @@ def is_null_mx(exchangers: Sequence[Exchanger]) -> bool:
 
 
 def order_exchangers(exchangers: Iterable[Exchanger], rng: random.Random) -> list[Exchanger]:
-    """By preference, equal ones in random order (RFC 5321 5.1); at most MAX_EXCHANGERS."""
+    """By preference, equal ones in random order (RFC 5321 5.1)."""
     shuffled = list(exchangers)
     rng.shuffle(shuffled)
-    return sorted(shuffled, key=lambda exchanger: exchanger.preference)[:MAX_EXCHANGERS]
+    return sorted(shuffled, key=lambda exchanger: exchanger.preference)
 
 
-def usable_addresses(addresses: Sequence[Address], own: Collection[str]) -> list[Address]:
-    """The addresses that are preferred over ourselves: an own address excludes all that are not better.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ourselves:
+    """How this host appears in other people's zones: its addresses, and names in lower case."""
+
+    addresses: frozenset[str]
+    names: frozenset[bytes] = frozenset()
+
+    def is_at(self, address: Address) -> bool:
+        """Whether whoever connects to the address reaches us."""
+        return address.ip in self.addresses or address.name.lower().removesuffix(b".") in self.names
+
+
+def known_as(addresses: Collection[str], names: Iterable[bytes]) -> Ourselves:
+    """0.0.0.0 and :: lead to the host that connects, whoever it is. Behind address translation, where a public address
+    is not ours to see, an exchanger is us by its name."""
+    return Ourselves(addresses=frozenset(addresses) | _UNSPECIFIED, names=frozenset(name.lower() for name in names))
+
+
+def usable_addresses(addresses: Sequence[Address], ourselves: Ourselves) -> list[Address]:
+    """The addresses that are preferred over ourselves: we exclude all that are not better.
 
     Empty where we are the best: mail would loop (qmail's best-preference rule)."""
-    mine = min((address.preference for address in addresses if address.ip in own), default=_NEVER_MINE)
+    mine = min((address.preference for address in addresses if ourselves.is_at(address)), default=_NEVER_MINE)
     return [address for address in addresses if address.preference < mine][:MAX_ADDRESSES]

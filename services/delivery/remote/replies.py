@@ -52,8 +52,8 @@ def too_large(address: bytes, limit_bytes: int) -> bytes:
 
 
 def needs_smtputf8(address: bytes) -> bytes:
-    """An address outside ASCII, and a far host without SMTPUTF8 (RFC 6531 3.2)."""
-    return b"DConnected to " + address + b" but it does not support internationalized addresses. (#5.6.7)\n"
+    """An address or header outside ASCII, and a far host without SMTPUTF8 (RFC 6531 3.2)."""
+    return b"DConnected to " + address + b" but it does not support internationalized mail. (#5.6.7)\n"
 
 
 def remote_said(text: bytes) -> bytes:

@@ -18,6 +18,7 @@ import dns.resolver
 
 from services.delivery.remote.mx import (
     MAX_ADDRESSES,
+    MAX_EXCHANGERS,
     Address,
     Exchanger,
     is_null_mx,
@@ -28,6 +29,8 @@ from services.delivery.remote.routes import parse_literal
 # A query is repeated within this; then the answer is "temporarily not known".
 LIFETIME_SECONDS = 12.0
 _TRY_SECONDS = 4.0
+# For all exchangers of a domain; those that are known by then are tried.
+_EXCHANGERS_SECONDS = 60.0
 _MAX_ALIASES = 10
 
 
@@ -134,16 +137,28 @@ class Resolver:
     async def mail_addresses(self, host: bytes, exchangers: list[Exchanger]) -> list[Address]:
         """The addresses that take mail for `host`, whose MX records are given.
 
-        Without MX records the host's own addresses. Raises DnsTemporaryError (nothing found, and a
-        look-up failed), HostNotFoundError (no MX, no address), NullMxError."""
+        Without MX records the host's own addresses. Exchangers are looked up until MAX_ADDRESSES are known. Raises
+        DnsTemporaryError (nothing found, and a look-up failed or was not made), HostNotFoundError (no MX, no address),
+        NullMxError."""
         if not exchangers:
-            found = await self.addresses(host)
-            if not found:
-                raise HostNotFoundError
-            return found
+            if own := await self.addresses(host):
+                return own
+            raise HostNotFoundError
         if is_null_mx(exchangers):
             raise NullMxError
-        found, doubt = [], False
+        found: list[Address] = []
+        try:
+            async with asyncio.timeout(_EXCHANGERS_SECONDS):
+                doubt = await self._look_up(exchangers[:MAX_EXCHANGERS], found)
+        except TimeoutError:
+            doubt = True
+        if not found and (doubt or len(exchangers) > MAX_EXCHANGERS):
+            raise DnsTemporaryError
+        return found
+
+    async def _look_up(self, exchangers: list[Exchanger], found: list[Address]) -> bool:
+        """Add the exchangers' addresses to `found`; whether one of them could not be asked for."""
+        doubt = False
         for exchanger in exchangers:
             try:
                 found += await self.addresses(exchanger.name, exchanger.preference)
@@ -151,9 +166,9 @@ class Resolver:
                 doubt = True
             except HostNotFoundError:
                 continue
-        if doubt and not found:
-            raise DnsTemporaryError
-        return found
+            if len(found) >= MAX_ADDRESSES:
+                break
+        return doubt
 
 
 def make_resolver(

@@ -104,7 +104,7 @@ async def _send_message(wire: Wire, plan: Transfer) -> Sequence[Effect]:
     blaster = ExactBlaster() if plan.exact else SafeBlaster()
     held = b""
     try:
-        async for piece in _readable(plan.chunks):
+        async for piece in readable(plan.chunks):
             held += blaster.feed(piece)
             if len(held) >= _PIECE_BYTES:
                 await _write(wire, held, plan)
@@ -121,8 +121,10 @@ async def _send_message(wire: Wire, plan: Transfer) -> Sequence[Effect]:
     return client.message_sent()
 
 
-async def _readable(chunks: Chunks) -> AsyncIterator[bytes]:
-    """The message's pieces; whatever goes wrong in reading them is not the far host's doing."""
+async def readable(chunks: Chunks) -> AsyncIterator[bytes]:
+    """The message's pieces; whatever goes wrong in reading them is not the far host's doing.
+
+    Raises MessageUnreadableError."""
     try:
         async for piece in chunks():
             yield piece

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,13 @@ ZONE: Zone = {
     "self.org": [["MX", 10, "me.self.org"], ["MX", 20, "mx1.remote.org"]],
     "me.self.org": [["A", "192.0.2.99"]],
     "null.org": [["MX", 0, "."]],
+    "zero.org": [["MX", 10, "zero.mx"]],
+    "zero.mx": [["A", "0.0.0.0"]],
+    "alias.org": [["MX", 10, "mail.xeris.com"]],
+    "mail.xeris.com": [["A", "203.0.113.9"]],
+    "eighty.org": [["MX", number, f"mx{number}.eighty.org"] for number in range(80)],
+    "mx79.eighty.org": [["A", "192.0.2.1"]],
+    "many.org": [["MX", number, f"mx{number}.many.org"] for number in range(150)],
     "broken.org": "servfail",
     "xn--bcher-kva.org": [["MX", 10, "mx1.remote.org"]],
 }
@@ -267,7 +274,106 @@ def test_a_refused_recipient_keeps_the_servers_words(tmp_path: Path, recipient: 
     )
 
 
-def test_the_next_exchanger_is_tried_only_after_a_failed_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "unwilling",
+    [
+        [{"send": b"554 go to the next\r\n"}],
+        [{"send": b"421 too busy\r\n"}],
+        [{"send": b"220 hi\r\n"}, {"do": "line"}, {"send": b"502 what\r\n"}, {"do": "line"}, {"send": b"550 no\r\n"}],
+        [{"send": b"220 hi\r\n"}, {"do": "close"}],
+        [{"do": "close"}],
+        [{"send": b"220-x\r\n" * 3000}],
+    ],
+)
+@pytest.mark.parametrize("extensions", ["", "none\n"])
+def test_a_first_exchanger_that_will_not_serve_leads_to_the_next(
+    tmp_path: Path, unwilling: list[Step], extensions: str
+) -> None:
+    """RFC 5321 5.1; qmail 1.03 deferred for as long as the first one greeted so."""
+
+    async def test(far: Far) -> tuple[Outcome, list[str]]:
+        first, second = ScriptedServer([unwilling]), ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
+        for server, address in ((first, "192.0.2.1"), (second, "192.0.2.2")):
+            await server.start()
+            far.ports[address] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        for server in (first, second):
+            await server.stop()
+        return outcome, far.opened
+
+    outcome, opened = run(tmp_path, test, **({"extensions": extensions} if extensions else {}))
+    if extensions:
+        assert (outcome.kind, opened) == (Kind.DEFERRAL, ["192.0.2.1"])
+    else:
+        assert (outcome.kind, opened) == (Kind.SUCCESS, ["192.0.2.1", "192.0.2.2"])
+
+
+def test_what_the_preferred_exchanger_said_is_reported_where_none_will_serve(tmp_path: Path) -> None:
+    async def test(far: Far) -> Outcome:
+        server = ScriptedServer([[{"send": b"554 first\r\n"}], [{"send": b"554 second\r\n"}]])
+        await server.start()
+        far.ports = dict.fromkeys(("192.0.2.1", "192.0.2.2"), server.port)
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        await server.stop()
+        return outcome
+
+    text = b"Connected to 192.0.2.1 but greeting failed.\nRemote host said: 554 first\n"
+    assert run(tmp_path, test) == Outcome(Kind.DEFERRAL, text)
+
+
+def test_a_refusal_of_the_message_is_not_taken_to_the_next_exchanger(tmp_path: Path) -> None:
+    async def test(far: Far) -> tuple[Outcome, list[str]]:
+        server = ScriptedServer([[*GREETED, {"do": "line"}, {"send": b"550 not from you\r\n"}]])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(delivery(b"joe@remote.org"))
+        await server.stop()
+        return outcome, far.opened
+
+    outcome, opened = run(tmp_path, test)
+    assert (outcome.kind, opened) == (Kind.FAILURE, ["192.0.2.1"])
+
+
+def test_of_eighty_exchangers_the_last_alone_has_an_address(tmp_path: Path) -> None:
+    async def test(far: Far) -> list[str]:
+        await RemoteDelivery(far.world).deliver(delivery(b"joe@eighty.org"))
+        return far.opened
+
+    assert run(tmp_path, test) == ["192.0.2.1"]
+
+
+def test_more_exchangers_than_are_asked_for_are_a_doubt_and_no_bounce(tmp_path: Path) -> None:
+    async def test(far: Far) -> Outcome:
+        return await RemoteDelivery(far.world).deliver(delivery(b"joe@many.org"))
+
+    assert run(tmp_path, test).kind is Kind.DEFERRAL
+
+
+UTF8_TEXT = "From: Ari <ari@xeris.com>\nSubject: dépêche\n\nhalo\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "smtputf8", "kind"),
+    [
+        (UTF8_TEXT, True, Kind.FAILURE),
+        ("Subject: plain\n\ndépêche\n".encode(), True, Kind.SUCCESS),
+        # Mail that did not ask for it goes as it always went.
+        (UTF8_TEXT, False, Kind.SUCCESS),
+    ],
+)
+@pytest.mark.parametrize("offered", [False, True])
+def test_an_eight_bit_header_that_came_with_smtputf8_goes_only_to_a_host_that_has_it(
+    tmp_path: Path, text: bytes, smtputf8: bool, kind: Kind, offered: bool
+) -> None:
+    keeper = Keeper()
+    job = delivery(b"joe@remote.org", text)
+    job = replace(job, envelope=replace(job.envelope, smtputf8=smtputf8))
+    outcome = deliver_to_aiosmtpd(tmp_path, job, keeper, {"enable_SMTPUTF8": offered})
+    assert outcome.kind is (Kind.SUCCESS if offered else kind)
+    assert b"(#5.6.7)" in outcome.text or keeper.envelopes
+
+
+def test_the_next_exchanger_is_tried_after_a_failed_connection(tmp_path: Path) -> None:
     async def test(far: Far) -> tuple[Outcome, list[str]]:
         server = ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
         await server.start()
@@ -329,6 +435,8 @@ def test_a_host_that_times_out_is_left_alone_after_the_second_time(tmp_path: Pat
     [
         (b"a@self.org", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
         (b"a@[192.0.2.99]", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
+        (b"a@zero.org", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
+        (b"a@alias.org", Kind.FAILURE, b"Sorry. Although I'm listed as a best-preference MX or A"),
         (b"a@null.org", Kind.FAILURE, b"Sorry, that domain says by its null MX"),
         (b"a@nowhere.org", Kind.FAILURE, b"Sorry, I couldn't find any host named nowhere.org. (#5.1.2)\n"),
         (b"a@broken.org", Kind.DEFERRAL, b"CNAME lookup failed temporarily. (#4.4.3)\n"),
