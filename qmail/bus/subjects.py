@@ -22,7 +22,6 @@ GIVEN_UP_SECONDS = 1500
 LOG_CONSUMER = "log"
 
 LEASE = "lease"
-ASK_PASS = "ask.pass"
 ASK_RCPT = "ask.rcpt"
 ABORT = "abort"
 BOUNCE = "bounce"

@@ -9,7 +9,8 @@ import sys
 from functools import partial
 
 from qmail.bus.connect import CredentialsError, connect
-from qmail.bus.subjects import ASK_PASS, WORKERS
+from qmail.bus.subjects import WORKERS
+from qmail.bus.talk import ask_pass
 from qmail.control import Control, ControlError
 from qmail.health import check_bus, keep_watch
 from qmail.log import Log
@@ -26,7 +27,7 @@ async def serve(paths: Paths, desk: Desk, log: Log) -> None:
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     bus = await connect("auth", paths, os.environ)
     log.attach(bus.publish)
-    await bus.subscribe(ASK_PASS, partial(desk.take, bus), WORKERS)
+    await bus.subscribe(ask_pass.SUBJECT, partial(desk.take, bus), WORKERS)
     watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus)))
     await told.wait()
     watch.cancel()

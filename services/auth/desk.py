@@ -12,12 +12,12 @@ from typing import Final
 
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.bus.ports import Bus, Message
+from qmail.bus.talk.ask_pass import NO, TEMPORARY, Question, encode_yes, parse_question
 from qmail.control import Control, ControlError
 from qmail.printable import printable
 from services.auth.hashes import Hashes, Stamp
 from services.auth.memory import Memory
 from services.auth.modules import Module, Verdict, read_modules, verify
-from services.auth.question import NO, TEMPORARY, Question, parse_question, render_yes
 from services.auth.throttle import Throttle
 
 CONCURRENT_VERIFICATIONS: Final = 2
@@ -95,7 +95,7 @@ class Desk:
         version = self._hashes.version()
         known = self._memory.knows(name, question.password, question.service, version, now())
         if account is not None and known:
-            return render_yes(account)
+            return encode_yes(account)
         # A program that opens several connections at once asks the same several times: one attempt for all.
         attempt = self._attempts.get(question)
         if attempt is None:
@@ -116,7 +116,7 @@ class Desk:
         if verdict is Verdict.YES and account is not None:
             self._throttle.succeeded(key)
             self._memory.remember(name, question.password, question.service, version, now())
-            return render_yes(account)
+            return encode_yes(account)
         if verdict is Verdict.TEMPORARY:
             return TEMPORARY
         self._throttle.failed(key, now())
@@ -136,8 +136,9 @@ class Desk:
         return self._control.content("nologin") is not None
 
     def _account(self, user: bytes) -> Account | None:
-        """`ari` or, where the host is one of control/locals, `ari@mail.xeris.com`; in any mixture of case."""
-        local, at, host = user.lower().rpartition(b"@")
+        """`ari` or, where the host is one of control/locals, `ari@mail.xeris.com`; in any mixture of case, and with the
+        blanks around it that mail programs take over from the person who types."""
+        local, at, host = user.strip(b" ").lower().rpartition(b"@")
         if at:
             hosts = {line.lower() for line in self._locals()}
             return self._accounts.named(local) if host in hosts else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qmail.sasl import MECHANISMS
+
 EXTENSIONS = (
     b"IMAP4rev1 UIDPLUS CHILDREN NAMESPACE IDLE LITERAL+ ID ENABLE UNSELECT MOVE MULTIAPPEND ESEARCH "
     b"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE"
@@ -12,5 +14,5 @@ def capabilities(*, authenticated: bool, tls_offered: bool, plain_allowed: bool)
     """`tls_offered`: STARTTLS would work now; `plain_allowed`: passwords may be sent as things are."""
     if authenticated:
         return EXTENSIONS
-    ways = b" SASL-IR AUTH=PLAIN" if plain_allowed else b" LOGINDISABLED"
+    ways = b" SASL-IR" + b"".join(b" AUTH=" + one for one in MECHANISMS) if plain_allowed else b" LOGINDISABLED"
     return EXTENSIONS + (b" STARTTLS" if tls_offered else b"") + ways

@@ -56,6 +56,7 @@ class Door:
             control=control,
             cache=settings.paths.imapcache,
             per_user=settings.identity == "per-user",
+            gateways=settings.gateways,
         )
         for name in _CODECS:
             codecs.lookup(name)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 from qmail.accounts import Account
 from qmail.bus.ports import Bus, BusDown, TemporaryError
-from qmail.bus.subjects import ASK_PASS
+from qmail.bus.talk import ask_pass
 from qmail.control import Control, ControlError
 from qmail.door.session import Notify, Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
@@ -26,8 +25,6 @@ from services.imap.hub import Hub
 from services.imap.store.cache import open_cache
 from services.imap.work import Work
 
-#: Longer than auth makes anybody wait.
-ASK_SECONDS: Final = 40.0
 MAILDIR: Final = "Maildir"
 DEFAULT_DATABYTES: Final = 25_000_000
 #: After these others may have something to be told.
@@ -40,7 +37,9 @@ Arguments = TypeVarTuple("Arguments")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What all connections of the process share."""
+    """What all connections of the process share.
+
+    gateways: addresses that many clients share (qmail.door.cleartext.read_gateways)."""
 
     bus: Bus
     hub: Hub
@@ -50,6 +49,7 @@ class Shared:
     control: Control
     cache: Path
     per_user: bool
+    gateways: frozenset[str] = frozenset()
 
 
 class ImapHandler:
@@ -184,15 +184,15 @@ class ImapHandler:
             return  # the others look for themselves within half a minute
 
     async def _log_in(self, request: requests.CheckPassword) -> LoggedIn | LoginRefused:
-        answer = await self._ask(request)
-        if answer.get("ok") is not True:
-            temporary = bool(answer.get("temporary"))
-            outcome = "LOGIN UNAVAILABLE" if temporary else "LOGIN FAILED"
-            self._shared.log.line(f"{outcome}, user={_shown(request.user)}, ip=[{self._peer.ip}]")
-            return LoginRefused(temporary=temporary)
-        account = Account(
-            answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
-        )
+        try:
+            account = await self._ask(request)
+        except TemporaryError as error:
+            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], no answer about a password: {error}")
+            self._shared.log.line(f"LOGIN UNAVAILABLE, user={_shown(request.user)}, ip=[{self._peer.ip}]")
+            return LoginRefused(temporary=True)
+        if account is None:
+            self._shared.log.line(f"LOGIN FAILED, user={_shown(request.user)}, ip=[{self._peer.ip}]")
+            return LoginRefused(temporary=False)
         if not self._shared.sessions.begin(account, self._peer.ip):
             self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._peer.ip}]")
             return LoginRefused(temporary=True, crowded=True)
@@ -202,21 +202,16 @@ class ImapHandler:
         self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._peer.ip}], protocol=IMAP")
         return LoggedIn(account)
 
-    async def _ask(self, request: requests.CheckPassword) -> Mapping[str, Any]:
-        question = {
-            "user": request.user.decode("latin-1"),
-            "password": request.password.decode("latin-1"),
-            "service": "imap",
-            "ip": self._peer.ip,
-            "tls": request.tls,
-        }
-        try:
-            payload = await self._shared.bus.request(ASK_PASS, json.dumps(question).encode(), ASK_SECONDS)
-            answer = json.loads(payload)
-        except (TemporaryError, ValueError) as error:
-            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], no answer about a password: {error}")
-            return {"temporary": True}
-        return answer if isinstance(answer, dict) else {"temporary": True}
+    async def _ask(self, request: requests.CheckPassword) -> Account | None:
+        question = ask_pass.Question(
+            user=request.user,
+            password=request.password,
+            service="imap",
+            ip=self._peer.ip,
+            tls=request.tls,
+            shared=self._peer.ip in self._shared.gateways,
+        )
+        return await ask_pass.ask(self._shared.bus, question)
 
 
 #: Closing runs on after the connection is counted out; the loop itself keeps no hold on tasks.

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import ClassVar
 
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
+from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.imap import replies
 from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.capability import capabilities
@@ -20,7 +21,6 @@ from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.parse import Bad, append_arguments, append_head, parse_command, split_tag
 from services.imap.grammar.reader import Announced, Chunk, CommandReader, Complete, TooLong
-from services.imap.plain import MAX_NAME_BYTES, MAX_PASSWORD_BYTES, parse_plain
 from services.imap.requests import (
     AppendAbort,
     AppendBegin,
@@ -74,6 +74,7 @@ class ImapSession:
         self._tag = b""
         self._append: c.Append | None = None
         self._then: Callable[[object], Effects] | None = None
+        self._exchange: Exchange
 
     # --- what the server calls ---
 
@@ -245,14 +246,12 @@ class ImapSession:
 
     def _authenticate(self, command: c.Command) -> Effects:
         assert isinstance(command, c.Authenticate)
-        if command.mechanism != b"PLAIN":
+        if command.mechanism not in MECHANISMS:
             return self._reply(b"NO", replies.MECHANISM_UNKNOWN)
         if not self._plain_allowed():
             return self._reply(b"NO", replies.LOGIN_NEEDS_TLS, replies.CODE_PRIVACY)
-        if command.initial is not None:
-            return self._sasl(command.initial)
-        self._phase = Phase.SASL
-        return [Send(replies.go_on(b""))]
+        self._exchange = Exchange(command.mechanism)
+        return self._follow_sasl(self._exchange.begin(command.initial))
 
     def _step_sasl(self) -> Effects | None:
         line = self._reader.next_line()
@@ -261,21 +260,20 @@ class ImapSession:
         self._phase = Phase.COMMAND
         if isinstance(line, TooLong):
             return self._refuse_bad(self._tag, replies.LINE_TOO_LONG)
-        if line == b"*":
-            return self._refuse_bad(self._tag, replies.AUTH_CANCELLED)
-        return self._sasl(line)
+        return self._follow_sasl(self._exchange.answer(line))
 
-    def _sasl(self, text: bytes) -> Effects:
-        given = parse_plain(text)
-        if given is None:
-            return self._refuse_bad(self._tag, replies.AUTH_MALFORMED)
-        return self._check(*given)
+    def _follow_sasl(self, step: Step) -> Effects:
+        if isinstance(step, Challenge):
+            self._phase = Phase.SASL
+            return [Send(replies.go_on(step.text))]
+        if isinstance(step, Credentials):
+            return self._check(step.user, step.password)
+        text = replies.AUTH_CANCELLED if step is Fault.CANCELLED else replies.AUTH_MALFORMED
+        return self._refuse_bad(self._tag, text)
 
     def _check(self, user: bytes, password: bytes) -> Effects:
         if not self._plain_allowed():
             return self._reply(b"NO", replies.LOGIN_NEEDS_TLS, replies.CODE_PRIVACY)
-        if not 0 < len(user) <= MAX_NAME_BYTES or len(password) > MAX_PASSWORD_BYTES or b"\0" in user + password:
-            return self._checked(LoginRefused(temporary=False))
         return self._ask(CheckPassword(user, password, self._tls), self._checked)
 
     def _checked(self, answer: object) -> Effects:

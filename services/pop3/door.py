@@ -29,7 +29,9 @@ class Door:
         self.tls = ServerTls(settings.paths.tls)
         self._manners = Manners(settings, lambda: self.tls.available, log.line)
         sessions = UserSessions(Control(settings.paths.control))
-        self._maildrops = Maildrops(bus, pool, log, sessions, per_user=settings.identity == "per-user")
+        self._maildrops = Maildrops(
+            bus, pool, log, sessions, per_user=settings.identity == "per-user", gateways=settings.gateways
+        )
         self._classic = False
 
     def make_session(self) -> Session:

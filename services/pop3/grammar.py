@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -30,7 +28,7 @@ class LineTooLong:
 
 
 class Lines:
-    """Bytes in, lines out: a line ends with LF, one CR before it is dropped, a NUL cuts the rest off."""
+    """Bytes in, lines out: a line ends with LF, one CR before it is dropped."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -65,13 +63,17 @@ class Lines:
         self._searched = 0
         too_long = self._skipping or len(line) > MAX_LINE_BYTES
         self._skipping = False
-        return LineTooLong() if too_long else line.removesuffix(b"\r").partition(b"\0")[0]
+        return LineTooLong() if too_long else line.removesuffix(b"\r")
 
 
-def parse_command(line: bytes) -> Command:
-    """Cut a line at its first blank."""
+def parse_command(line: bytes, *, classic: bool) -> Command:
+    """Cut a line at its first blank. `classic`: as commands.c does it, for which a NUL ends the line; otherwise all
+    that follows PASS and one blank is the password (RFC 1939 section 7), and a NUL is an octet that no password has."""
+    if classic:
+        line = line.partition(b"\0")[0]
     verb, _, rest = line.partition(b" ")
-    return Command(verb.lower(), rest.lstrip(b" "))
+    verb = verb.lower()
+    return Command(verb, rest if verb == b"pass" and not classic else rest.lstrip(b" "))
 
 
 def scan_number(text: bytes) -> tuple[int | None, bytes]:
@@ -87,18 +89,6 @@ def unique_id(base: bytes) -> bytes:
     if 0 < len(base) <= MAX_UID_BYTES and all(0x21 <= byte <= 0x7E for byte in base):
         return base
     return sha256(base).hexdigest().encode()
-
-
-def parse_plain(line: bytes) -> tuple[bytes, bytes] | None:
-    """User and password of a PLAIN response (RFC 4616); None where it is none or asks to act for somebody else."""
-    try:
-        fields = base64.b64decode(line, validate=True).split(b"\0")
-    except binascii.Error:
-        return None
-    if len(fields) != 3:
-        return None
-    authorize, user, password = fields
-    return (user, password) if user and password and authorize in (b"", user) else None
 
 
 def whole_number(argument: bytes) -> int | None:

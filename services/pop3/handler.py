@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from qmail.accounts import Account
 from qmail.bus.ports import TemporaryError
-from qmail.bus.subjects import ASK_PASS
+from qmail.bus.talk import ask_pass
+from qmail.bus.talk.ask_pass import AskBus
 from qmail.door.session import Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
 from qmail.printable import printable
@@ -20,15 +19,7 @@ from services.pop3 import mailbox, replies
 from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
 from services.pop3.wire import WireForm
 
-#: Longer than auth makes anybody wait.
-ASK_SECONDS: Final = 40.0
 MAILDIR: Final = "Maildir"
-
-
-class AskBus(Protocol):
-    """What is needed of the bus."""
-
-    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes: ...
 
 
 class LineLog(Protocol):
@@ -40,12 +31,23 @@ class LineLog(Protocol):
 class Maildrops:
     """What all connections of the process share."""
 
-    def __init__(self, bus: AskBus, pool: ActingPool, log: LineLog, sessions: UserSessions, *, per_user: bool) -> None:
+    def __init__(
+        self,
+        bus: AskBus,
+        pool: ActingPool,
+        log: LineLog,
+        sessions: UserSessions,
+        *,
+        per_user: bool,
+        gateways: frozenset[str] = frozenset(),
+    ) -> None:
+        """gateways: addresses that many clients share (qmail.door.cleartext.read_gateways)."""
         self.bus = bus
         self.pool = pool
         self.log = log
         self.sessions = sessions
         self.per_user = per_user
+        self.gateways = gateways
 
 
 class Pop3Handler:
@@ -84,13 +86,14 @@ class Pop3Handler:
         raise TypeError(f"no such request: {request!r}")
 
     async def _login(self, request: Login) -> LoginAnswer:
-        answer = await self._ask(request)
-        if answer.get("ok") is not True:
-            refusal = Refusal.TEMPORARY if answer.get("temporary") else Refusal.WRONG
-            return self._say(request.user, refusal)
-        self._account = Account(
-            answer["name"].encode("latin-1"), int(answer["uid"]), int(answer["gid"]), Path(answer["home"])
-        )
+        try:
+            account = await self._ask(request)
+        except TemporaryError as error:
+            self._shared.log.line(f"{self._peer.ip} no answer about a password: {error}")
+            return self._say(request.user, Refusal.TEMPORARY)
+        if account is None:
+            return self._say(request.user, Refusal.WRONG)
+        self._account = account
         self._counted = self._shared.sessions.begin(self._account, self._peer.ip)
         if not self._counted:
             return self._say(request.user, Refusal.CROWDED)
@@ -111,23 +114,17 @@ class Pop3Handler:
         self._shared.log.line(f"{self._peer.ip} {_shown(user)} refused: {refusal.value}")
         return refusal
 
-    async def _ask(self, request: Login) -> Mapping[str, Any]:
-        question = {
-            "user": request.user.decode("latin-1"),
-            "password": request.password.decode("latin-1"),
-            "service": "pop3",
-            "ip": self._peer.ip,
-            "tls": request.tls,
-        }
-        if request.timestamp:
-            question["apop"] = request.timestamp.decode("latin-1")
-        try:
-            payload = await self._shared.bus.request(ASK_PASS, json.dumps(question).encode(), ASK_SECONDS)
-            answer = json.loads(payload)
-        except (TemporaryError, ValueError) as error:
-            self._shared.log.line(f"{self._peer.ip} no answer about a password: {error}")
-            return {"temporary": True}
-        return answer if isinstance(answer, dict) else {"temporary": True}
+    async def _ask(self, request: Login) -> Account | None:
+        question = ask_pass.Question(
+            user=request.user,
+            password=request.password,
+            service="pop3",
+            ip=self._peer.ip,
+            tls=request.tls,
+            shared=self._peer.ip in self._shared.gateways,
+            apop=request.timestamp,
+        )
+        return await ask_pass.ask(self._shared.bus, question)
 
     async def _retrieve(self, request: Retrieve, send: SendBytes) -> bool:
         pool = self._shared.pool

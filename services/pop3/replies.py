@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from qmail.sasl import MECHANISMS
+
 OK = b"+OK \r\n"
 END = b".\r\n"
 
@@ -33,7 +35,6 @@ BEGIN_TLS = b"+OK begin TLS\r\n"
 LINE_TOO_LONG = b"-ERR line too long\r\n"
 SASL_CANCELLED = b"-ERR authentication cancelled\r\n"
 SASL_UNKNOWN = b"-ERR mechanism not supported\r\n"
-SASL_CONTINUE = b"+ \r\n"
 TOO_MANY = b"-ERR [SYS/TEMP] too many connections, try again later\r\n"
 
 
@@ -70,14 +71,19 @@ def listing(lines: Iterable[bytes], lines_per_piece: int = 1000) -> Iterator[byt
 
 def sasl_mechanisms(plaintext: bool) -> bytes:
     """A bare AUTH, as clients older than CAPA ask."""
-    return b"".join(listing([b"PLAIN"] if plaintext else []))
+    return b"".join(listing(MECHANISMS if plaintext else []))
+
+
+def sasl_challenge(text: bytes) -> bytes:
+    """RFC 5034 section 4; `text` is base64 already."""
+    return b"+ " + text + b"\r\n"
 
 
 def capabilities(*, plaintext: bool, stls: bool) -> bytes:
     """CAPA (RFC 2449 section 5); what cannot be used now is not named."""
     names = [b"TOP", b"UIDL", b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", b"EXPIRE NEVER"]
     if plaintext:
-        names += [b"USER", b"SASL PLAIN"]
+        names += [b"USER", b" ".join((b"SASL", *MECHANISMS))]
     if stls:
         names.append(b"STLS")
     return b"".join(listing([*names, b"IMPLEMENTATION qmail"]))

@@ -13,13 +13,13 @@ from typing import Final, TypeAlias
 
 from qmail.door.cleartext import plaintext_allowed
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
+from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.pop3 import replies
 from services.pop3.grammar import (
     Command,
     Lines,
     LineTooLong,
     parse_command,
-    parse_plain,
     scan_number,
     second_number,
     unique_id,
@@ -62,7 +62,7 @@ class Transaction:
         self._waiting: Callable[[object], Sequence[Effect]] | None = None
         self._over = False
         self._securing = False
-        self._sasl = False
+        self._sasl: Exchange | None = None
         self._tls = False
         self._peer_ip = ""
         self._user: bytes | None = None
@@ -130,11 +130,11 @@ class Transaction:
 
     def _obey(self, line: bytes | LineTooLong) -> Sequence[Effect]:
         if isinstance(line, LineTooLong):
-            self._sasl = False
+            self._sasl = None
             return [Send(replies.LINE_TOO_LONG)]
-        if self._sasl:
-            return self._sasl_response(line)
-        return self.step(parse_command(line))
+        if self._sasl is not None:
+            return self._follow_sasl(self._sasl.answer(line))
+        return self.step(parse_command(line, classic=self.manner.classic))
 
     def step(self, command: Command) -> Sequence[Effect]:
         """One command in the present state."""
@@ -231,21 +231,20 @@ class Transaction:
         mechanism, _, initial = argument.partition(b" ")
         if not mechanism:
             return [Send(replies.sasl_mechanisms(self._plaintext))]
-        if mechanism.upper() != b"PLAIN":
+        if mechanism.upper() not in MECHANISMS:
             return [Send(replies.SASL_UNKNOWN)]
         if not self._plaintext:
             return self._needs_tls()
-        if initial:
-            return self._sasl_response(initial)
-        self._sasl = True
-        return [Send(replies.SASL_CONTINUE)]
+        self._sasl = Exchange(mechanism.upper())
+        return self._follow_sasl(self._sasl.begin(initial or None))
 
-    def _sasl_response(self, line: bytes) -> Sequence[Effect]:
-        self._sasl = False
-        if line == b"*":
-            return [Send(replies.SASL_CANCELLED)]
-        plain = parse_plain(line)
-        return self._login(*plain) if plain else [Send(replies.SYNTAX)]
+    def _follow_sasl(self, step: Step) -> Sequence[Effect]:
+        if isinstance(step, Challenge):
+            return [Send(replies.sasl_challenge(step.text))]
+        self._sasl = None
+        if isinstance(step, Credentials):
+            return self._login(step.user, step.password)
+        return [Send(replies.SASL_CANCELLED if step is Fault.CANCELLED else replies.SYNTAX)]
 
     def quit_early(self, argument: bytes) -> Sequence[Effect]:
         return self._end(replies.OK)

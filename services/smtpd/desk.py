@@ -9,6 +9,7 @@ from typing import Protocol
 
 from qmail.bus import subjects
 from qmail.bus.ports import BusDown, TemporaryError
+from qmail.bus.talk import ask_pass
 from qmail.envelope import Envelope, Recipient
 from qmail.put import Draft
 from services.smtpd.facts import AskRecipient, Commit, Exists, Mail, Ready
@@ -17,7 +18,6 @@ from services.smtpd.facts import AskRecipient, Commit, Exists, Mail, Ready
 EXISTS_SECONDS = 10.0
 MAX_REMEMBERED = 10_000
 RCPT_TIMEOUT_SECONDS = 2.0
-PASS_TIMEOUT_SECONDS = 15.0
 # How long a queue that had room is believed to have some; the commit asks again in any case.
 READY_SECONDS = 1.0
 
@@ -87,25 +87,11 @@ class Desk:
             self._exists_until.clear()
         self._exists_until[address] = self._clock() + EXISTS_SECONDS
 
-    async def log_in(self, user: bytes, password: bytes, ip: str, *, tls: bool) -> bytes | None:
-        """The account's name, None for a wrong password. Raises BusDown where auth does not answer or cannot say."""
-        question = {
-            "user": user.decode("latin-1"),
-            "password": password.decode("latin-1"),
-            "service": "smtp",
-            "ip": ip,
-            "tls": tls,
-        }
-        payload = json.dumps(question).encode()
-        try:
-            answer = json.loads(await self._bus.request(subjects.ASK_PASS, payload, PASS_TIMEOUT_SECONDS))
-            if answer["ok"]:
-                return str(answer["name"]).encode("latin-1")
-        except (ValueError, KeyError, TypeError) as error:
-            raise BusDown(f"auth's answer was not understood: {error}") from error
-        if answer.get("temporary"):
-            raise BusDown("auth cannot say now")
-        return None
+    async def log_in(self, user: bytes, password: bytes, ip: str, *, tls: bool, shared: bool) -> bytes | None:
+        """The account's name, None for a wrong password. Raises TemporaryError where auth cannot say."""
+        asked = ask_pass.Question(user=user, password=password, service="smtp", ip=ip, tls=tls, shared=shared)
+        account = await ask_pass.ask(self._bus, asked)
+        return None if account is None else account.name
 
     def begin(self) -> Submission:
         """Raises BusDown."""

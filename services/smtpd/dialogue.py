@@ -15,6 +15,7 @@ from qmail.bus.ports import BusDown, QueueFull, TemporaryError
 from qmail.control import ControlError
 from qmail.door.session import Ask, Close, Effect, Send
 from qmail.put import EnvelopeTooLarge
+from qmail.sasl import Exchange
 from services.smtpd import replies
 from services.smtpd.data import DataReader
 from services.smtpd.facts import Client, Hook, Hooked, Request
@@ -89,7 +90,7 @@ class Dialogue:
         self._bad_commands = 0
         self._helo: bytes | None = None
         self._extended = False
-        self._user = b""
+        self._exchange: Exchange
         #: The Received line's beginning; None: to be made from what is known now.
         self._received_head: bytes | None = None
         self._limit = policy.databytes if client.databytes is None else client.databytes

@@ -133,7 +133,7 @@ class Door:
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None
         self._rules = RulesReader(settings, log)
-        self._gateways = read_gateways() if settings.contained else frozenset()
+        self.gateways = read_gateways() if settings.contained else frozenset()
         self._freshness = Freshness(time.monotonic)
         self._current_rules = Rules()
         self._tls_offered = False
@@ -270,7 +270,7 @@ class Door:
             tls=purpose.tls,
             tls_offered=not purpose.tls and self._tls_offered,
             auth_offered=plaintext_allowed(
-                tls=purpose.tls, peer_ip=ip, address=self.settings.address, gateways=self._gateways
+                tls=purpose.tls, peer_ip=ip, address=self.settings.address, gateways=self.gateways
             ),
             auth_required=purpose.submission,
         )

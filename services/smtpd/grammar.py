@@ -6,8 +6,6 @@ Lax on purpose: the tutorial's telnet sessions write `mail from:ari@mail.xeris.c
 from __future__ import annotations
 
 import re
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Set
 
 # qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
@@ -95,21 +93,3 @@ def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
         keyword, _, value = word.partition(b"=")
         parameters.setdefault(keyword.upper(), value)
     return parameters
-
-
-def parse_base64(text: bytes) -> bytes | None:
-    """Decoded, None where it is not base64. A lone `=` is the empty string (RFC 4954 4)."""
-    if text == b"=":
-        return b""
-    try:
-        return b64decode(text, validate=True)
-    except (Base64Error, ValueError):
-        return None
-
-
-def parse_plain(message: bytes) -> tuple[bytes, bytes] | None:
-    """(user, password) of a PLAIN message (RFC 4616 2); None where it is none, or asks to act as another user."""
-    parts = message.split(b"\0")
-    if len(parts) != 3 or not parts[1] or parts[0] not in (b"", parts[1]):
-        return None
-    return parts[1], parts[2]

@@ -1,12 +1,12 @@
-"""STARTTLS (RFC 3207) and AUTH (RFC 4954; PLAIN, RFC 4616, and LOGIN), as steps of the dialogue. Pure."""
+"""STARTTLS (RFC 3207) and AUTH (RFC 4954) with the mechanisms of qmail.sasl, as steps of the dialogue. Pure."""
 
 from __future__ import annotations
 
 from qmail.door.session import StartTls
+from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import Login
-from services.smtpd.grammar import parse_base64, parse_plain
 from services.smtpd.states import START, State
 
 
@@ -31,51 +31,33 @@ class LoginSteps(Dialogue):
         refusal = self._refuse_auth(mechanism.upper())
         if refusal is not None:
             self._bad(refusal)
-        elif mechanism.upper() == b"PLAIN":
-            self._begin_auth(State.AUTH_PLAIN, initial, replies.AUTH_EMPTY)
         else:
-            self._begin_auth(State.AUTH_USER, initial, replies.AUTH_USER)
-
-    def _begin_auth(self, state: State, initial: bytes, prompt: bytes) -> None:
-        self._state = state
-        if initial:
-            self._read_auth(initial)
-        else:
-            self._reply(prompt)
+            self._exchange = Exchange(mechanism.upper())
+            self._follow_auth(self._exchange.begin(initial or None))
 
     def _refuse_auth(self, mechanism: bytes) -> bytes | None:
         if self.account:
             return replies.AUTH_ALREADY
         if not self.client.auth_offered:
             return replies.AUTH_NEEDS_TLS if self.client.tls_offered else replies.UNIMPLEMENTED
-        return None if mechanism in (b"PLAIN", b"LOGIN") else replies.AUTH_MECHANISM
+        return None if mechanism in MECHANISMS else replies.AUTH_MECHANISM
 
     def _no_auth_now(self, argument: bytes) -> None:
         self._bad(replies.AUTH_DURING_MAIL)
 
     def _read_auth(self, line: bytes) -> None:
-        state, self._state = self._state, START
-        text = line.rstrip(b"\r ")
-        if text == b"*":
-            self._bad(replies.AUTH_CANCELLED)
-            return
-        decoded = parse_base64(text)
-        if decoded is None:
-            self._bad(replies.AUTH_SYNTAX)
-        elif state is State.AUTH_USER:
-            self._user = decoded
-            self._state = State.AUTH_PASSWORD
-            self._reply(replies.AUTH_PASSWORD)
-        elif state is State.AUTH_PASSWORD:
-            self._log_in("LOGIN", self._user, decoded)
-        else:
-            pair = parse_plain(decoded)
-            if pair is None:
-                self._bad(replies.AUTH_SYNTAX)
-            else:
-                self._log_in("PLAIN", *pair)
+        self._follow_auth(self._exchange.answer(line))
 
-    def _log_in(self, mechanism: str, user: bytes, password: bytes) -> None:
+    def _follow_auth(self, step: Step) -> None:
+        self._state = State.AUTH if isinstance(step, Challenge) else START
+        if isinstance(step, Challenge):
+            self._reply(replies.auth_challenge(step.text))
+        elif isinstance(step, Credentials):
+            self._log_in(step)
+        else:
+            self._bad(replies.AUTH_CANCELLED if step is Fault.CANCELLED else replies.AUTH_SYNTAX)
+
+    def _log_in(self, given: Credentials) -> None:
         def answered(name: object) -> None:
             if isinstance(name, bytes) and name:
                 self.account = name
@@ -85,4 +67,5 @@ class LoginSteps(Dialogue):
             else:
                 self._bad(replies.AUTH_FAILED)
 
-        self._ask(Login(mechanism, user, password), answered, lambda _: self._reply(replies.AUTH_TEMPORARY))
+        request = Login(given.mechanism, given.user, given.password)
+        self._ask(request, answered, lambda _: self._reply(replies.AUTH_TEMPORARY))

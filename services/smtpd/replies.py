@@ -60,9 +60,6 @@ TLS_FIRST = b"530 STARTTLS first (#5.7.0)\r\n"
 
 # AUTH, RFC 4954
 AUTH_OK = b"235 ok, go ahead (#2.7.0)\r\n"
-AUTH_USER = b"334 VXNlcm5hbWU6\r\n"
-AUTH_PASSWORD = b"334 UGFzc3dvcmQ6\r\n"
-AUTH_EMPTY = b"334 \r\n"
 AUTH_FAILED = b"535 authentication failed (#5.7.8)\r\n"
 AUTH_TEMPORARY = b"454 temporary authentication failure (#4.7.0)\r\n"
 AUTH_CANCELLED = b"501 authentication cancelled (#5.7.0)\r\n"
@@ -72,6 +69,11 @@ AUTH_ALREADY = b"503 you are already authenticated (#5.5.1)\r\n"
 AUTH_DURING_MAIL = b"503 no auth during mail transaction (#5.5.0)\r\n"
 AUTH_NEEDS_TLS = b"538 encryption required for authentication (#5.7.11)\r\n"
 AUTH_FIRST = b"530 authentication required (#5.7.0)\r\n"
+
+
+def auth_challenge(text: bytes) -> bytes:
+    """RFC 4954 section 4; `text` is base64 already."""
+    return b"334 " + text + b"\r\n"
 
 
 def greeting(name: bytes) -> bytes:

@@ -352,7 +352,9 @@ class SmtpdConnection(SMTP):
         assert self._dialogue is not None
         if self._door.authenticator is not None:
             return await call_authenticator(self, self._door.authenticator, login)
-        name = await self._door.desk.log_in(login.user, login.password, self._ip, tls=self._dialogue.client.tls)
+        name = await self._door.desk.log_in(
+            login.user, login.password, self._ip, tls=self._dialogue.client.tls, shared=self._ip in self._door.gateways
+        )
         shown = printable(login.user)
         self._door.log.line(f"smtpd: auth {self._number} {'ok' if name else 'failed'} user {shown} from {self._ip}")
         if self.session is not None:

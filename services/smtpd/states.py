@@ -12,9 +12,7 @@ class State(Enum):
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
-    AUTH_PLAIN = "auth plain"
-    AUTH_USER = "auth user"
-    AUTH_PASSWORD = "auth password"
+    AUTH = "auth"
     CLOSED = "closed"
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
-from qmail.bus.subjects import ASK_PASS, WORKERS
+from qmail.bus.subjects import WORKERS
+from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control import Control
 from qmail.door.session import Ask, Close, Effect, Peer, Send
 from qmail.identity import ActingPool

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from qmail.bus.memory import MemoryBus
-from qmail.bus.subjects import ASK_PASS, WORKERS
+from qmail.bus.subjects import WORKERS
+from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control import Control
 from qmail.door.server import Limits
 from qmail.hasher import HASHER

@@ -20,8 +20,14 @@ def test_lines_end_with_lf_and_lose_one_cr() -> None:
     assert lines_of(b"a\r\nb\nc\r\r\n\r\n\nd") == [b"a", b"b", b"c\r", b"", b""]
 
 
-def test_a_nul_cuts_the_line() -> None:
-    assert lines_of(b"user ari\0x\r\n") == [b"user ari"]
+def test_a_nul_ends_a_line_for_qmail_alone() -> None:
+    assert parse_command(b"user ari\0x", classic=True) == Command(b"user", b"ari")
+    assert parse_command(b"user ari\0x", classic=False) == Command(b"user", b"ari\0x")
+
+
+def test_all_that_follows_pass_and_a_blank_is_the_password() -> None:
+    assert parse_command(b"PASS  a b ", classic=False) == Command(b"pass", b" a b ")
+    assert parse_command(b"PASS  a b ", classic=True) == Command(b"pass", b"a b ")
 
 
 def test_a_line_too_long_is_reported_once_and_the_next_is_read() -> None:
@@ -44,9 +50,9 @@ def test_the_cut_of_the_stream_does_not_matter(pieces: list[bytes], at: int) -> 
 
 
 def test_commands_are_cut_at_the_first_blank() -> None:
-    assert parse_command(b"USER  ari x ") == Command(b"user", b"ari x ")
-    assert parse_command(b"STAT ") == Command(b"stat", b"")
-    assert parse_command(b"") == Command(b"", b"")
+    assert parse_command(b"USER  ari x ", classic=False) == Command(b"user", b"ari x ")
+    assert parse_command(b"STAT ", classic=False) == Command(b"stat", b"")
+    assert parse_command(b"", classic=False) == Command(b"", b"")
 
 
 def test_numbers_wrap_at_the_word_size_like_scan_ulong() -> None:

@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from services.smtpd.facts import read_client
 from services.smtpd.grammar import (
-    parse_base64,
     parse_command,
     parse_parameters,
     parse_path,
-    parse_plain,
     replace_address_literal,
 )
 
@@ -64,9 +62,6 @@ def test_parsers_take_any_bytes(data: bytes) -> None:
     parse_parameters(rest)
     replace_address_literal(address, {"127.0.0.1"}, b"h")
     assert verb == verb.lower()
-    decoded = parse_base64(data)
-    if decoded is not None:
-        parse_plain(decoded)
 
 
 @pytest.mark.parametrize(
@@ -91,29 +86,6 @@ def test_parameters() -> None:
         b"BODY": b"8bitmime",
         b"SMTPUTF8": b"",
     }
-
-
-@pytest.mark.parametrize(
-    ("message", "pair"),
-    [
-        (b"\0ari\0pass", (b"ari", b"pass")),
-        (b"ari\0ari\0pass", (b"ari", b"pass")),
-        (b"other\0ari\0pass", None),
-        (b"\0\0pass", None),
-        (b"ari\0pass", None),
-        (b"\0a\0b\0c", None),
-        (b"", None),
-    ],
-)
-def test_plain(message: bytes, pair: tuple[bytes, bytes] | None) -> None:
-    assert parse_plain(message) == pair
-
-
-@pytest.mark.parametrize(
-    ("text", "decoded"), [(b"=", b""), (b"YXJp", b"ari"), (b"YXJ", None), (b"\xff", None), (b"*", None)]
-)
-def test_base64(text: bytes, decoded: bytes | None) -> None:
-    assert parse_base64(text) == decoded
 
 
 def test_address_literal_with_thousands_of_digits_is_read_as_ip_scan_does() -> None:

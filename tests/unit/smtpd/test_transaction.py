@@ -95,9 +95,7 @@ TO_STATE = {
     State.MAIL: b"MAIL FROM:<a@b>\r\n",
     State.RCPT: b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\n",
     State.DATA: b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\n",
-    State.AUTH_PLAIN: b"AUTH PLAIN\r\n",
-    State.AUTH_USER: b"AUTH LOGIN\r\n",
-    State.AUTH_PASSWORD: b"AUTH LOGIN YXJp\r\n",
+    State.AUTH: b"AUTH LOGIN\r\n",
 }
 
 S, M, R = State.START, State.MAIL, State.RCPT
@@ -121,8 +119,8 @@ TRANSITIONS: dict[bytes, list[tuple[bytes, State]]] = {
     b"": [(b"502 ", S), (b"502 ", M), (b"502 ", R)],
     b"QUIT": [(b"221 mail", State.CLOSED)] * 3,
     b"STARTTLS": [(b"454 ", S), (b"454 ", M), (b"454 ", R)],
-    b"AUTH PLAIN": [(b"334 ", State.AUTH_PLAIN), (b"503 no auth", M), (b"503 no auth", R)],
-    b"AUTH LOGIN": [(b"334 ", State.AUTH_USER), (b"503 no auth", M), (b"503 no auth", R)],
+    b"AUTH PLAIN": [(b"334 ", State.AUTH), (b"503 no auth", M), (b"503 no auth", R)],
+    b"AUTH LOGIN": [(b"334 ", State.AUTH), (b"503 no auth", M), (b"503 no auth", R)],
     b"AUTH CRAM-MD5": [(b"504 ", S), (b"503 no auth", M), (b"503 no auth", R)],
 }
 
