@@ -29,6 +29,8 @@ MAX_HEADER_BYTES = 48 * 1024
 # scheduler's, which the server bounds at 1 MB.
 MAX_ENVELOPE_BYTES = 250_000
 MAX_RECIPIENTS = 5000
+# What of an envelope recipients may take: the rest is for the sender and our own header lines.
+MAX_RECIPIENTS_BYTES = MAX_ENVELOPE_BYTES - 20_000
 # How old the knowledge may be that the streams have room.
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
@@ -54,6 +56,11 @@ class Draft:
     ret: str = ""
     envid: bytes = b""
     hold_until_ms: int = 0
+
+
+def recipient_bytes(address: bytes) -> int:
+    """At most so many bytes of an envelope does a recipient take."""
+    return 12 + len(address) * (1 if address.isascii() else 6)
 
 
 class EnvelopeTooLarge(Exception):
@@ -92,6 +99,25 @@ def complete(draft: Draft, message_id: int, size_bytes: int, chunk_count: int, n
         chunk_count=chunk_count,
         recipients=draft.recipients,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message whose pieces are stored, all but the record that commits."""
+
+    submission: Submission
+    envelope: Envelope
+    header: str
+    payload: bytes
+
+    async def commit(self, *, alone: bool = False) -> Envelope:
+        """As Submission.commit, which prepares before.
+
+        alone: in a record of its own, whose second storing after a lost answer is refused as AlreadyStored."""
+        self.submission.require_kept()
+        shares = not alone and self.envelope.chunk_count == 0 and self.header != subjects.ELSEWHERE
+        await self.submission.submitter.committer.commit(self.envelope.id, self.header, self.payload, shares)
+        return self.envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +197,7 @@ class Submission:
 
     def __init__(self, submitter: Submitter, message_id: int) -> None:
         self.id = message_id
-        self._submitter = submitter
+        self.submitter = submitter
         self._pending = bytearray()
         self._size = 0
         self._chunks = 0
@@ -188,13 +214,14 @@ class Submission:
             del self._pending[:CHUNK_BYTES]
 
     async def _store_chunk(self, chunk: bytes) -> None:
-        self._require_kept()
+        self.require_kept()
         number, self._chunks = self._chunks, self._chunks + 1
-        await self._submitter.store(Record(subjects.body(self.id, number), chunk))
-        self._stored_at = self._submitter.uptime()
+        await self.submitter.store(Record(subjects.body(self.id, number), chunk))
+        self._stored_at = self.submitter.uptime()
 
-    def _require_kept(self) -> None:
-        silent = self._submitter.uptime() - self._stored_at
+    def require_kept(self) -> None:
+        """Raises GivenUp where what was stored of the body may be gone."""
+        silent = self.submitter.uptime() - self._stored_at
         if self._chunks and silent > subjects.GIVEN_UP_SECONDS:
             raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
@@ -203,29 +230,31 @@ class Submission:
 
         Raises QueueFull, BusDown, GivenUp (temporary) and EnvelopeTooLarge (permanent); nothing counts as accepted
         then. After BusDown it is unknown whether the record was stored: the sender's retry may be a copy."""
+        return await (await self.prepare(draft)).commit()
+
+    async def prepare(self, draft: Draft) -> Prepared:
+        """Store all but the record that commits. Raises as `commit`."""
         payload = bytes(self._pending)
-        self._require_kept()
+        self.require_kept()
         if self._chunks:
             if payload:
                 await self._store_chunk(payload)
             payload = b""
-        envelope = complete(draft, self.id, self._size, self._chunks, self._submitter.clock())
+        envelope = complete(draft, self.id, self._size, self._chunks, self.submitter.clock())
         encoded = encode_envelope(envelope)
         if len(encoded) > MAX_ENVELOPE_BYTES or len(envelope.recipients) > MAX_RECIPIENTS:
             raise EnvelopeTooLarge(f"{len(encoded)} bytes, {len(envelope.recipients)} recipients")
         header = base64.b64encode(encoded).decode()
         if len(header) > MAX_HEADER_BYTES:
-            await self._submitter.store(Record(subjects.large_envelope(self.id), encoded))
+            await self.submitter.store(Record(subjects.large_envelope(self.id), encoded))
             header = subjects.ELSEWHERE
-        shares = not self._chunks and header != subjects.ELSEWHERE
-        await self._submitter.committer.commit(self.id, header, payload, shares)
-        return envelope
+        return Prepared(self, envelope, header, payload)
 
     async def abort(self) -> None:
         """Forget it: the scheduler removes what was half-stored."""
         self._pending.clear()
         if self._chunks:
-            self._submitter.bus.publish(subjects.ABORT, str(self.id).encode())
+            self.submitter.bus.publish(subjects.ABORT, str(self.id).encode())
 
 
 class Submitter:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qmail.put import MAX_ENVELOPE_BYTES
+from qmail.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
 from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
 from services.smtpd.grammar import MAX_ADDRESS_BYTES, parse_parameters, parse_path, replace_address_literal
 from services.smtpd.login import LoginSteps
 from services.smtpd.states import MAIL, RCPT, START
-
-# All addresses of an envelope, as the bus writes them; the rest of an envelope is small beside them.
-MAX_RECIPIENTS_BYTES = MAX_ENVELOPE_BYTES - 20_000
 
 _READY = Ready()
 _NO, _QUOTA = Exists.NO, Exists.QUOTA
@@ -114,7 +111,7 @@ class EnvelopeSteps(LoginSteps):
             return replies.NOT_IN_RCPTHOSTS
         if not self.policy.extensions:
             return None
-        self._envelope_bytes += 12 + len(address) * (1 if address.isascii() else 6)
+        self._envelope_bytes += recipient_bytes(address)
         if len(self._recipients) >= self.policy.max_recipients or self._envelope_bytes > MAX_RECIPIENTS_BYTES:
             return replies.TOO_MANY_RECIPIENTS
         return None

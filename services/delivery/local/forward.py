@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from qmail.accounts import Account
-from qmail.bus.ports import QueueFull, TemporaryError
+from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
 from qmail.envelope import Envelope, Recipient
-from qmail.put import Draft, EnvelopeTooLarge, Submission, Submitter
+from qmail.put import (
+    MAX_RECIPIENTS,
+    MAX_RECIPIENTS_BYTES,
+    Draft,
+    EnvelopeTooLarge,
+    GivenUp,
+    Prepared,
+    Submission,
+    Submitter,
+    recipient_bytes,
+)
 from services.delivery.local import replies
 from services.delivery.local.refusal import permanent, temporary
 
@@ -19,10 +30,11 @@ _MAX_ADDRESS_BYTES: Final = 1003
 
 
 class Forwarder:
-    """Puts what users forward."""
+    """Puts what users forward. retry_seconds: between two tries to end what cannot be undone."""
 
-    def __init__(self, submitter: Submitter) -> None:
+    def __init__(self, submitter: Submitter, *, retry_seconds: float = 2.0) -> None:
         self._submitter = submitter
+        self._retry_seconds = retry_seconds
 
     async def forward(
         self,
@@ -35,30 +47,70 @@ class Forwarder:
     ) -> int:
         """Put the message of the envelope again, `head` before it; the new message's number.
 
-        chunks: the body. Raises Refusal; then nothing was forwarded (after a lost answer of the bus: perhaps).
+        chunks: the body, read once for each message: a list that has no room in one envelope goes as several, of which
+        the first one's number is given. Raises Refusal; then nothing was forwarded (after a lost answer of the bus:
+        perhaps).
         """
         if any(len(address) > _MAX_ADDRESS_BYTES for address in (sender, *recipients)):
             raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG))
-        draft = _draft(envelope, account, sender, recipients, head)
+        drafts = [_draft(envelope, account, sender, group, head) for group in in_envelopes(recipients)]
         try:
             await self._submitter.ready()
-            return await _submit(self._submitter.begin(), draft, chunks)
+            return await self._put(drafts, chunks)
         except QueueFull as error:
             raise temporary(replies.not_forwarded(replies.QUEUE_FULL)) from error
         except TemporaryError as error:
             raise temporary(replies.not_forwarded(replies.QUEUE_DOWN)) from error
         except EnvelopeTooLarge as error:
-            raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG)) from error
+            raise permanent(replies.not_forwarded(replies.ENVELOPE_TOO_LARGE)) from error
+
+    async def _put(self, drafts: Sequence[Draft], chunks: Callable[[], AsyncIterator[bytes]]) -> int:
+        """Everything is stored before the first message exists; then the others follow at once."""
+        prepared: list[Prepared] = []
+        begun: list[Submission] = []
+        try:
+            for draft in drafts:
+                begun.append(self._submitter.begin())
+                async for chunk in chunks():
+                    await begun[-1].write(chunk)
+                prepared.append(await begun[-1].prepare(draft))
+            first = await prepared[0].commit()
+        except BaseException:
+            for submission in begun:
+                await submission.abort()
+            raise
+        for message in prepared[1:]:
+            await self._commit_surely(message)
+        return first.id
+
+    async def _commit_surely(self, message: Prepared) -> None:
+        """A refusal now would put the first message of the list once more at the next attempt.
+
+        Raises GivenUp after so long that the body may be gone."""
+        while True:
+            try:
+                await message.commit(alone=True)
+            except AlreadyStored:
+                return
+            except GivenUp:
+                raise
+            except TemporaryError:
+                await asyncio.sleep(self._retry_seconds)
+                continue
+            return
 
 
-async def _submit(submission: Submission, draft: Draft, chunks: Callable[[], AsyncIterator[bytes]]) -> int:
-    try:
-        async for chunk in chunks():
-            await submission.write(chunk)
-        return (await submission.commit(draft)).id
-    except BaseException:
-        await submission.abort()
-        raise
+def in_envelopes(recipients: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """The recipients in their order, in as few groups as the bounds of an envelope allow."""
+    groups: list[list[bytes]] = [[]]
+    room = MAX_RECIPIENTS_BYTES
+    for address in recipients:
+        room -= recipient_bytes(address)
+        if groups[-1] and (room < 0 or len(groups[-1]) == MAX_RECIPIENTS):
+            groups.append([])
+            room = MAX_RECIPIENTS_BYTES - recipient_bytes(address)
+        groups[-1].append(address)
+    return [tuple(group) for group in groups]
 
 
 def _draft(envelope: Envelope, account: Account, sender: bytes, recipients: Sequence[bytes], head: bytes) -> Draft:

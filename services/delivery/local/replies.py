@@ -47,6 +47,7 @@ QUEUE_DOWN: Final = b"qq temporary problem (#4.3.0)"
 QUEUE_REFUSED: Final = b"qq permanent problem (#5.3.0)"
 QUEUE_CRASHED: Final = b"qq crashed (#4.3.0)"
 ADDRESS_TOO_LONG: Final = b"envelope address too long for qq (#5.1.3)"
+ENVELOPE_TOO_LARGE: Final = b"envelope too large for qq (#5.3.4)"
 QUEUE_EXITS: Final = {
     115: ADDRESS_TOO_LONG,
     11: ADDRESS_TOO_LONG,
