@@ -10,42 +10,42 @@ import sys
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
-from qmail.bus.ports import BusDown
 from qmail.control import Control
 from qmail.health import keep_watch
 from qmail.ids import IdSource
+from qmail.log import Log
 from qmail.paths import Paths
 from qmail.put import Submitter
 from qmail.socket import serve_socket
 from services.admin.first_start import first_start
 from services.admin.logger import Logger
-from services.admin.places import read_places
+from services.admin.places import Places, read_places
 from services.admin.rights import read_rights
-from services.admin.streams import StreamError, make_streams, read_definitions
+from services.admin.store import Store
+from services.admin.stream_keeper import StreamKeeper
 
 EX_CONFIG = 78
-RETRY_SECONDS = 2.0
 
 
 def main() -> int:
     """Exit code 0 after TERM, 78 for a setting or file that must be set right first."""
-    paths = read_places(os.environ).paths
+    places = read_places(os.environ)
     try:
         first_start(os.environ)
     except ValueError as error:
         print(f"admin: {error}", file=sys.stderr)
         return EX_CONFIG
-    paths.run.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_serve(paths))
+    places.paths.run.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_serve(places))
     return 0
 
 
-async def _serve(paths: Paths) -> None:
+async def _serve(places: Places) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    alive = asyncio.create_task(keep_watch(paths.run, _first_start_is_done))
-    work = asyncio.create_task(_work(paths))
+    alive = asyncio.create_task(keep_watch(places.paths.run, _first_start_is_done))
+    work = asyncio.create_task(_work(places))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({alive, work, stopped}, return_when=asyncio.FIRST_COMPLETED)
     for task in (alive, work):
@@ -59,19 +59,25 @@ async def _first_start_is_done() -> None:
     """All that the others wait for: the bus itself starts only after admin."""
 
 
-async def _work(paths: Paths) -> None:
+async def _work(places: Places) -> None:
+    paths, log = places.paths, Log("admin")
     bus = await connect("admin", paths, os.environ)
+    log.attach(bus.publish)
+    size = lambda: Control(paths.control).number("queuebytes", 0)
+    streams = StreamKeeper(bus, Store(places.bus_store), size, log.line, log.notices)
     logger, ids = Logger(bus, paths.log), IdSource()
     lease = NodeLease(bus, ids)
     try:
-        await _ensure_streams(bus, paths)
+        await streams.start()
         await logger.start()
         await lease.claim()
         async with await _queue_socket(bus, ids, paths):
             await asyncio.Event().wait()
     finally:
+        streams.close()
         await lease.release()
         logger.close()
+        log.close()
         await bus.close()
 
 
@@ -85,20 +91,6 @@ async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths) -> async
         max_bytes=lambda: control.number("databytes", 0),
         alias_uid=read_rights().alias_uid,
     )
-
-
-async def _ensure_streams(bus: JetStreamBus, paths: Paths) -> None:
-    """Until it succeeds: the roles wait for their streams, and a full disk or a starting bus may pass."""
-    definitions = read_definitions()
-    while True:
-        size = Control(paths.control).number("queuebytes", 0)
-        try:
-            for name in await make_streams(bus.api, definitions, size):
-                print(f"admin: made {name}", flush=True)
-            return
-        except (StreamError, BusDown) as error:
-            print(f"admin: streams: {error}", file=sys.stderr, flush=True)
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 if __name__ == "__main__":

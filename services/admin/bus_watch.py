@@ -38,7 +38,8 @@ class Patience:
         """Whether it must go. A server that was not well yet is still reading its streams."""
         if pid != self.pid:
             self.pid, self.was_well, self.ill_since = pid, False, None
-        if status == 200:
+        # Where one stream could not be opened the server works, and admin brings it back.
+        if status == 200 or b"could not be recovered" in body:
             self.was_well, self.ill_since = True, None
             return False
         broken = b"write error" in body

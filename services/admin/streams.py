@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from services.admin.places import REPOSITORY
+from services.admin.store import Store
 
 NANOSECONDS = 1_000_000_000
 # No role publishes with a message id: the smallest window that the server takes keeps no table of them.
@@ -20,6 +22,17 @@ Api = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 class StreamError(Exception):
     """The bus refused a stream or consumer; the text is the server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A stream that was on the disk and that the server had not opened (its metafile was missing or torn).
+
+    kept: where its files are now; None where the server found its `records` in them after all."""
+
+    name: str
+    records: int
+    kept: Path | None
 
 
 def read_definitions(path: Path = REPOSITORY / "services" / "bus" / "streams.toml") -> dict[str, Any]:
@@ -48,30 +61,56 @@ def consumer_config(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
     return {"durable_name": name, "name": name, "deliver_policy": "all", "replay_policy": "instant", **definition}
 
 
-async def make_streams(api: Api, definitions: Mapping[str, Any], queue_bytes: int) -> list[str]:
+async def make_streams(
+    api: Api,
+    definitions: Mapping[str, Any],
+    queue_bytes: int,
+    store: Store | None = None,
+    reopened: Callable[[Reopened], None] = lambda each: None,
+) -> list[str]:
     """Make what is missing, update what differs; the names of what was changed, nothing for a second run.
 
-    Raises StreamError and what `api` raises."""
+    What lies in `store` and is not open is told to `reopened`. Raises StreamError, OSError, and BusDown."""
     changed = []
     for name, definition in definitions["stream"].items():
-        changed += await _make_stream(api, stream_config(name, definition, queue_bytes))
+        if await _make_stream(api, stream_config(name, definition, queue_bytes), store, reopened):
+            changed.append(name)
     for stream, consumers in definitions["consumer"].items():
         for name, definition in consumers.items():
             changed += await _make_consumer(api, stream, consumer_config(name, definition))
     return changed
 
 
-async def _make_stream(api: Api, wanted: Mapping[str, Any]) -> list[str]:
+async def _make_stream(
+    api: Api, wanted: Mapping[str, Any], store: Store | None, reopened: Callable[[Reopened], None]
+) -> bool:
     name = wanted["name"]
     found = await api(f"STREAM.INFO.{name}", {})
     if _error_code(found) == STREAM_NOT_FOUND:
-        _checked(await api(f"STREAM.CREATE.{name}", wanted))
-        return [name]
+        if store is not None and store.holds(name):
+            reopened(await _reopen(api, wanted, store))
+        else:
+            _checked(await api(f"STREAM.CREATE.{name}", wanted))
+        return True
     config = _checked(found)["config"]
     if _fits(wanted, config):
-        return []
+        return False
     _checked(await api(f"STREAM.UPDATE.{name}", {**config, **wanted}))
-    return [name]
+    return True
+
+
+async def _reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
+    """Made over what is there the server mostly finds its records again; where it cannot, it removes all that is there
+    (measured with 2.15.1). So the files are linked to another place before."""
+    call, kept = f"STREAM.CREATE.{wanted['name']}", store.keep(wanted["name"])
+    answer = await api(call, wanted)
+    recovered = "error" not in answer
+    if not recovered:
+        answer = await api(call, wanted)
+    if recovered or ("error" in answer and store.has_all(wanted["name"], kept)):
+        store.drop(kept)
+    records = int(_checked(answer)["state"]["messages"])
+    return Reopened(wanted["name"], records, None if recovered else kept)
 
 
 async def _make_consumer(api: Api, stream: str, wanted: Mapping[str, Any]) -> list[str]:

@@ -88,14 +88,21 @@ class Supervisor:
         self._keep(child)
         ports = await self._bus_ports(child)
         self._write_bus_config(*ports)
-        await self._until_healthy(ports[1])
+        await self._until_open(ports[1])
         return ports
 
-    async def _until_healthy(self, monitor_port: int) -> None:
+    async def _until_open(self, monitor_port: int) -> None:
+        """Until the server has read its streams. One that it cannot open is admin's to mend, who comes after it."""
+        loop = asyncio.get_running_loop()
+        complain = loop.time() + COMPLAIN_SECONDS
         while True:
-            status, _ = await fetch(HOST, monitor_port, "/healthz")
+            status, body = await fetch(HOST, monitor_port, "/healthz?js-server-only=true")
             if status == 200:
                 return
+            if loop.time() >= complain:
+                said = body.decode(errors="replace").strip() or "no answer"
+                print(f"run: the bus is not ready: {said}", file=sys.stderr, flush=True)
+                complain = loop.time() + COMPLAIN_SECONDS
             await asyncio.sleep(POLL_SECONDS)
 
     async def _bus_ports(self, child: Child) -> tuple[int, int]:

@@ -29,7 +29,8 @@ from services.queue.settings import QueueSettings, read_settings
 from services.queue.writer_process import BounceWriterProcess
 
 GRACE_SECONDS = 30.0
-ALL_STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE, subjects.EVENTS)
+# Not EVENTS: that is never the truth.
+STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE)
 
 
 async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, settings: QueueSettings) -> None:
@@ -57,7 +58,7 @@ async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLe
 
 async def _reach_bus(paths: Paths) -> JetStreamBus:
     bus = await connect("queue", paths, os.environ)
-    await wait_for_streams(bus, ALL_STREAMS)
+    await wait_for_streams(bus, STREAMS)
     return bus
 
 

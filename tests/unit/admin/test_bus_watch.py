@@ -35,3 +35,11 @@ def test_being_well_again_or_started_again_begins_anew() -> None:
     assert not patience.is_over(7, 503, FROZEN, 1.0 + BROKEN_SECONDS)
     assert not patience.is_over(8, 503, FROZEN, 2.0 + 2 * BROKEN_SECONDS)
     assert patience.is_over(8, 503, FROZEN, 2.0 + 3 * BROKEN_SECONDS)
+
+
+def test_one_stream_that_could_not_be_opened_is_no_illness() -> None:
+    missing = b"""{"status":"unavailable","error":"JetStream stream '$G > EVENTS' could not be recovered"}"""
+    patience = Patience()
+    assert not patience.is_over(7, 200, b"", 0.0)
+    assert not patience.is_over(7, 503, missing, 1.0)
+    assert not patience.is_over(7, 503, missing, 10 * SILENT_SECONDS)

@@ -103,3 +103,10 @@ def test_one_that_cannot_write_goes_as_soon_as_there_is_room(container: Containe
     assert container.check(FROZEN) == 1 and container.lives
     container.leave_room(17_000)
     assert container.check(FROZEN) == 1 and container.is_killed()
+
+
+def test_one_stream_that_could_not_be_opened_is_no_illness(container: Container) -> None:
+    missing = 'HTTP/1.0 503 Service Unavailable\r\n\r\n{"error":"JetStream stream \'$G > IN\' could not be recovered"}'
+    assert container.check(missing) == 0
+    assert container.check(missing) == 0
+    assert container.lives
