@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmail.bus.ports import Bus, BusDown
+from qmail.notices import Notices
 
 FILE = "healthy"
 
@@ -45,14 +46,15 @@ async def keep_watch(
     also: Callable[[], Awaitable[None]] | None = None,
     rhythm: Rhythm | None = None,
     end: Callable[[], None] = _end,
+    notices: Notices | None = None,
 ) -> None:
     """Run `check` again and again; anything that it raises means "not able to work". After `give_up_seconds` without
     a success calls `end` (TERM to this process) and returns. Touches `<run>/healthy` after each success, if `also`
     succeeds too: that is for what should be seen, and what a new start would not mend (local mail goes on when no
-    name server answers)."""
+    name server answers). What fails stands in `notices` until it does not."""
     rhythm = rhythm or Rhythm()
     try:
-        await _watch(run, check, also, rhythm, end)
+        await _watch(run, check, also, rhythm, end, _Teller(notices))
     finally:
         faulthandler.cancel_dump_traceback_later()
 
@@ -63,15 +65,17 @@ async def _watch(
     also: Callable[[], Awaitable[None]] | None,
     rhythm: Rhythm,
     end: Callable[[], None],
+    tell: _Teller,
 ) -> None:
     well = time.monotonic()
     while True:
         # Kept by a thread that needs nothing of the interpreter: it works even while a regular expression spins.
         faulthandler.dump_traceback_later(rhythm.hung_seconds, exit=True)
         trouble = await _trouble(check, rhythm.check_seconds)
+        tell("not able to work", trouble)
         if trouble is None:
             well = time.monotonic()
-            await _show(run, also, rhythm.check_seconds)
+            await _show(run, also, rhythm.check_seconds, tell)
         elif time.monotonic() - well >= rhythm.give_up_seconds:
             _log.error("not able to work for %d seconds, ending: %s", rhythm.give_up_seconds, trouble)
             end()
@@ -88,15 +92,31 @@ async def _trouble(check: Callable[[], Awaitable[None]], seconds: float) -> str 
     return None
 
 
-async def _show(run: Path, also: Callable[[], Awaitable[None]] | None, seconds: float) -> None:
+async def _show(run: Path, also: Callable[[], Awaitable[None]] | None, seconds: float, tell: _Teller) -> None:
     trouble = await _trouble(also, seconds) if also is not None else None
+    tell("not well", trouble)
     if trouble is not None:
-        _log.warning("not well: %s", trouble)
         return
     try:
         (run / FILE).touch()
     except OSError as error:
         _log.error("not able to say so: %s", error)
+
+
+class _Teller:
+    """Says what a look found: to the role's notices, or where it has none, as a warning each time."""
+
+    def __init__(self, notices: Notices | None) -> None:
+        self._notices = notices
+
+    def __call__(self, words: str, trouble: str | None) -> None:
+        if self._notices is None:
+            if trouble is not None:
+                _log.warning("%s: %s", words, trouble)
+        elif trouble is None:
+            self._notices.mended(words)
+        else:
+            self._notices.stands(words, f"{words}: {trouble}")
 
 
 def both(

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown
+from qmail.bus.presence import answer_stat
+from qmail.notices import Notices
 from qmail.paths import Paths
 
 DEFAULT_URL = "nats://bus:4222"
@@ -27,11 +29,20 @@ def read_credentials(paths: Paths, role: str) -> tuple[str, str]:
     return user, password
 
 
-async def connect(role: str, paths: Paths, environ: Mapping[str, str]) -> JetStreamBus:
-    """Connect as a role (BUS_URL), trying until the bus answers. Raises CredentialsError."""
-    user, password = read_credentials(paths, role)
-    bus = JetStreamBus(inbox_prefix=f"_INBOX_{role}")
-    await bus.connect(environ.get("BUS_URL", DEFAULT_URL), user, password, role)
+async def connect(role: str, paths: Paths, environ: Mapping[str, str], notices: Notices | None = None) -> JetStreamBus:
+    """Connect as a process of a role, which then says what it is and what stands (`notices`) when `qmailctl stat` asks.
+
+    Raises as `connect_user`."""
+    bus = await connect_user(role, paths, environ)
+    await answer_stat(bus, role, notices)
+    return bus
+
+
+async def connect_user(user: str, paths: Paths, environ: Mapping[str, str]) -> JetStreamBus:
+    """Connect with a user's credentials (BUS_URL), trying until the bus answers. Raises CredentialsError."""
+    name, password = read_credentials(paths, user)
+    bus = JetStreamBus(inbox_prefix=f"_INBOX_{user}")
+    await bus.connect(environ.get("BUS_URL", DEFAULT_URL), name, password, user)
     return bus
 
 

@@ -27,6 +27,7 @@ ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"
 SCHEDULER = "scheduler"  # heard by the scheduler that holds the lease, and never answered: it lives
+STAT = "control.stat"  # qmailctl stat: every process of every role says who it is (qmail.bus.presence)
 FLUSH = "control.flush"  # qmailctl flush: workers forget which hosts did not answer
 WORKERS = "workers"  # the queue group of every answering role
 

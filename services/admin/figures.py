@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qmail.bus.connect import connect
+from qmail.bus.connect import connect_user
 from qmail.bus.jetstream import JetStreamBus
 from qmail.paths import Paths
 from services.admin.bus_rights import STAT_USER
@@ -27,22 +27,25 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The connections as the server lists them (its /connz), and its streams (/jsz)."""
+    """The connections as the server lists them (its /connz), its streams (/jsz), and how long it has run (/varz)."""
 
     connections: list[dict[str, Any]]
     streams: list[Stream]
+    uptime: str
 
 
 async def read_figures(paths: Paths, environ: Mapping[str, str]) -> Figures:
     """Raises BusDown, CredentialsError."""
-    bus = await connect(STAT_USER, paths, environ)
+    bus = await connect_user(STAT_USER, paths, environ)
     try:
-        connections = await _ask(bus, "CONNZ", {"auth": True, "limit": 1024})
+        connections = await _ask(bus, "CONNZ", {"auth": True, "subscriptions": True, "limit": 1024})
         accounts = await _ask(bus, "JSZ", {"accounts": True, "streams": True, "config": True})
+        server = await _ask(bus, "VARZ", {})
     finally:
         await bus.close()
     found = [stream for account in accounts.get("account_details", ()) for stream in account.get("stream_detail", ())]
-    return Figures(connections["connections"], sorted(map(_stream, found), key=lambda stream: stream.name))
+    streams = sorted(map(_stream, found), key=lambda stream: stream.name)
+    return Figures(connections["connections"], streams, str(server["uptime"]))
 
 
 async def _ask(bus: JetStreamBus, what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,93 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
 from qmail.printable import printable_lines
 from services.admin import report
-from services.admin.figures import read_figures
-from services.admin.files import Keeper
+from services.admin.deployment import Deployment, Usage
 from services.admin.first_start import FIRST_PASSWORD
-from services.admin.made import Made
-from services.admin.places import Places, read_places
-from services.admin.queue_client import QueueClient, QueueUnreachable
-from services.admin.rights import read_rights
+from services.admin.places import read_places
+from services.admin.queue_client import QueueUnreachable
 from services.admin.rules_check import first_fault, smtpd_networks
+from services.admin.stat import stat
 from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
-from services.admin.users import UserError, Users
+from services.admin.users import UserError
 from services.inject.__main__ import run as qmail_inject
 from services.inject.sendmail import run as sendmail
 
-LISTEN_TIMEOUT_SECONDS = 10.0
 EX_TEMPORARY = 111
 LOG_LINES = "20"
 
 
-class Usage(Exception):
-    """The arguments are none that a command takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What the commands work on."""
-
-    environ: Mapping[str, str]
-    places: Places
-
-    @property
-    def queue(self) -> QueueClient:
-        """Raises OSError where the token is not readable."""
-        return QueueClient.find(self.environ, self.places.credentials_of("queue"))
-
-    @property
-    def per_user(self) -> bool:
-        """Whether each account has a uid of its own."""
-        return (self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")) == "per-user"
-
-    @property
-    def users(self) -> Users:
-        """Accounts, with owners where this deployment has them."""
-        return Users(self.places, Keeper(per_user=self.per_user), read_rights().alias_uid)
-
-
 Command = Callable[[Deployment, list[str]], int]
-
-
-def stat(deployment: Deployment, arguments: list[str]) -> int:
-    """Roles, queue, the room that is left, and what an administrator should know; the first password once."""
-    _none(arguments)
-    roles = [role.name for role in read_rights().bus_users]
-    reading = read_figures(deployment.places.paths, deployment.environ)
-    figures = asyncio.run(asyncio.wait_for(reading, LISTEN_TIMEOUT_SECONDS))
-    print(report.render_roles(roles, report.uptimes_of(figures.connections)), end="")
-    status = deployment.queue.status()
-    print(report.render_qstat(status) + status["status"] + (" (paused)" if status["paused"] else ""))
-    print(report.render_streams(figures.streams), end="")
-    _show_hints(deployment)
-    return 0
-
-
-def _show_hints(deployment: Deployment) -> None:
-    address = deployment.environ.get("ADDRESS") or "127.0.0.1"
-    directories = (deployment.places.paths.control, deployment.places.zones)
-    left = [str(path) for directory in directories for path in Made(directory).left_behind(address)]
-    print(report.render_address(address, left), end="")
-    path = deployment.places.paths.credentials / FIRST_PASSWORD
-    try:
-        name, password = path.read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        return
-    print(f"account {name}, password {password} (shown this once; qmailctl passwd {name} changes it)", flush=True)
-    path.unlink()
 
 
 def queue(deployment: Deployment, arguments: list[str]) -> int:

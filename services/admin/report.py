@@ -8,6 +8,7 @@ from typing import Any
 
 from qmail.printable import printable
 from services.admin.figures import Stream
+from services.admin.roll_call import Roll
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -41,18 +42,38 @@ def _date(epoch_seconds: int) -> str:
     return f"{when.day} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S}"
 
 
-def render_roles(roles: Iterable[str], uptimes: Mapping[str, str]) -> str:
-    """svstat(8)'s lines: a role is up while it is connected to the bus."""
-    lines = (f"{role}: up {uptimes[role]}\n" if role in uptimes else f"{role}: down\n" for role in roles)
-    return "".join(lines)
+def render_roles(roles: Iterable[str], roll: Roll) -> str:
+    """svstat(8)'s lines: up is how long the process has run; each of several processes has its own line."""
+    return "".join(line for role in roles for line in _role_lines(role, roll))
 
 
-def uptimes_of(connections: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Role -> how long its eldest connection has stood, from the bus's list of connections."""
-    found: dict[str, str] = {}
-    for connection in sorted(connections, key=lambda each: str(each.get("start", ""))):
-        found.setdefault(str(connection.get("authorized_user", "")), str(connection.get("uptime", "")))
-    return found
+def _role_lines(role: str, roll: Roll) -> list[str]:
+    processes = [each for each in roll.present if each.role == role]
+    silent = roll.silent.get(role, 0)
+    if len(processes) + silent > 1:
+        lines = [f"{role}: up {render_age(p.seconds)}, process {p.pid} of {printable(p.host)}\n" for p in processes]
+    else:
+        lines = [f"{role}: up {render_age(p.seconds)}\n" for p in processes]
+    lines += [f"{role}: connected, and does not answer\n"] * silent
+    return lines or [f"{role}: down\n"]
+
+
+def render_age(seconds: float) -> str:
+    """As the bus writes its own: 3m2s, 1d4h0m7s."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    parts = [(day, "d"), (hour, "h"), (minute, "m"), (second, "s")]
+    first = next((number for number, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return "".join(f"{count}{unit}" for count, unit in parts[first:])
+
+
+def render_standing(roll: Roll) -> str:
+    """What is wrong and was not mended, of every process; the eldest first."""
+    found = sorted((standing.since, each, standing.text) for each in roll.present for standing in each.standing)
+    return "".join(
+        f"{each.role}: alert since {_date(int(since))} GMT: {printable(text)}\n" for since, each, text in found
+    )
 
 
 def render_streams(streams: Iterable[Stream]) -> str:

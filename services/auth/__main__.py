@@ -25,10 +25,10 @@ async def serve(paths: Paths, desk: Desk, log: Log) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    bus = await connect("auth", paths, os.environ)
+    bus = await connect("auth", paths, os.environ, log.notices)
     log.attach(bus.publish)
     await bus.subscribe(ask_pass.SUBJECT, partial(desk.take, bus), WORKERS)
-    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus)))
+    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus), notices=log.notices))
     await told.wait()
     watch.cancel()
     desk.close()

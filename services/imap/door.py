@@ -90,7 +90,7 @@ async def run_door(settings: Settings) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("imapd")
     pool = acting_pool(settings.identity, THREADS)
-    bus = await connect("imap", settings.paths, os.environ)
+    bus = await connect("imap", settings.paths, os.environ, log.notices)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
     door.hub.start()
@@ -99,7 +99,7 @@ async def run_door(settings: Settings) -> None:
     def listening(server: Server) -> None:
         # Not before: who is seen to be healthy is asked.
         check = both(lambda: check_bus(bus), pool.answers)
-        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check)))
+        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
 
     await serve(
         settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening

@@ -52,7 +52,7 @@ async def run_door(settings: Settings) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("qmail-pop3d")
     pool = acting_pool(settings.identity)
-    bus = await connect("pop3", settings.paths, os.environ)
+    bus = await connect("pop3", settings.paths, os.environ, log.notices)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
     tasks: list[asyncio.Task[None]] = []
@@ -60,7 +60,7 @@ async def run_door(settings: Settings) -> None:
     def listening(server: Server) -> None:
         # Not before: who is seen to be healthy is asked.
         check = both(lambda: check_bus(bus), pool.answers)
-        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check)))
+        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
 
     await serve(
         settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening

@@ -19,6 +19,7 @@ from qmail.health_names import names_check
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.loop import run
+from qmail.notices import Notices
 from qmail.paths import Paths, read_paths
 from qmail.routing import check_routes
 from services.queue.http import make_app
@@ -48,16 +49,16 @@ async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, set
     await uvicorn.Server(config)._serve()
 
 
-async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLease) -> None:
+async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLease, notices: Notices) -> None:
     async def check() -> None:
         await bus.info(subjects.IN)
 
     domain = control.line_or_me("defaultdomain").decode("latin-1")
-    await keep_watch(paths.run, check, also=both(node.renew, names_check(domain)))
+    await keep_watch(paths.run, check, also=both(node.renew, names_check(domain)), notices=notices)
 
 
-async def _reach_bus(paths: Paths) -> JetStreamBus:
-    bus = await connect("queue", paths, os.environ)
+async def _reach_bus(paths: Paths, notices: Notices) -> JetStreamBus:
+    bus = await connect("queue", paths, os.environ, notices)
     await wait_for_streams(bus, STREAMS)
     return bus
 
@@ -75,7 +76,7 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopped = asyncio.create_task(stop.wait())
-    connecting = asyncio.create_task(_reach_bus(paths))
+    connecting = asyncio.create_task(_reach_bus(paths, log.notices))
     await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
         connecting.cancel()
@@ -84,7 +85,7 @@ async def main() -> None:
     log.attach(bus.publish)
     ids = IdSource()
     node = NodeLease(bus, ids)
-    watch = asyncio.create_task(_watch(bus, control, paths, node))
+    watch = asyncio.create_task(_watch(bus, control, paths, node, log.notices))
     writer = BounceWriterProcess(log.line)
     writer.start()
     lease = Lease(bus, stop.set)

@@ -41,7 +41,7 @@ async def serve(settings: Settings, admission: Admission) -> None:
 
 async def _serve(settings: Settings, admission: Admission, started: asyncio.Event, stop: asyncio.Event) -> None:
     log = Log("qmail-smtpd")
-    bus = await connect("smtpd", settings.paths, os.environ)
+    bus = await connect("smtpd", settings.paths, os.environ, log.notices)
     await wait_for_streams(bus, (subjects.IN, subjects.BODY))
     log.attach(bus.publish)
     ids = IdSource()
@@ -56,7 +56,7 @@ async def _serve(settings: Settings, admission: Admission, started: asyncio.Even
 
     domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
     seen = both(lease.renew, names_check(domain))
-    watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen))
+    watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen, notices=log.notices))
     await stop.wait()
     watch.cancel()
     await door.stop()

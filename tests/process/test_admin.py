@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +18,11 @@ from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Bus, BusDown
 from qmail.log import Log
+from qmail.notices import Notices
 from qmail.paths import read_paths
 from services.admin.figures import Figures, read_figures
 from services.admin.logger import SILENCE_SECONDS, Logger
-from services.admin.report import uptimes_of
+from services.admin.roll_call import Roll, call_roll, hearing
 from services.admin.streams import read_definitions
 from tests.support.bus_server import BusServer
 from tests.support.ports import free_port
@@ -138,9 +140,41 @@ def test_stat_sees_who_is_connected_and_how_full_the_streams_are(server: BusServ
             return await read_figures(read_paths(environ(server)), environ(server))
 
     figures = asyncio.run(look())
-    assert {"queue", "imap"} <= set(uptimes_of(figures.connections))
+    assert {"queue", "imap"} <= set(hearing(figures.connections))
     assert {stream.name for stream in figures.streams} == set(read_definitions()["stream"])
     assert all(stream.max_bytes > stream.bytes >= 0 for stream in figures.streams)
+
+
+def test_every_process_of_a_role_answers_stat_with_what_stands(server: BusServer) -> None:
+    notices = Notices(lambda line: None)
+    notices.stands("tls", "the certificate ends tomorrow")
+
+    async def look() -> Roll:
+        paths, known = read_paths(environ(server)), environ(server)
+        async with connected(server, "queue"), connected(server, "imap"), connected(server, "admin") as admin:
+            imap = await connect("imap", paths, known, notices)
+            figures = await read_figures(paths, known)
+            roll = await call_roll(admin, hearing(figures.connections), WAIT_SECONDS)
+            await imap.close()
+        return roll
+
+    roll = asyncio.run(look())
+    assert sorted(each.role for each in roll.present) == ["admin", "imap", "imap", "queue"]
+    assert not roll.silent
+    # The age is that of the process, and the connections are younger.
+    assert {each.pid for each in roll.present} == {os.getpid()}
+    assert all(each.seconds > 0.1 for each in roll.present)
+    assert [s.text for each in roll.present for s in each.standing] == ["the certificate ends tomorrow"]
+
+
+def test_a_process_that_does_not_answer_stat_is_told_of(server: BusServer) -> None:
+    async def look() -> Roll:
+        async with connected(server, "queue"), connected(server, "admin") as admin:
+            return await call_roll(admin, Counter({"queue": 1, "admin": 1, "imap": 1}), limit_seconds=1)
+
+    roll = asyncio.run(look())
+    assert roll.silent == {"imap": 1}
+    assert roll.is_up("queue") and not roll.is_up("imap")
 
 
 def test_the_user_of_stat_sees_no_mail(server: BusServer) -> None:

@@ -19,6 +19,7 @@ from qmail.control import Control
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, IdentityError
 from qmail.ids import IdSource
+from qmail.log import Log
 from qmail.loop import run
 from qmail.paths import Paths, read_paths
 from qmail.put import Submitter
@@ -74,7 +75,9 @@ async def _open_door(paths: Paths, submitter: Submitter, accounts: Accounts, con
 async def _serve(
     paths: Paths, settings: Settings, spawner: Spawner, started: asyncio.Event, stop: asyncio.Event
 ) -> None:
-    bus = await connect(_ROLE, paths, os.environ)
+    log = Log("delivery-local")
+    bus = await connect(_ROLE, paths, os.environ, log.notices)
+    log.attach(bus.publish)
     await wait_for_streams(bus, _STREAMS)
     ids = IdSource()
     node = NodeLease(bus, ids)
@@ -97,12 +100,13 @@ async def _serve(
     worker = Worker(bus, LOCAL, delivery)
     started.set()
     await worker.start()
-    watch = asyncio.create_task(keep_watch(paths.run, both(lambda: check_bus(bus), pool.answers)))
+    watch = asyncio.create_task(keep_watch(paths.run, both(lambda: check_bus(bus), pool.answers), notices=log.notices))
     await stop.wait()
     await worker.stop(_GRACE_SECONDS)
     watch.cancel()
     door.close()
     await node.release()
+    log.close()
     await bus.close()
     pool.close()
 

@@ -16,6 +16,7 @@ from qmail.bus.connect import CredentialsError, connect
 from qmail.control import Control
 from qmail.health import check_bus, keep_watch
 from qmail.health_names import names_check
+from qmail.log import Log
 from qmail.loop import run
 from qmail.paths import Paths, read_paths
 from qmail.routing import REMOTE
@@ -29,7 +30,9 @@ _GRACE_SECONDS = 280.0
 
 
 async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: asyncio.Event) -> None:
-    bus = await connect(_ROLE, paths, os.environ)
+    log = Log("delivery-remote")
+    bus = await connect(_ROLE, paths, os.environ, log.notices)
+    log.attach(bus.publish)
     delivery = RemoteDelivery(world)
     asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, delivery.flush)
     await bus.subscribe(subjects.FLUSH, lambda _: delivery.flush())
@@ -37,10 +40,13 @@ async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: async
     started.set()
     await worker.start()
     domain = (world.control.line("defaultdomain") or b"localhost").decode("latin-1")
-    watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus), also=names_check(domain)))
+    watch = asyncio.create_task(
+        keep_watch(paths.run, lambda: check_bus(bus), also=names_check(domain), notices=log.notices)
+    )
     await stop.wait()
     await worker.stop(_GRACE_SECONDS)
     watch.cancel()
+    log.close()
     await bus.close()
 
 

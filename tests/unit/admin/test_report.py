@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from qmail.bus.presence import Presence
+from qmail.notices import Standing
 from services.admin.figures import Stream
-from services.admin.report import render_address, render_qread, render_qstat, render_roles, render_streams, uptimes_of
+from services.admin.report import (
+    render_address,
+    render_qread,
+    render_qstat,
+    render_roles,
+    render_standing,
+    render_streams,
+)
+from services.admin.roll_call import Roll
 
 
 def test_a_message_is_listed_as_by_qmail_qread() -> None:
@@ -30,16 +40,34 @@ def test_the_counts_are_qmail_qstats() -> None:
     assert "in queue: 9\nmessages in queue but not yet preprocessed: 2" in render_qstat({"messages": 7, "unread": 2})
 
 
+def process(role: str, seconds: float, pid: int = 7, *standing: Standing) -> Presence:
+    return Presence(role=role, host="4f3a", pid=pid, seconds=seconds, standing=standing)
+
+
 def test_a_role_that_is_not_connected_is_down() -> None:
-    assert render_roles(["smtpd", "imap"], {"smtpd": "3m2s"}) == "smtpd: up 3m2s\nimap: down\n"
+    roll = Roll((process("smtpd", 182.4),), {})
+    assert render_roles(["smtpd", "imap"], roll) == "smtpd: up 3m2s\nimap: down\n"
+    assert roll.is_up("smtpd") and not roll.is_up("imap")
 
 
-def test_the_eldest_of_several_connections_counts() -> None:
-    connections = [
-        {"authorized_user": "smtpd", "uptime": "1s", "start": "2026-11-23T16:00:09Z"},
-        {"authorized_user": "smtpd", "uptime": "9s", "start": "2026-11-23T16:00:01Z"},
-    ]
-    assert uptimes_of(connections) == {"smtpd": "9s"}
+def test_each_copy_of_a_role_has_a_line_of_its_own() -> None:
+    roll = Roll((process("imap", 90000, 7), process("imap", 60, 8)), {})
+    assert render_roles(["imap"], roll) == ("imap: up 1d1h0m0s, process 7 of 4f3a\nimap: up 1m0s, process 8 of 4f3a\n")
+
+
+def test_a_process_that_is_connected_and_hangs_is_not_up() -> None:
+    roll = Roll((process("imap", 1),), {"imap": 1})
+    assert render_roles(["imap"], roll) == "imap: up 1s, process 7 of 4f3a\nimap: connected, and does not answer\n"
+    assert not roll.is_up("imap")
+
+
+def test_what_stands_is_repeated_and_is_printable() -> None:
+    eldest = Standing("a", "the certificate ends\x1b[2J", 1054038913.5)
+    roll = Roll((process("smtpd", 9, 7, Standing("b", "later", 1054038999)), process("imap", 9, 7, eldest)), {})
+    assert render_standing(roll) == (
+        "imap: alert since 27 May 2003 12:35:13 GMT: the certificate ends\\x1b[2J\n"
+        "smtpd: alert since 27 May 2003 12:36:39 GMT: later\n"
+    )
 
 
 def test_what_each_stream_has_taken_of_its_share_is_told() -> None:
