@@ -61,7 +61,7 @@ async def _first_start_is_done() -> None:
 
 async def _work(places: Places) -> None:
     paths, log = places.paths, Log("admin")
-    bus = await connect("admin", paths, os.environ)
+    bus = await connect("admin", paths, os.environ, log.notices)
     log.attach(bus.publish)
     size = lambda: Control(paths.control).number("queuebytes", 0)
     streams = StreamKeeper(bus, Store(places.bus_store), size, log.line, log.notices)
