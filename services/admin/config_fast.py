@@ -6,6 +6,8 @@ import re
 
 DATABYTES = 26_214_400
 CONCURRENCY_INCOMING = 50
+# Who wrote the message has it; a bounce shows enough of it to be known again.
+BOUNCE_MAX_BYTES = 50_000
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -46,6 +48,7 @@ def render_control(host: str, queue_bytes: int) -> dict[str, str]:
         "rcpthosts": names,
         "databytes": f"{DATABYTES}\n",
         "concurrencyincoming": f"{CONCURRENCY_INCOMING}\n",
+        "bouncemaxbytes": f"{BOUNCE_MAX_BYTES}\n",
         "defaultdelivery": "./Maildir/\n",
         "queuebytes": f"{queue_bytes}\n",
         "me": f"{host}\n",

@@ -9,6 +9,7 @@ from qmail.control import Control
 from qmail.dates import date822
 
 DOUBLE_BOUNCE_SENDER = b"#@[]"
+_EIGHT_BIT = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=%s\nContent-Transfer-Encoding: 8bit\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,21 @@ def without_verp(sender: bytes) -> bytes:
     return sender[:-4] if sender.endswith(b"-@[]") else sender
 
 
-def make_bounce(sender: bytes, report: bytes, names: BounceNames, now: float) -> Bounce | None:
-    """The bounce of a message with that envelope sender; None for a double bounce that bounced: it is dropped."""
+def make_bounce(
+    sender: bytes, report: bytes, names: BounceNames, now: float, charset: bytes | None = None
+) -> Bounce | None:
+    """The bounce of a message with that envelope sender; None for a double bounce that bounced: it is dropped.
+
+    charset: of the report and the copy, where they are more than ASCII; the header says so then (RFC 2045)."""
     if sender == DOUBLE_BOUNCE_SENDER:
         return None
     double = not sender
     recipient = names.double_bounce_to if double else without_verp(sender)
-    head = b"Date: %s\nFrom: %s\nTo: %s\nSubject: failure notice\n\n" % (
+    head = b"Date: %s\nFrom: %s\nTo: %s\nSubject: failure notice\n%s\n" % (
         date822(now),
         quote(names.bounce_from + b"@" + names.bounce_host),
         quote(recipient),
+        _EIGHT_BIT % charset if charset else b"",
     )
     greeting = b"Hi. This is the qmail-send program at " + names.bounce_host + b".\n"
     if double:

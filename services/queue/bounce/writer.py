@@ -10,7 +10,9 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from qmail.bus import subjects
@@ -20,7 +22,8 @@ from qmail.envelope import EnvelopeError, Recipient, decode_envelope, encode_env
 from qmail.fetch import Fetched, MessageMissing, chunks, fetch
 from qmail.place import Place
 from qmail.put import CHUNK_BYTES, Draft, complete
-from services.queue.bounce.text import Bounce, make_bounce, read_names
+from services.queue.bounce.copy import Copy, Octets
+from services.queue.bounce.text import make_bounce, read_names
 
 AT_ONCE = 8
 # In the place of a body that is gone.
@@ -95,50 +98,68 @@ class BounceWriter:
         else:
             fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
         report = str(request["text"]).encode("latin-1")
-        bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock())
+        copied = partial(self._copied, fetched, self._control.number("bouncemaxbytes", 0))
+        charset = await self._charset(report, copied())
+        bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock(), charset)
         if bounce is None:
             return {"ok": True, "discarded": True}
-        await self._put(bounce, fetched, int(str(request["bounce_id"])))
-        return {"ok": True}
-
-    async def _put(self, bounce: Bounce, original: Fetched, bounce_id: int) -> None:
-        head = bounce.text + original.envelope.prefix
         draft = Draft(
             sender=bounce.sender,
             recipients=(Recipient(bounce.recipient),),
             uid=self._uid,
             role="queue",
             invoked=b"for bounce",
-            body_type=original.envelope.body_type,
-            smtputf8=original.envelope.smtputf8,
+            body_type="8BITMIME" if charset else fetched.envelope.body_type,
+            smtputf8=fetched.envelope.smtputf8,
         )
-        body, size, count = b"", 0, 0
-        if original.body is not None and len(head) + len(original.body) <= CHUNK_BYTES:
-            body = head + original.body
-            size = len(body)
-        else:
-            size, count = await self._put_chunks(head, original, bounce_id)
-        envelope = complete(draft, bounce_id, size, count, self._clock())
-        header = base64.b64encode(encode_envelope(envelope)).decode("ascii")
-        await self._store(Record(subjects.accepted(bounce_id), body, {subjects.ENVELOPE_HEADER: header}))
+        await self._put(draft, bounce.text, copied(), int(str(request["bounce_id"])))
+        return {"ok": True}
 
-    async def _put_chunks(self, head: bytes, original: Fetched, bounce_id: int) -> tuple[int, int]:
-        """Store head and body in chunks; their bytes and number. A repeated request finds them stored."""
-        pending, size, count = bytearray(head), 0, 0
+    async def _copied(self, original: Fetched, max_bytes: int) -> AsyncIterator[bytes]:
+        """The copy of the message, in pieces."""
+        copy = Copy(max_bytes)
+        async with aclosing(self._pieces(original)) as pieces:
+            async for piece in pieces:
+                yield copy.take(piece)
+                if copy.full:
+                    break
+        yield copy.end()
+
+    async def _pieces(self, original: Fetched) -> AsyncGenerator[bytes, None]:
+        yield original.envelope.prefix
+        if original.body is not None:
+            yield original.body
+            return
+        async for chunk in chunks(self._bus, original.envelope):
+            yield chunk
+
+    async def _charset(self, report: bytes, copied: AsyncIterator[bytes]) -> bytes | None:
+        """Of what the bounce will hold; qmail 1.03 says nothing of it."""
+        if self._control.line("extensions") == b"none":
+            return None
+        octets = Octets()
+        octets.take(report)
+        async for piece in copied:
+            octets.take(piece)
+        return octets.charset
+
+    async def _put(self, draft: Draft, head: bytes, copied: AsyncIterator[bytes], bounce_id: int) -> None:
+        """Store the bounce: in chunks where it is large, which a repeated request finds stored."""
+        pending, size, count = bytearray(head), len(head), 0
 
         async def flush(at_least: int) -> None:
-            nonlocal size, count
+            nonlocal count
             while len(pending) > at_least:
-                chunk = bytes(pending[:CHUNK_BYTES])
-                await self._store(Record(subjects.body(bounce_id, count), chunk))
+                await self._store(Record(subjects.body(bounce_id, count), bytes(pending[:CHUNK_BYTES])))
                 del pending[:CHUNK_BYTES]
-                size, count = size + len(chunk), count + 1
+                count += 1
 
-        if original.body is not None:
-            pending += original.body
-        else:
-            async for chunk in chunks(self._bus, original.envelope):
-                pending += chunk
-                await flush(CHUNK_BYTES)
-        await flush(0)
-        return size, count
+        async for piece in copied:
+            pending += piece
+            size += len(piece)
+            await flush(CHUNK_BYTES)
+        if count:
+            await flush(0)
+        envelope = complete(draft, bounce_id, size, count, self._clock())
+        header = base64.b64encode(encode_envelope(envelope)).decode("ascii")
+        await self._store(Record(subjects.accepted(bounce_id), bytes(pending), {subjects.ENVELOPE_HEADER: header}))

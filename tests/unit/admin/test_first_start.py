@@ -51,6 +51,7 @@ def test_the_control_files_are_those_of_config_fast_and_the_tutorial(tmp_path: P
         "rcpthosts": "mail.xeris.com\nxeris.com\n",
         "databytes": "26214400\n",
         "concurrencyincoming": "50\n",
+        "bouncemaxbytes": "50000\n",
         "defaultdelivery": "./Maildir/\n",
         "localips": "127.0.0.1\n192.168.1.1\n",
         "queuebytes": "5000000\n",
