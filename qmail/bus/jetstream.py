@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from qmail.bus import subjects
 from qmail.bus.ports import (
     AlreadyStored,
     BusDown,
@@ -39,7 +40,8 @@ STORE_TIMEOUT_SECONDS = 10.0
 API_TIMEOUT_SECONDS = 5.0
 HEARD_SECONDS = 1.0
 POLL_SECONDS = 0.1
-PONG_SECONDS = 2
+# Beside the time for storing: how long admin may take to say how its disk is.
+DISK_SECONDS = 2.0
 CONNECT_WAIT_SECONDS = 1
 PING_SECONDS = 10
 # What one subscription may hold unread; job groups and reports are small, records at most 1 MB.
@@ -47,6 +49,10 @@ PENDING_MESSAGES = 100_000
 PENDING_BYTES = 256 * 1024 * 1024
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
+_FULL_TEXTS = ("maximum bytes exceeded", "maximum messages exceeded")
+# The limit of the store, of the account; resources. Never a server that is merely busy or on its way down.
+_FULL_CODES = (10002, 10023, 10047)
+_TOO_LARGE_TEXTS = ("message too large", "message size exceeds maximum allowed")
 
 
 def _raise_api_error(error: Mapping[str, Any]) -> None:
@@ -56,8 +62,10 @@ def _raise_api_error(error: Mapping[str, Any]) -> None:
     # One error code serves both refusals; only the text tells them apart (design.md section 5).
     if "per subject" in text:
         raise AlreadyStored(text)
-    if "maximum" in text or "insufficient" in text or "resource" in text:
+    if text in _FULL_TEXTS or code in _FULL_CODES:
         raise QueueFull(text)
+    if text in _TOO_LARGE_TEXTS:
+        raise RecordTooLarge(text)
     raise BusDown(text)
 
 
@@ -238,7 +246,8 @@ class JetStreamBus:
 
         A record whose acknowledgement was lost with the connection is stored again: where it is there already
         (write-once streams say so), that is what we wanted. A server that could not write acknowledges nothing more
-        until it is started again (measured with 2.15.1): whoever lives and is silent is out of disk, DiskFull."""
+        until it is started again (measured with 2.15.1), and says why to nobody: admin sees its disk, and where that
+        has no room it is DiskFull."""
         headers = dict(record.headers) if record.headers else None
         size = len(record.payload) + sum(len(name) + len(value) for name, value in (headers or {}).items())
         if size > (self._client.max_payload or size):
@@ -259,21 +268,20 @@ class JetStreamBus:
                 if expected_sequence is not None:
                     raise
                 if asyncio.get_running_loop().time() >= deadline:
-                    if await self._lives():
-                        raise DiskFull(f"{record.subject}: no acknowledgement in {STORE_TIMEOUT_SECONDS:g} s") from None
+                    if await self._disk_is_full():
+                        raise DiskFull(f"{record.subject}: the disk of the bus is full") from None
                     raise
                 unknown = True
                 # Where it was refused at once, it would be again.
                 await asyncio.sleep(POLL_SECONDS)
                 await self._wait_connected(deadline)
 
-    async def _lives(self) -> bool:
-        """Whether the server answers at this moment."""
+    async def _disk_is_full(self) -> bool:
+        """What admin says; not full where it says nothing."""
         try:
-            await self._client.flush(PONG_SECONDS)
-        except (nats.errors.Error, OSError):
+            return await self.request(subjects.ASK_DISK, b"", DISK_SECONDS) == subjects.DISK_FULL
+        except BusDown:
             return False
-        return True
 
     async def _wait_connected(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()

@@ -20,7 +20,7 @@ class QueueFull(TemporaryError):
 
 
 class DiskFull(QueueFull):
-    """The server lives and does not write: its disk is full or broken. Nothing is stored until it is started again."""
+    """The disk of the server is full: nothing is stored until there is room and it has been started again."""
 
 
 class AlreadyStored(Exception):

@@ -23,6 +23,9 @@ LOG_CONSUMER = "log"
 
 LEASE = "lease"
 ASK_RCPT = "ask.rcpt"
+ASK_DISK = "ask.disk"  # whether the disk below the bus has room; admin answers
+DISK_FULL = b"full"
+DISK_ROOM = b"room"
 ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"

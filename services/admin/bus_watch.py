@@ -1,14 +1,13 @@
 """A bus that cannot write is started again.
 
-After a failed write (a full disk) the server refuses every other one, says so on /healthz, and stays like that until
-it is started again, with room on the disk or without (measured with 2.15.1). In containers health.sh of
-services/bus does the same.
+After a failed write (a full disk, an error of the disk) the server refuses every other one, says so on /healthz, and
+stays like that until it is started again, with room on the disk or without (measured with 2.15.1). In containers
+health.sh of services/bus does the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from pathlib import Path
 from services.admin.child import Child
 from services.admin.probes import fetch
 from services.admin.run_settings import HOST
+from services.admin.store import has_room
 
 POLL_SECONDS = 1.0
 # It says itself that it cannot write; then a minute, as for every role that does not work.
 BROKEN_SECONDS = 3.0
 SILENT_SECONDS = 60.0
-# Without room the next write would fail again.
-ROOM_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -59,6 +57,6 @@ async def watch(child: Child, monitor_port: int, store: Path) -> None:
         await asyncio.sleep(POLL_SECONDS)
         pid = child.pid
         status, body = await fetch(HOST, monitor_port, "/healthz")
-        if patience.is_over(pid, status, body, time.monotonic()) and shutil.disk_usage(store).free >= ROOM_BYTES:
+        if patience.is_over(pid, status, body, time.monotonic()) and has_room(store):
             print("bus: not able to work; killed, to be started again", file=sys.stderr, flush=True)
             child.kill_process()

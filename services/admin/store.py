@@ -13,6 +13,16 @@ from pathlib import Path
 STREAMS = Path("jetstream", "$G", "streams")
 # Outside of it: the server takes each directory there for a stream, and removes one whose name begins with a dot.
 ASIDE = "aside"
+# With less the server's next write may fail, so it is not started again before there is so much (health.sh as well).
+ROOM_BYTES = 16 * 1024 * 1024
+
+
+def has_room(root: Path) -> bool:
+    """Whether the disk below the store has room; one that cannot be asked is broken, and not full."""
+    try:
+        return shutil.disk_usage(root).free >= ROOM_BYTES
+    except OSError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)

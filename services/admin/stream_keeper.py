@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.ports import BusDown
+from qmail.bus.ports import BusDown, Message
 from qmail.notices import Notices
-from services.admin.store import Store
+from services.admin.store import Store, has_room
 from services.admin.streams import Reopened, StreamError, make_streams, read_definitions
 
 RETRY_SECONDS = 2.0
@@ -38,7 +38,8 @@ class StreamKeeper:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return when every stream and reader is there, and see to it from then on."""
+        """Return when every stream and reader is there, and see to it from then on. Raises BusDown."""
+        await self._bus.subscribe(subjects.ASK_DISK, self._tell_of_disk)
         await self._make()
         self._bus.on_reconnected(self._again)
 
@@ -62,6 +63,11 @@ class StreamKeeper:
             except (StreamError, BusDown, OSError) as error:
                 print(f"admin: streams: {error}", file=sys.stderr, flush=True)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _tell_of_disk(self, message: Message) -> None:
+        """A server that cannot write says nothing; who waits for it asks whether its disk is full."""
+        room = has_room(self._store.root)
+        self._bus.publish(message.reply, subjects.DISK_ROOM if room else subjects.DISK_FULL)
 
     def _reopened(self, each: Reopened) -> None:
         what = f"the bus could not open stream {each.name} as it was"

@@ -1,0 +1,78 @@
+"""An ext4 file system in a file, whose power can be cut: what it had not synced is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.deployment import eventually
+from tests.support.needs import missing
+
+# EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH (linux/fs/ext4/ext4.h): from now on nothing reaches the disk, and
+# what the journal had not written yet never will.
+SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = 2
+
+
+class LoopDisk:
+    """Mounted at `directory`."""
+
+    def __init__(self, image: Path, directory: Path) -> None:
+        self._image, self.directory = image, directory
+
+    def make(self, megabytes: int) -> None:
+        """Raises CalledProcessError, FileNotFoundError."""
+        with open(self._image, "wb") as file:
+            file.truncate(megabytes << 20)
+        _run("mkfs.ext4", "-q", str(self._image))
+
+    def mount(self) -> None:
+        """Raises CalledProcessError."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _run("mount", "-o", "loop", str(self._image), str(self.directory))
+
+    def cut(self) -> None:
+        """The power fails. Whoever writes to it gets EIO."""
+        fd = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    def unmount(self) -> None:
+        """As soon as nobody uses it any more."""
+
+        def gone() -> bool:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _run("umount", str(self.directory))
+                return True
+            return False
+
+        eventually(gone, f"nobody uses {self.directory}")
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+@contextmanager
+def loop_disk(image: Path, directory: Path, megabytes: int) -> Iterator[LoopDisk]:
+    """A fresh one. Without the right to mount, or a loop device, the test is skipped; in strict mode it fails."""
+    disk = LoopDisk(image, directory)
+    try:
+        disk.make(megabytes)
+        disk.mount()
+    except (subprocess.CalledProcessError, OSError) as error:
+        missing(f"uid 0, loop devices and mkfs.ext4: {getattr(error, 'stderr', b'') or error!r}")
+    try:
+        yield disk
+    finally:
+        if os.path.ismount(directory):
+            disk.unmount()
+        image.unlink()
