@@ -10,12 +10,25 @@ import re
 # RFC 5321 4.1.2 Atom characters and the dot; anything else makes the local part a Quoted-string.
 _PLAIN_LOCAL = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*\Z")
 _ESCAPED = re.compile(rb'([\r\n"\\])')
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_IN_A_LINE = bytes(ord("_") if (octet < 0x20 and octet != 9) or octet == 0x7F else octet for octet in range(256))
 
 
 def split(address: bytes) -> tuple[bytes, bytes | None]:
     """Cut an address at its last `@`: (local part, domain), domain None where there is no `@`."""
     local, at, domain = address.rpartition(b"@")
     return (local, domain) if at else (address, None)
+
+
+def has_controls(address: bytes) -> bool:
+    """Whether it holds what no address may hold, quoted or not: a control character (RFC 5321 4.1.2)."""
+    return _CONTROL.search(address) is not None
+
+
+def in_a_line(address: bytes) -> bytes:
+    """An address for a line of a header or a text: as in qmail-local a newline becomes `_`, and so does every other
+    control character but the tab, or what follows it could be taken for a line of its own."""
+    return address.translate(_IN_A_LINE)
 
 
 def is_plain(local: bytes) -> bool:

@@ -68,6 +68,10 @@ class Control:
             raise ControlError(f"{self.directory / 'me'}: missing; expected this host's name, as in mail.xeris.com")
         return line
 
+    def exact(self) -> bool:
+        """Whether everything is to be as qmail 1.03 has it: control/extensions is `none`. Raises ControlError."""
+        return self.line("extensions") == b"none"
+
     def number(self, name: str, default: int) -> int:
         """The number that the first line begins with; `default` where there is none (control_readint).
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from qmail import netstring
+from qmail.address import has_controls
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.control import ControlError
 from qmail.envelope import Recipient
@@ -32,6 +33,7 @@ IDLE_SECONDS = 600.0
 
 OK = 0
 ADDRESS_TOO_LONG = 11
+ADDRESS_WITH_CONTROLS = 12  # ours
 REJECTED = 31
 TIMEOUT = 52
 WRITE_ERROR = 53
@@ -97,8 +99,8 @@ class _Frames:
 
 
 class QueueSocket:
-    """The server's side. `max_bytes()` is the largest message now, 0 for any; `alias_uid` is alias's uid;
-    `uid_of` says who calls."""
+    """The server's side. `max_bytes()` is the largest message now, 0 for any; `exact()` whether any address is taken,
+    as qmail-queue takes it; `alias_uid` is alias's uid; `uid_of` says who calls."""
 
     def __init__(
         self,
@@ -106,12 +108,14 @@ class QueueSocket:
         role: str,
         *,
         max_bytes: Callable[[], int],
+        exact: Callable[[], bool] = lambda: False,
         alias_uid: int | None = None,
         uid_of: Callable[[asyncio.StreamWriter], int] | None = None,
     ) -> None:
         self._submitter = submitter
         self._role = role
         self._max_bytes = max_bytes
+        self._exact = exact
         self._alias_uid = alias_uid
         self._uid_of = uid_of or caller_uid
         self._open = 0
@@ -155,6 +159,8 @@ class QueueSocket:
             ascii_only = ascii_only and piece.isascii()
             await submission.write(piece)
         sender, recipients = parse_envelope(await _gather(frames))
+        if any(map(has_controls, (sender, *recipients))) and not self._exact():
+            raise ExitError(ADDRESS_WITH_CONTROLS)
         draft = Draft(
             sender=sender,
             recipients=tuple(map(Recipient, recipients)),
@@ -214,6 +220,7 @@ async def serve_socket(
     role: str,
     *,
     max_bytes: Callable[[], int],
+    exact: Callable[[], bool] = lambda: False,
     alias_uid: int | None = None,
 ) -> asyncio.Server:
     """Listen on the socket `path` for every user of this machine; a stale one is replaced.
@@ -221,7 +228,7 @@ async def serve_socket(
     Close the server to end. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-    served = QueueSocket(submitter, role, max_bytes=max_bytes, alias_uid=alias_uid)
+    served = QueueSocket(submitter, role, max_bytes=max_bytes, exact=exact, alias_uid=alias_uid)
     server = await asyncio.start_unix_server(served.accept, path, limit=2 * netstring.MAX_FRAME_BYTES)
     os.chmod(path, 0o666)
     return server

@@ -89,6 +89,7 @@ async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths) -> async
         Submitter(bus, ids),
         "admin",
         max_bytes=lambda: control.number("databytes", 0),
+        exact=control.exact,
         alias_uid=read_rights().alias_uid,
     )
 

@@ -27,9 +27,7 @@ def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes], message: Ite
         inject(arguments, around)
         sys.stdout.buffer.flush()
     except Fatal as fatal:
-        sys.stderr.buffer.write(fatal.text)
-        sys.stderr.buffer.flush()
-        return fatal.code
+        return fatal.tell()
     return 0
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
+
+from qmail.printable import printable_lines
 
 PERMANENT = 100
 TEMPORARY = 111
@@ -16,10 +19,17 @@ class Fatal(Exception):
         self.code = code
         self.text = text
 
+    def tell(self) -> int:
+        """Say it on standard error, with whatever a stranger wrote made printable; the exit code."""
+        sys.stderr.buffer.write(printable_lines(self.text).encode())
+        sys.stderr.buffer.flush()
+        return self.code
+
 
 _PREFIX = b"qmail-inject: fatal: "
 _QUEUE_TEXTS = {
     11: b"envelope address too long for qq (#5.1.3)",
+    12: b"envelope address with control characters (#5.1.3)",
     31: b"mail server permanently rejected message (#5.3.0)",
     51: b"qq out of memory (#4.3.0)",
     52: b"qq timeout (#4.3.0)",

@@ -106,9 +106,7 @@ def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     except Fatal as fatal:
         if fatal.text in _INSTEAD:
             _become(*_INSTEAD[fatal.text])
-        sys.stderr.buffer.write(fatal.text)
-        sys.stderr.buffer.flush()
-        return fatal.code
+        return fatal.tell()
     return inject(injection, environment, _with_newlines(sys.stdin.buffer))
 
 

@@ -52,7 +52,7 @@ class Manners:
         self._host, self._classic = self._read()
 
     def _read(self) -> tuple[bytes, bool]:
-        return self._control.line_or_me("me"), self._control.line("extensions") == b"none"
+        return self._control.line_or_me("me"), self._control.exact()
 
     def next(self) -> Manner:
         """For one connection; its timestamp is given to no other (RFC 1939 section 7)."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 
+from qmail.address import in_a_line
+
 GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
 # A state record must stay below the server's 1 MB.
 MAX_BOUNCE_BYTES = 120_000
@@ -26,7 +28,7 @@ def logged(text: bytes) -> str:
 def bounce_paragraph(recipient: bytes, report: bytes) -> bytes:
     """What a bounce says of one recipient; a blank line inside the report becomes a line that begins with `/`."""
     body = report if report.endswith(b"\n") or not report else report + b"\n"
-    safe = bytearray(b"<" + recipient.replace(b"\n", b"_") + b">:\n" + body)
+    safe = bytearray(b"<" + in_a_line(recipient) + b">:\n" + body)
     # From the end, as addbounce() does: of several newlines in a row all but the first become slashes.
     for i in range(len(safe) - 2, 0, -1):
         if safe[i] == 10 and safe[i - 1] == 10:

@@ -112,7 +112,7 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
 
     `own_ips` count as if localips named them. Raises ControlError (file and what was expected).
     """
-    extensions = control.line("extensions") != b"none"
+    extensions = not control.exact()
     virtual = {line.partition(b":")[0].lower() for line in control.lines("virtualdomains") or ()}
     me = control.line("me")
     local_names = control.lines("locals")

@@ -26,7 +26,7 @@ def named_in(call: ast.Call) -> str | None:
     """The control file that a call reads: `control.line("me")`, or a function that is given `control` and a name."""
     if isinstance(call.func, ast.Attribute) and call.func.attr in READERS and call.args:
         whose, name = ast.unparse(call.func.value).lower(), call.args[0]
-        if re.search(r"control(\(.*\))?$", whose) and isinstance(name, ast.Constant):
+        if re.search(r"control(\(.*\))?$|^self$", whose) and isinstance(name, ast.Constant):
             return str(name.value)
     for control, name in zip(call.args, call.args[1:], strict=False):
         if isinstance(control, ast.Name) and control.id == "control" and isinstance(name, ast.Constant):

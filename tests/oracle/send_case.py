@@ -199,7 +199,7 @@ class SendCase:
             lookup=Lookup(Accounts(self.root / "users" / "assign"), control, lambda: float(next(ticks))),
             pool=pool,
             spawner=spawner,
-            forwarder=Forwarder(submitter),
+            forwarder=Forwarder(submitter, exact=lambda: True),
             announcer=Announcer(self._bus.publish),
             per_user=self._as_root,
             base_environment={b"PATH": _PATH},
@@ -229,6 +229,7 @@ class SendCase:
             submitter,
             "admin",
             max_bytes=lambda: 0,
+            exact=lambda: True,
             alias_uid=QMAIL_UIDS["alias"],
             uid_of=lambda _: self._caller,
         )

@@ -68,6 +68,7 @@ async def _open_door(paths: Paths, submitter: Submitter, accounts: Accounts, con
         submitter,
         _ROLE,
         max_bytes=lambda: control.number("databytes", 0),
+        exact=control.exact,
         alias_uid=alias.uid if alias is not None else None,
     )
 
@@ -89,7 +90,7 @@ async def _serve(
         lookup=lookup,
         pool=pool,
         spawner=spawner,
-        forwarder=Forwarder(submitter),
+        forwarder=Forwarder(submitter, exact=control.exact),
         announcer=Announcer(bus.publish),
         per_user=settings.per_user,
         base_environment=settings.program_environment,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from qmail.accounts import Account
+from qmail.address import has_controls
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
 from qmail.envelope import Envelope, Recipient
 from qmail.put import (
@@ -30,11 +31,15 @@ _MAX_ADDRESS_BYTES: Final = 1003
 
 
 class Forwarder:
-    """Puts what users forward. retry_seconds: between two tries to end what cannot be undone."""
+    """Puts what users forward. retry_seconds: between two tries to end what cannot be undone; `exact()`: whether any
+    address is taken, as qmail-queue takes it."""
 
-    def __init__(self, submitter: Submitter, *, retry_seconds: float = 2.0) -> None:
+    def __init__(
+        self, submitter: Submitter, *, retry_seconds: float = 2.0, exact: Callable[[], bool] = lambda: False
+    ) -> None:
         self._submitter = submitter
         self._retry_seconds = retry_seconds
+        self._exact = exact
 
     async def forward(
         self,
@@ -51,6 +56,8 @@ class Forwarder:
         the first one's number is given. Raises Refusal; then nothing was forwarded (after a lost answer of the bus:
         perhaps).
         """
+        if any(map(has_controls, (sender, *recipients))) and not self._exact():
+            raise permanent(replies.not_forwarded(replies.ADDRESS_WITH_CONTROLS))
         if any(len(address) > _MAX_ADDRESS_BYTES for address in (sender, *recipients)):
             raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG))
         drafts = [_draft(envelope, account, sender, group, head) for group in in_envelopes(recipients)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.address import quote
+from qmail.address import in_a_line, quote
 from qmail.dates import ctime
 
 
@@ -30,18 +30,18 @@ class Job:
 
 
 def delivered_to_line(job: Job) -> bytes:
-    """DTLINE; a newline inside the address becomes `_`."""
-    return b"Delivered-To: " + job.recipient.replace(b"\n", b"_") + b"\n"
+    """DTLINE; control characters inside the address become `_`."""
+    return b"Delivered-To: " + in_a_line(job.recipient) + b"\n"
 
 
 def return_path_line(job: Job) -> bytes:
     """RPLINE, the sender quoted where needed."""
-    return b"Return-Path: <" + quote(job.sender).replace(b"\n", b"_") + b">\n"
+    return b"Return-Path: <" + in_a_line(quote(job.sender)) + b">\n"
 
 
 def from_line(job: Job, now: float) -> bytes:
     """UFLINE, the line that begins a message in an mbox (mbox(5)). now: seconds since 1970."""
-    sender = job.sender.translate(_BLANKS_TO_DASH) if job.sender else b"MAILER-DAEMON"
+    sender = in_a_line(job.sender.translate(_BLANKS_TO_DASH)) if job.sender else b"MAILER-DAEMON"
     return b"From " + sender + b" " + ctime(now) + b"\n"
 
 

@@ -48,9 +48,11 @@ QUEUE_REFUSED: Final = b"qq permanent problem (#5.3.0)"
 QUEUE_CRASHED: Final = b"qq crashed (#4.3.0)"
 ADDRESS_TOO_LONG: Final = b"envelope address too long for qq (#5.1.3)"
 ENVELOPE_TOO_LARGE: Final = b"envelope too large for qq (#5.3.4)"
+ADDRESS_WITH_CONTROLS: Final = b"envelope address with control characters (#5.1.3)"
 QUEUE_EXITS: Final = {
     115: ADDRESS_TOO_LONG,
     11: ADDRESS_TOO_LONG,
+    12: ADDRESS_WITH_CONTROLS,
     31: b"mail server permanently rejected message (#5.3.0)",
     51: b"qq out of memory (#4.3.0)",
     52: b"qq timeout (#4.3.0)",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
 from services.delivery.remote.mx import Address, Exchanger, Ourselves, known_as, usable_addresses
+from services.delivery.remote.outward import outward
 from services.delivery.remote.own import own_addresses
 from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
 from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_literal
@@ -28,9 +28,6 @@ from services.delivery.remote.transfer import (
     transfer,
 )
 from services.delivery.remote.wire import Wire, open_wire
-
-# In a command these end it: the rest of the address would be commands of its own.
-_UNSPEAKABLE = re.compile(rb"[\r\n\0]")
 
 OpenWire = Callable[[str, int], Awaitable[Wire]]
 
@@ -58,6 +55,7 @@ class World:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
     helo: bytes
+    no_host: bytes
     exact: bool
     connect_seconds: float
     remote_seconds: float
@@ -82,8 +80,6 @@ async def attempt(
     Raises nothing that can be foreseen: every known trouble is a text of the report."""
     try:
         settings = _read_settings(world.control)
-        if not settings.exact and any(map(_UNSPEAKABLE.search, (sender, *recipients))):
-            return [replies.UNSPEAKABLE]
         route = find_route(settings.routes, host)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, settings.exact)
@@ -99,7 +95,7 @@ async def attempt(
     if not usable:
         return [replies.BEST_PREFERENCE]
     transaction = Transaction(
-        sender=_quote(sender),
+        sender=_quote(sender if settings.exact else outward(sender, settings.no_host)),
         recipients=quoted,
         size_bytes=message.size_bytes,
         eight_bit=message.eight_bit,
@@ -111,12 +107,13 @@ async def attempt(
 
 
 def _read_settings(control: Control) -> _Settings:
-    exact = control.line("extensions") == b"none"
+    exact, helo = control.exact(), control.line_or_me("helohost")
     # 0 would mean that no answer is ever in time.
     return _Settings(
         remote_seconds=max(control.number("timeoutremote", 1200), 1),
         connect_seconds=max(control.number("timeoutconnect", 60), 1),
-        helo=control.line_or_me("helohost"),
+        helo=helo,
+        no_host=control.line_or_me("envnoathost", control.line("me") or helo),
         routes=tuple(control.lines("smtproutes") or ()),
         exact=exact,
         ourselves=_read_ourselves(control, exact),

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 
-from qmail.address import split
+from qmail.address import has_controls, split
 from qmail.control import Control
 from qmail.outcome import Kind, Outcome
 from services.delivery.remote import replies
@@ -36,6 +36,10 @@ class RemoteDelivery:
         _, host = split(delivery.recipient)
         if host is None:
             return Outcome(Kind.FAILURE, replies.NO_HOST_NAME[1:])
+        # In a command CR, LF and NUL end it, and the rest of the address would be commands of its own. qmail-remote
+        # says what it is told to; here, where mail leaves, nobody is told such a thing.
+        if has_controls(delivery.sender) or has_controls(delivery.recipient):
+            return Outcome(Kind.FAILURE, replies.UNSPEAKABLE[1:])
         try:
             report = await attempt(self._world, host, delivery.sender, [delivery.recipient], _message(delivery))
         except Exception:

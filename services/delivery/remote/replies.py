@@ -23,7 +23,7 @@ BEST_PREFERENCE = (
     b"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"
 )
 NO_HOST_NAME = b"DSorry, address must include host name. (#5.1.3)\n"
-UNSPEAKABLE = b"DSorry, SMTP cannot carry an address with a line end or NUL in it. (#5.1.3)\n"
+UNSPEAKABLE = b"DSorry, SMTP cannot carry an address with control characters in it. (#5.1.3)\n"
 CRASHED = b"Zqmail-remote crashed.\n"
 NO_OUTPUT = b"Zqmail-remote produced no output.\n"
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.address import quote
+from qmail.address import in_a_line, quote
 from qmail.control import Control
 from qmail.dates import date822
 
 DOUBLE_BOUNCE_SENDER = b"#@[]"
 _EIGHT_BIT = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=%s\nContent-Transfer-Encoding: 8bit\n"
+# What programs and far hosts said is read at terminals.
+_LEGIBLE = bytes(ord("?") if (c < 32 and c not in b"\t\n") or c == 127 else c for c in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BounceNames:
-    """Who bounces come from and where double bounces go (bouncefrom, bouncehost, doublebounceto, -host)."""
+    """Who bounces come from and where double bounces go (bouncefrom, bouncehost, doublebounceto, -host).
+
+    `exact`: programs and far hosts are quoted to the octet, as by qmail-send."""
 
     bounce_from: bytes
     bounce_host: bytes
     double_bounce_to: bytes
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ def read_names(control: Control) -> BounceNames:
     return BounceNames(
         bounce_from=control.line_or_me("bouncefrom", b"MAILER-DAEMON"),
         bounce_host=control.line_or_me("bouncehost", me),
+        exact=control.exact(),
         double_bounce_to=to + b"@" + control.line_or_me("doublebouncehost", me),
     )
 
@@ -52,14 +58,16 @@ def make_bounce(
     """The bounce of a message with that envelope sender; None for a double bounce that bounced: it is dropped.
 
     charset: of the report and the copy, where they are more than ASCII; the header says so then (RFC 2045)."""
+    # First of all, as in injectbounce(): of VERP's empty form, `-@[]`, the null sender is left.
+    sender = without_verp(sender)
     if sender == DOUBLE_BOUNCE_SENDER:
         return None
     double = not sender
-    recipient = names.double_bounce_to if double else without_verp(sender)
+    recipient = names.double_bounce_to if double else sender
     head = b"Date: %s\nFrom: %s\nTo: %s\nSubject: failure notice\n%s\n" % (
         date822(now),
         quote(names.bounce_from + b"@" + names.bounce_host),
-        quote(recipient),
+        in_a_line(quote(recipient)),
         _EIGHT_BIT % charset if charset else b"",
     )
     greeting = b"Hi. This is the qmail-send program at " + names.bounce_host + b".\n"
@@ -72,5 +80,6 @@ def make_bounce(
             b"This is a permanent error; I've given up. Sorry it didn't work out.\n\n"
         )
         below = b"--- Below this line is a copy of the message.\n\n"
-    copy = b"Return-Path: <" + quote(without_verp(sender)) + b">\n"
-    return Bounce(DOUBLE_BOUNCE_SENDER if double else b"", recipient, head + greeting + report + below + copy)
+    said = report if names.exact else report.translate(_LEGIBLE)
+    copy = b"Return-Path: <" + in_a_line(quote(sender)) + b">\n"
+    return Bounce(DOUBLE_BOUNCE_SENDER if double else b"", recipient, head + greeting + said + below + copy)

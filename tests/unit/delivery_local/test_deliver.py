@@ -169,6 +169,15 @@ def test_a_full_queue_or_a_dead_bus_defers_the_forward(deployment: Deployment) -
     )
 
 
+@pytest.mark.parametrize("octet", [*(octet for octet in range(1, 0x20) if octet != 10), 0x7F])
+def test_a_forward_to_an_address_with_control_characters_fails(deployment: Deployment, octet: int) -> None:
+    deployment.write("joni", ".qmail-odd", b"&x" + bytes([octet]) + b"y@far.org\n")
+    assert deployment.deliver(b"joni-odd@xeris.com") == failure(
+        b"Unable to forward message: envelope address with control characters (#5.1.3).\n"
+    )
+    assert deployment.submitted() == []
+
+
 def test_a_forward_to_an_endless_address_fails(deployment: Deployment) -> None:
     deployment.write("joni", ".qmail", b"&" + b"x" * 1004 + b"\n")
     assert deployment.deliver(b"joni@xeris.com").kind is Kind.FAILURE

@@ -34,6 +34,14 @@ def test_a_newline_in_an_address_cannot_add_a_header_line() -> None:
     assert from_line(evil, 0).count(b"\n") == 1
 
 
+@pytest.mark.parametrize("octet", [*range(1, 0x20), 0x7F])
+def test_no_control_character_but_the_tab_comes_from_an_address_into_the_lines_we_write(octet: int) -> None:
+    odd = b"joni" + bytes([octet]) + b"X-Injected: yes"
+    evil = job(local=odd, sender=odd + b"@y")
+    for line in (delivered_to_line(evil), return_path_line(evil), from_line(evil, 0)):
+        assert not set(line[:-1]) & ({*range(0x20), 0x7F} - {9}) and line[-1:] == b"\n"
+
+
 def test_an_8_bit_local_part_is_kept_byte_for_byte() -> None:
     assert delivered_to_line(job(local=b"jo\xf1i")) == b"Delivered-To: jo\xf1i@mail.xeris.com\n"
     assert environment(job(local=b"jo\xf1i"), 0, b"", None)[b"LOCAL"] == b"jo\xf1i"

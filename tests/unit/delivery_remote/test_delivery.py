@@ -557,3 +557,33 @@ def test_whatever_is_unforeseen_is_a_deferral(tmp_path: Path) -> None:
         return await RemoteDelivery(world).deliver(delivery(b"joe@remote.org"))
 
     assert run(tmp_path, test) == Outcome(Kind.DEFERRAL, b"qmail-remote crashed.\n")
+
+
+@pytest.mark.parametrize("octet", [*range(0x20), 0x7F])
+@pytest.mark.parametrize("extensions", ["", "none"])
+def test_no_address_with_control_characters_leaves_the_house(tmp_path: Path, octet: int, extensions: str) -> None:
+    odd = b"a" + bytes([octet]) + b"RSET@remote.org"
+
+    async def test(far: Far) -> list[Outcome]:
+        usual = delivery(b"joe@remote.org")
+        each = (replace(usual, sender=odd), replace(usual, recipient=odd))
+        outcomes = [await RemoteDelivery(far.world).deliver(one) for one in each]
+        assert far.opened == []
+        return outcomes
+
+    told = b"Sorry, SMTP cannot carry an address with control characters in it. (#5.1.3)\n"
+    assert run(tmp_path, test, extensions=extensions) == [Outcome(Kind.FAILURE, told)] * 2
+
+
+@pytest.mark.parametrize(("extensions", "line"), [("", b"MAIL FROM:<>\r\n"), ("none", b"MAIL FROM:<#@[]>\r\n")])
+def test_a_double_bounce_to_another_host_has_the_null_sender(tmp_path: Path, extensions: str, line: bytes) -> None:
+    async def test(far: Far) -> bytes:
+        server = ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        outcome = await RemoteDelivery(far.world).deliver(replace(delivery(b"joe@remote.org"), sender=b"#@[]"))
+        await server.stop()
+        assert outcome.kind is Kind.SUCCESS
+        return bytes(server.received[0])
+
+    assert line in run(tmp_path, test, extensions=extensions)

@@ -34,6 +34,7 @@ class Door:
         self.bus = MemoryBus()
         self.path = directory / "queue"
         self.limit = 0
+        self.exact = False
         self.aborted: list[bytes] = []
 
     def stored(self) -> list[tuple[Envelope, bytes]]:
@@ -48,7 +49,12 @@ class Door:
         ids.grant(1, 0, 2**62)
         await self.bus.subscribe(subjects.ABORT, lambda message: self.aborted.append(message.payload))
         server = await serve_socket(
-            self.path, Submitter(self.bus, ids), "admin", max_bytes=lambda: self.limit, alias_uid=alias_uid
+            self.path,
+            Submitter(self.bus, ids),
+            "admin",
+            max_bytes=lambda: self.limit,
+            exact=lambda: self.exact,
+            alias_uid=alias_uid,
         )
         try:
             async with asyncio.timeout(60):
@@ -106,6 +112,23 @@ def test_a_large_message_goes_in_chunks(door: Door) -> None:
 def test_envelopes_are_bounded(door: Door, sender: bytes, recipients: list[bytes], code: int) -> None:
     assert asyncio.run(door.run(put_in_thread(b"m\n", sender, recipients)))[0] == code
     assert len(door.stored()) == (code == 0)
+
+
+@pytest.mark.parametrize("octet", [*range(1, 0x20), 0x7F])
+def test_an_address_with_control_characters_is_refused_but_as_qmail(door: Door, octet: int) -> None:
+    odd = b"a" + bytes([octet]) + b"b@c"
+
+    async def test(door: Door) -> list[int]:
+        said = []
+        for exact in (False, True):
+            door.exact = exact
+            for sender, recipients in ((odd, [b"a"]), (b"a", [b"b", odd])):
+                code, _ = await asyncio.to_thread(put, door.path, b"m\n", sender, recipients)
+                said.append(code)
+        return said
+
+    assert asyncio.run(door.run(test)) == [12, 12, 0, 0]
+    assert len(door.stored()) == 2
 
 
 def test_databytes_bounds_the_message_and_what_was_stored_is_given_up(door: Door) -> None:

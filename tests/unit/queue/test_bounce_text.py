@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from services.queue.bounce.text import BounceNames, make_bounce
 from services.queue.text import MAX_BOUNCE_BYTES, bounce_paragraph, logged, with_paragraph
 
@@ -45,6 +47,28 @@ def test_a_bounce_that_bounces_goes_to_doublebounceto_and_then_nowhere() -> None
 def test_bounces_of_a_verp_sender_go_to_the_owner() -> None:
     bounce = make_bounce(b"milis-owner-@xeris.com-@[]", b"", NAMES, 0)
     assert bounce is not None and bounce.recipient == b"milis-owner-@xeris.com"
+
+
+@pytest.mark.parametrize(("sender", "discarded"), [(b"-@[]", False), (b"#@[]-@[]", True)])
+def test_bounces_of_verp_s_empty_form_go_where_those_of_the_sender_without_it_go(
+    sender: bytes, discarded: bool
+) -> None:
+    bounce = make_bounce(sender, b"", NAMES, 0)
+    assert (bounce is None) == discarded
+    if bounce is not None:
+        assert (bounce.sender, bounce.recipient) == (b"#@[]", b"postmaster@mail.xeris.com")
+        assert b"Return-Path: <>\n" in bounce.text
+
+
+@pytest.mark.parametrize("octet", range(256))
+def test_a_bounce_holds_no_line_that_a_stranger_wrote_and_nothing_that_a_terminal_obeys(octet: int) -> None:
+    odd = b"a" + bytes([octet]) + b"X-Injected: yes"
+    report = bounce_paragraph(odd + b"@b", b"Remote host said: 550 " + odd + b"\n")
+    bounce = make_bounce(odd + b"@b", report, NAMES, 0)
+    assert bounce is not None
+    assert not set(bounce.text) & ({*range(0x20), 0x7F} - set(b"\t\n"))
+    assert (b"\nX-Injected" in bounce.text) == (octet == 10), "as a line of the far host's reply, in the text"
+    assert b"\nX-Injected" not in bounce.text.partition(b"\n\n")[0]
 
 
 def test_a_blank_line_inside_a_report_cannot_end_the_paragraph() -> None:
