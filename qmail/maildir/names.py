@@ -33,6 +33,15 @@ def _host_part(host: bytes, room_bytes: int) -> bytes:
     return escaped
 
 
+def is_message_name(filename: bytes) -> bool:
+    """Whether a file in new or cur may be a message, for every reader alike.
+
+    Not with a dot first (maildir(5)), nor with a line feed: no writer of mail makes such a name, and in UIDL and in
+    lists by name the rest of it would be a line of its own.
+    """
+    return not filename.startswith(b".") and b"\n" not in filename
+
+
 def base_name(filename: bytes) -> bytes:
     """The unique part: the name up to the first colon."""
     return filename.partition(b":")[0]

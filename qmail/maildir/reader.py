@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from qmail.maildir.names import base_name, flagged_name, parse_flags
+from qmail.maildir.names import base_name, flagged_name, is_message_name, parse_flags
 
 #: What is untouched in tmp for so long was left by a writer that died; writers give up after 24 hours.
 TMP_LIFETIME_SECONDS: Final = 36 * 60 * 60
@@ -36,10 +36,10 @@ class Entry:
 
 
 def scan(maildir: Path | str) -> list[Entry]:
-    """Every message in new and cur, in no order. A folder that is missing counts as empty.
+    """Every message in new and cur, in no order.
 
     A message moved from new to cur meanwhile is listed once, one renamed under our eyes is looked for again.
-    Raises OSError (other than a missing folder).
+    Raises OSError, also for a folder that is missing (qmail.maildir.parts): no list is no proof that there is no mail.
     """
     found: dict[bytes, Entry] = {}
     for _ in range(_LOOKS):
@@ -57,13 +57,9 @@ def scan(maildir: Path | str) -> list[Entry]:
 
 def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry | None]:
     """None for a name that was listed and is not there any more."""
-    try:
-        listing = os.scandir(os.fsencode(os.path.join(maildir, folder)))
-    except FileNotFoundError:
-        return
-    with listing:
+    with os.scandir(os.fsencode(os.path.join(maildir, folder))) as listing:
         for item in listing:
-            if item.name.startswith(b"."):
+            if not is_message_name(item.name):
                 continue
             try:
                 facts = item.stat(follow_symlinks=False)
@@ -89,38 +85,49 @@ def move_to_cur(maildir: Path | str, name: bytes, flags: bytes = b"") -> bytes |
     return moved
 
 
-def clean_tmp(maildir: Path | str, now: float) -> int:
+def clean_tmp(maildir: Path | str, now: float, *, as_qmail: bool = False) -> int:
     """Remove files in tmp untouched for 36 hours; their number. now: seconds since 1970.
 
-    Never raises for single files: a sweep must not stand between a user and the mail.
+    as_qmail: by the times that qmail-pop3d(8) looks at, which whoever writes a file may set. Never raises for single
+    files: a sweep must not stand between a user and the mail.
     """
     try:
         directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return 0
     try:
-        return clean_tmp_at(directory, now)
+        return clean_tmp_at(directory, now, as_qmail=as_qmail)
     finally:
         os.close(directory)
 
 
-def clean_tmp_at(directory: int, now: float) -> int:
+def clean_tmp_at(directory: int, now: float, *, as_qmail: bool = False) -> int:
     """As `clean_tmp`, in the Maildir that is the open directory."""
     try:
         tmp = os.open("tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
         return 0
+    touched = _touched_as_qmail if as_qmail else _touched
     try:
-        return sum(_sweep(tmp, name, now) for name in os.listdir(tmp))
+        return sum(_sweep(tmp, name, now, touched) for name in os.listdir(tmp))
     finally:
         os.close(tmp)
 
 
-def _sweep(tmp: int, name: str, now: float) -> bool:
+def _touched(facts: os.stat_result) -> float:
+    """By the kernel's own word. The other times belong to the message: whoever copies mail gives them its date."""
+    return facts.st_ctime
+
+
+def _touched_as_qmail(facts: os.stat_result) -> float:
+    return max(facts.st_atime, facts.st_mtime)
+
+
+def _sweep(tmp: int, name: str, now: float, touched: Callable[[os.stat_result], float]) -> bool:
     try:
         facts = os.stat(name, dir_fd=tmp, follow_symlinks=False)
         ours = stat.S_ISREG(facts.st_mode) and not name.startswith(".")
-        if not ours or now <= max(facts.st_atime, facts.st_mtime) + TMP_LIFETIME_SECONDS:
+        if not ours or now <= touched(facts) + TMP_LIFETIME_SECONDS:
             return False
         os.unlink(name, dir_fd=tmp)
     except OSError:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from qmail.maildir.date import set_date
+from qmail.maildir.parts import make_missing
 from qmail.steps import Shared, Steps, alone
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -116,11 +118,12 @@ def store_steps(
     known_as: the path of `directory`, by which a group knows one directory from another."""
     below = maildir + target
     names = os.path.dirname(below)
+    # Opened before anything is written: who cannot be made durable is not begun.
+    opening = partial(_open_names, directory, maildir, names)
     key = (b"names", known_as, names) if known_as else object()
     try:
-        # Opened before anything is written: who cannot be made durable is not begun.
-        opened = yield Shared(key, partial(os.open, names, _DIRECTORY, dir_fd=directory), os.close)
-        return (yield from _store(directory, maildir + b"tmp/" + name, chunks, below, mtime_ns, opened))
+        opened = yield Shared(key, opening, os.close)
+        return (yield from _store(directory, maildir, name, chunks, below, mtime_ns, opened))
     except MaildirError:
         raise
     except OSError as error:
@@ -128,6 +131,15 @@ def store_steps(
         if kind is MaildirIncomplete and not _can_enter(directory, maildir):
             kind = MaildirMissing
         raise kind(error.errno, os.strerror(error.errno or 0)) from error
+
+
+def _open_names(directory: int, maildir: bytes, names: bytes) -> int:
+    """The directory that the message gets its name in; made where only that is missing."""
+    try:
+        return os.open(names, _DIRECTORY, dir_fd=directory)
+    except FileNotFoundError:
+        make_missing(directory, maildir)
+    return os.open(names, _DIRECTORY, dir_fd=directory)
 
 
 def _can_enter(directory: int, maildir: bytes) -> bool:
@@ -148,10 +160,17 @@ def _kind(number: int | None) -> type[MaildirError]:
 
 
 def _store(
-    directory: int, tmp: bytes, chunks: Iterable[bytes], target: bytes, mtime_ns: int | None, names: int
+    directory: int,
+    maildir: bytes,
+    name: bytes,
+    chunks: Iterable[bytes],
+    target: bytes,
+    mtime_ns: int | None,
+    names: int,
 ) -> Steps[bool]:
     """names: the directory of the target, open."""
-    fd = _create(directory, tmp)
+    tmp = maildir + b"tmp/" + name
+    fd = _create_in(directory, maildir, tmp)
     if fd < 0:
         yield names
         return False
@@ -159,7 +178,7 @@ def _store(
         try:
             _write(fd, chunks)
             if mtime_ns is not None:
-                os.utime(fd, ns=(mtime_ns, mtime_ns))
+                set_date(fd, mtime_ns)
             yield fd
             placed = _link(directory, tmp, target)
         finally:
@@ -169,6 +188,15 @@ def _store(
         os.close(fd)
     yield names
     return placed
+
+
+def _create_in(directory: int, maildir: bytes, tmp: bytes) -> int:
+    """As `_create`, in a tmp that is made where only that is missing."""
+    try:
+        return _create(directory, tmp)
+    except FileNotFoundError:
+        make_missing(directory, maildir)
+    return _create(directory, tmp)
 
 
 def _create(directory: int, tmp: bytes) -> int:

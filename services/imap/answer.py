@@ -11,13 +11,14 @@ from qmail.accounts import Account
 class Answer:
     """The end of a command: untagged lines, whole with CRLF, and the tagged reply's word, code and text.
 
-    `selected`: whether a mailbox is selected now; None: as before."""
+    `selected`: whether a mailbox is selected now; None: as before. `why`: the rest of the reason, for the log alone."""
 
     kind: bytes
     text: bytes
     lines: tuple[bytes, ...] = ()
     code: bytes = b""
     selected: bool | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,9 +55,18 @@ def canonical(keywords: Keywords, known: Sequence[bytes]) -> Keywords:
     """Keywords in the case in which the folder knows them (flags are not case-sensitive). Raises BadFlag when full."""
     spelled = {name.lower(): name for name in reversed(known)}
     mine = frozenset(spelled.get(name.lower(), name) for name in keywords)
-    if len(mine.union(known)) > max(MAX_KEYWORDS, len(known)):
+    if len(mine.union(known)) > max(MAX_KEYWORDS, len(set(known))):
         raise BadFlag("Too many keywords in this mailbox.")
     return mine
+
+
+def taken_along(keywords: Keywords, known: Sequence[bytes]) -> Keywords:
+    """Keywords of a message that comes into another folder: in its case, and none that it has no room for."""
+    taken: set[bytes] = set()
+    for name in sorted(keywords):
+        with contextlib.suppress(BadFlag):
+            taken |= canonical(frozenset((name,)), (*known, *taken))
+    return frozenset(taken)
 
 
 def changed(letters: bytes, keywords: Keywords, mode: bytes, given: FlagSet) -> tuple[bytes, Keywords]:

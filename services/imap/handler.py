@@ -16,6 +16,7 @@ from qmail.control import Control, ControlError
 from qmail.door.session import Notify, Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
+from qmail.notices import Refused
 from qmail.printable import printable
 from qmail.user_sessions import UserSessions
 from services.imap import replies, requests
@@ -85,10 +86,20 @@ class ImapHandler:
         if isinstance(request, requests.CheckPassword):
             return await self._log_in(request)
         try:
-            return await self._answer(request, send)
+            answer = await self._answer(request, send)
         except IdentityError as error:
             self._shared.log.line(f"ERR: ip=[{self._peer.ip}], {error}")
-            return Answer(b"NO", replies.FAILED_FOR_NOW, code=replies.CODE_UNAVAILABLE)
+            answer = Answer(b"NO", replies.FAILED_FOR_NOW, code=replies.CODE_UNAVAILABLE, why=str(error))
+        if isinstance(answer, Answer) and answer.code in replies.NOT_THE_CLIENTS_FAULT:
+            self._tell_refusal(request, answer)
+        return answer
+
+    def _tell_refusal(self, request: object, answer: Answer) -> None:
+        """What a person at their mail program cannot mend."""
+        verb = request.command.verb if isinstance(request, requests.Execute) else c.Append.verb
+        kind = Refused.MESSAGE if verb == c.Append.verb else Refused.COMMAND
+        said = f"{answer.kind.decode()} [{answer.code.decode()}] {answer.text.decode()}"
+        self._refused(kind, verb.decode(), f"{said}: {answer.why}" if answer.why else said)
 
     async def _answer(self, request: object, send: SendBytes) -> object:
         work = self._work
@@ -115,7 +126,15 @@ class ImapHandler:
     async def _run(self, do: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Have the blocking side do something, as the account."""
         assert self._work is not None and self._account is not None
-        return await self._shared.pool.run(self._account, partial(self._work.locked, do, *arguments))
+        try:
+            return await self._shared.pool.run(self._account, partial(self._work.locked, do, *arguments))
+        finally:
+            for trouble in self._work.troubles.take():
+                self._refused(Refused.FILE, trouble.path, trouble.why)
+
+    def _refused(self, kind: Refused, what: str, why: str) -> None:
+        assert self._account is not None
+        self._shared.log.notices.refused(kind, _shown(self._account.name), what, why)
 
     async def _idle(self, request: object) -> Updates:
         assert self._work is not None
@@ -147,7 +166,7 @@ class ImapHandler:
         """The cache's file is opened with the role's own identity, in a thread that acts as nobody else."""
         assert self._work is not None and self._account is not None
         selected = self._work.selected
-        if selected is not None:
+        if selected is not None and selected.mailbox.sticky:
             loop = asyncio.get_running_loop()
             selected.cache = await loop.run_in_executor(
                 None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity

@@ -50,9 +50,12 @@ CODE_CANNOT = b"CANNOT"
 CODE_TOO_BIG = b"TOOBIG"
 CODE_EXPUNGE_ISSUED = b"EXPUNGEISSUED"
 CODE_OVER_QUOTA = b"OVERQUOTA"
-CODE_LIMIT = b"LIMIT"
 CODE_CORRUPTION = b"CORRUPTION"
 CODE_SERVER_BUG = b"SERVERBUG"
+#: Refusals that an administrator should see: the disk, the bounds, ourselves.
+NOT_THE_CLIENTS_FAULT = frozenset(
+    (CODE_UNAVAILABLE, CODE_OVER_QUOTA, CODE_CORRUPTION, CODE_SERVER_BUG, CODE_LIMIT, CODE_TOO_BIG)
+)
 CODE_BAD_CHARSET = b"BADCHARSET (US-ASCII UTF-8)"
 
 
@@ -122,12 +125,14 @@ def flags(keywords: Iterable[bytes], system: bytes) -> bytes:
     return b"* FLAGS (" + b" ".join((*keywords, system)) + b")" + CRLF
 
 
-def permanent_flags(keywords: Iterable[bytes], system: bytes) -> bytes:
-    """What of that may be set, and that new keywords may be made."""
-    names = b" ".join((*keywords, system, b"\\*"))
+def permanent_flags(keywords: Iterable[bytes], system: bytes, *, more: bool) -> bytes:
+    """What of that may be set, and with `more` that new keywords may be made."""
+    names = b" ".join((*keywords, system, *([b"\\*"] if more else [])))
     return b"* OK [PERMANENTFLAGS (" + names + b")] Limited.\r\n"
 
 
 NO_PERMANENT_FLAGS = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
+NOT_SEARCHED = b"* NO Some messages cannot be read and were not searched.\r\n"
+NOT_STICKY = b"* NO [UIDNOTSTICKY] The UIDs cannot be stored just now and will not last.\r\n"
 NAMESPACE = b'* NAMESPACE (("INBOX." ".")) NIL NIL\r\n'
 DELIMITER = b'* LIST (\\Noselect) "." ""\r\n'

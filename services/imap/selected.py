@@ -6,6 +6,7 @@ from services.imap import replies
 from services.imap.flags import SYSTEM, render_flags
 from services.imap.grammar.sequence import SequenceSet, positions_of_uids, sequence_numbers
 from services.imap.store.cache import MailboxCache
+from services.imap.store.keywords import MAX_KEYWORDS
 from services.imap.store.mailbox import Mailbox, Message
 from services.imap.view import Changes, View
 
@@ -71,8 +72,14 @@ class Selected:
         self._keywords = list(self.keywords)
         return (
             replies.flags(self._keywords, SYSTEM),
-            replies.permanent_flags(self._keywords, SYSTEM),
+            self.permanent_flags(),
         )
+
+    def permanent_flags(self) -> bytes:
+        """PERMANENTFLAGS: what STORE would keep."""
+        if self.mailbox.read_only:
+            return replies.NO_PERMANENT_FLAGS
+        return replies.permanent_flags(self._keywords, SYSTEM, more=len(self._keywords) < MAX_KEYWORDS)
 
     def _render(self, changes: Changes, uid: bool) -> list[bytes]:
         lines = [replies.numbered(number, b"EXPUNGE") for number in changes.expunged]

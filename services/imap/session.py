@@ -33,7 +33,9 @@ from services.imap.requests import (
     Refresh,
 )
 
+# In a row; who understands nothing of the dialogue is no mail program.
 MAX_BAD_COMMANDS = 10
+MAX_WRONG_PASSWORDS = 10
 LOGIN_SECONDS = 180.0
 # RFC 3501 section 5.4: at least 30 minutes.
 IDLE_SECONDS = 31 * 60.0
@@ -70,7 +72,9 @@ class ImapSession:
         self._phase = Phase.COMMAND
         self._tls = False
         self._state = c.NOT_AUTHENTICATED
+        #: Commands in a row that were none, and passwords that were wrong in all.
         self._bad = 0
+        self._wrong = 0
         self._tag = b""
         self._append: c.Append | None = None
         self._then: Callable[[object], Effects] | None = None
@@ -140,10 +144,12 @@ class ImapSession:
         return [Send(farewell), Close()]
 
     def _reply(self, kind: bytes, text: bytes, code: bytes = b"") -> Effects:
+        """OK or NO: the command was one."""
+        self._bad = 0
         return [Send(replies.tagged(self._tag, kind, text, code))]
 
     def _refuse_bad(self, tag: bytes | None, text: bytes) -> Effects:
-        """A command that is none. Ten of them end the connection, as Courier does."""
+        """A command that is none. Ten of them in a row end the connection."""
         self._bad += 1
         bad = replies.untagged(b"BAD " + text) if tag is None else replies.tagged(tag, b"BAD", text)
         if self._bad >= MAX_BAD_COMMANDS:
@@ -200,6 +206,7 @@ class ImapSession:
             self._state = c.SELECTED if answer.selected else c.AUTHENTICATED
         if answer.kind == b"BAD":
             return self._refuse_bad(self._tag, answer.text)
+        self._bad = 0
         done = replies.tagged(self._tag, answer.kind, answer.text, answer.code)
         return [Send(b"".join(answer.lines) + done)]
 
@@ -279,16 +286,15 @@ class ImapSession:
     def _checked(self, answer: object) -> Effects:
         if isinstance(answer, LoggedIn):
             self._state = c.AUTHENTICATED
-            self._bad = 0
             return self._reply(b"OK", b"LOGIN Ok.", b"CAPABILITY " + self._capabilities())
         assert isinstance(answer, LoginRefused)
         if answer.crowded:
             return self._reply(b"NO", replies.TOO_MANY_SESSIONS, replies.CODE_LIMIT)
         if answer.temporary:
             return self._reply(b"NO", replies.LOGIN_UNAVAILABLE, replies.CODE_UNAVAILABLE)
-        self._bad += 1
+        self._wrong += 1
         no = replies.tagged(self._tag, b"NO", replies.LOGIN_FAILED, replies.CODE_AUTH_FAILED)
-        if self._bad >= MAX_BAD_COMMANDS:
+        if self._wrong >= MAX_WRONG_PASSWORDS:
             return self._close(no + replies.bye(replies.TOO_MANY_BAD))
         return [Send(no)]
 

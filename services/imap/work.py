@@ -9,6 +9,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -30,6 +31,7 @@ from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import (
     AlreadyExists,
     Busy,
+    ImpossibleMailbox,
     InvalidName,
     MaildirUnusable,
     NoSuchMailbox,
@@ -37,11 +39,13 @@ from services.imap.store.errors import (
 )
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
+from services.imap.store.troubles import Troubles
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _CODES: dict[type[StoreError], bytes] = {
     AlreadyExists: replies.CODE_EXISTS,
     NoSuchMailbox: replies.CODE_NONEXISTENT,
+    ImpossibleMailbox: replies.CODE_NONEXISTENT,
     InvalidName: replies.CODE_CANNOT,
     MaildirUnusable: replies.CODE_UNAVAILABLE,
     Busy: replies.CODE_UNAVAILABLE,
@@ -68,6 +72,7 @@ class Work:
         self._answering: Answering | None = None
         self._lock = threading.Lock()
         self.selected: Selected | None = None
+        self.troubles = Troubles(maildir)
 
     def locked(self, run: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Every call comes this way: when a connection is cut off, its last call may still run as `close` comes."""
@@ -95,7 +100,7 @@ class Work:
         selected = self.selected
         expunge = command.tells_expunged or uid
         news = self._guarded(command.verb, lambda: Answer(b"OK", b"", selected.tell(expunge=expunge, uid=uid)))
-        return Answer(answer.kind, answer.text, answer.lines + news.lines, answer.code, answer.selected)
+        return replace(answer, lines=answer.lines + news.lines)
 
     def _guarded(self, verb: bytes, run: Callable[[], Answer]) -> Answer:
         try:
@@ -123,7 +128,7 @@ class Work:
 
     def _open(self) -> Maildir:
         if self._maildir is None:
-            self._maildir = Maildir(self._path, self._owner)
+            self._maildir = Maildir(self._path, self._owner, self.troubles)
         return self._maildir
 
     @property
@@ -135,7 +140,7 @@ class Work:
         """A folder to put messages into; they stay \\Recent for whoever selects it."""
         maildir = self._open()
         try:
-            mailbox = Mailbox(maildir.fd, maildir.directory_of(name), read_only=True)
+            mailbox = maildir.mailbox(name, read_only=True)
             mailbox.begin_list()
             return mailbox
         except FileNotFoundError as error:
@@ -144,15 +149,13 @@ class Work:
     def _select(self, command: c.Select | c.Examine) -> Answer:
         self._deselect()
         try:
-            maildir = self._open()
-            directory = maildir.directory_of(command.mailbox)
-            mailbox = Mailbox(maildir.fd, directory, read_only=isinstance(command, c.Examine))
+            mailbox = self._open().mailbox(command.mailbox, read_only=isinstance(command, c.Examine))
             self.selected = Selected(mailbox, MailboxCache())
             return select(self.selected)
         except (StoreError, OSError) as error:
             self._deselect()
             answer = _answer_to(error)
-            return Answer(answer.kind, answer.text, code=answer.code, selected=False)
+            return replace(answer, selected=False)
 
     def _deselect(self) -> None:
         if self.selected is not None:
@@ -288,8 +291,8 @@ def _answer_to(error: NoSuchMessage | StoreError | OSError, *, creating: bool = 
 def refusal(error: StoreError, *, creating: bool = False) -> Answer:
     """NO, with the code of RFC 5530 that fits."""
     code = _CODES.get(type(error), replies.CODE_UNAVAILABLE)
-    if creating and isinstance(error, NoSuchMailbox):
-        code = replies.CODE_TRYCREATE
+    if creating and code == replies.CODE_NONEXISTENT:
+        code = replies.CODE_CANNOT if isinstance(error, ImpossibleMailbox) else replies.CODE_TRYCREATE
     return Answer(b"NO", replies.error_text(str(error)), code=code)
 
 
@@ -297,7 +300,7 @@ def trouble(error: OSError) -> Answer:
     """NO: the disk does not do what is needed just now."""
     code = replies.CODE_OVER_QUOTA if error.errno in _FULL else replies.CODE_UNAVAILABLE
     text = b"No room on the disk." if error.errno in _FULL else replies.FAILED_FOR_NOW
-    return Answer(b"NO", text, code=code)
+    return Answer(b"NO", text, code=code, why=str(error))
 
 
 _ON_FOLDERS: dict[type[c.Command], Callable[[Maildir, c.Command], Answer]] = {

@@ -13,6 +13,7 @@ from qmail.bus.talk import ask_pass
 from qmail.bus.talk.ask_pass import AskBus
 from qmail.door.session import Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
+from qmail.notices import Notices, Refused
 from qmail.printable import printable
 from qmail.user_sessions import UserSessions
 from services.pop3 import mailbox, replies
@@ -24,6 +25,8 @@ MAILDIR: Final = "Maildir"
 
 class LineLog(Protocol):
     """What is needed of the log."""
+
+    notices: Notices
 
     def line(self, text: str) -> None: ...
 
@@ -103,6 +106,7 @@ class Pop3Handler:
                 self._account, mailbox.open_mailbox, self._maildir, owner, self._classic
             )
         except mailbox.MailboxError as error:
+            self._tell(str(self._maildir), error.why)
             return self._say(request.user, error.refusal)
         except IdentityError as error:
             self._shared.log.line(f"{self._peer.ip} {error}")
@@ -130,6 +134,9 @@ class Pop3Handler:
         pool = self._shared.pool
         try:
             descriptor, piece = await pool.run(self._account, mailbox.open_message, self._maildir, request.message)
+        except mailbox.Unusable as unusable:
+            self._tell(unusable.path, unusable.why)
+            return False
         except OSError:
             return False
         wire = WireForm(body_lines=request.body_lines, as_stored=request.as_stored)
@@ -145,12 +152,18 @@ class Pop3Handler:
         return True
 
     async def _update(self, request: Update) -> bool:
-        succeeded = await self._shared.pool.run(
+        stayed = await self._shared.pool.run(
             self._account, mailbox.update, self._maildir, request.deleted, request.seen
         )
+        for unusable in stayed:
+            self._tell(unusable.path, unusable.why)
         name = _shown(self._account.name)
         self._shared.log.line(f"{self._peer.ip} {name} quit {len(request.deleted)} deleted")
-        return succeeded
+        return not stayed
+
+    def _tell(self, path: str, why: str) -> None:
+        """An administrator must look at the file: nobody else can mend it."""
+        self._shared.log.notices.refused(Refused.FILE, _shown(self._account.name), path, why)
 
 
 def _shown(user: bytes) -> str:

@@ -6,14 +6,16 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from qmail.maildir.names import base_name
+from qmail.maildir.parts import make_missing
 from qmail.maildir.reader import Entry, clean_tmp, move_to_cur, scan
 from qmail.maildir.repeated import settle_repeated
+from qmail.unusable import why_unusable
 from services.pop3.requests import Message, Refusal
 
 READ_BYTES: Final = 128 * 1024
@@ -21,26 +23,38 @@ T = TypeVar("T")
 
 
 class MailboxError(Exception):
-    """The mailbox cannot be opened; nothing was changed."""
+    """The mailbox cannot be opened; nothing was changed. `why`: for an administrator."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, why: str) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
+        self.why = why
+
+
+class Unusable(Exception):
+    """A message file that is there and cannot be read or removed: where it lies, and why, for an administrator."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
 
 
 def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Message, ...]:
     """The messages by age, after sweeping tmp (qmail-pop3d(8)). Raises MailboxError.
 
     owner: the uid that the directory must have, None for any. classic: leave out what was delivered in this very
-    second, as maildir.c does, and sort by seconds.
+    second, as maildir.c does, sort by seconds, and make no directory that is missing.
     """
     now = time.time()
-    _check(maildir, owner)
-    clean_tmp(maildir, now)
+    _check(maildir, owner, classic)
+    if not classic:
+        _complete(maildir)
+    clean_tmp(maildir, now, as_qmail=classic)
     try:
         entries = scan(maildir)
     except OSError as error:
-        raise MailboxError(Refusal.NO_SCAN) from error
+        raise MailboxError(Refusal.NO_SCAN, _why(error, error.filename or maildir)) from error
     with suppress(OSError):
         _drop_repeated(maildir, entries)
     unit = 1_000_000_000 if classic else 1
@@ -50,17 +64,39 @@ def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Messa
     return tuple(Message(entry.name, entry.base, entry.folder == "new", entry.size) for entry in entries)
 
 
-def _check(maildir: Path, owner: int | None) -> None:
+def _check(maildir: Path, owner: int | None, classic: bool) -> None:
     try:
-        status = os.stat(maildir)
+        # Looking up the dot needs the right to enter, as chdir(2) does.
+        status = os.stat(os.path.join(maildir, "."))
     except OSError as error:
         # An unreachable home is no proof that there is no mail, but qmail-pop3d says the same of both.
-        missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        raise MailboxError(Refusal.NO_MAILDIR if missing else Refusal.NO_SCAN) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise MailboxError(Refusal.NO_MAILDIR)
+        missing = classic or error.errno in (errno.ENOENT, errno.ENOTDIR)
+        raise MailboxError(Refusal.NO_MAILDIR if missing else Refusal.NO_SCAN, _why(error, maildir)) from error
     if owner is not None and status.st_uid != owner:
-        raise MailboxError(Refusal.FOREIGN_MAILDIR)
+        why = f"it belongs to uid {status.st_uid}, the account is uid {owner}"
+        raise MailboxError(Refusal.FOREIGN_MAILDIR, why)
+
+
+def _why(error: OSError, path: Path | bytes | str) -> str:
+    where = os.fspath(path)
+    shown = where if isinstance(where, str) else where.decode("latin-1")
+    return f"{shown}: {why_unusable(error, where)}"
+
+
+def _complete(maildir: Path) -> None:
+    """Make new and tmp where they are missing; what cannot be made is noticed by the scan."""
+    with suppress(OSError), _entered(maildir) as directory:
+        make_missing(directory)
+
+
+@contextmanager
+def _entered(maildir: Path) -> Iterator[int]:
+    """The Maildir as a descriptor. Raises OSError."""
+    directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
 
 
 def _drop_repeated(maildir: Path, entries: Iterable[Entry]) -> None:
@@ -69,17 +105,14 @@ def _drop_repeated(maildir: Path, entries: Iterable[Entry]) -> None:
     repeated = [name for name in os.listdir(os.fsencode(maildir / "new")) if base_name(name) in in_cur]
     if not repeated:
         return
-    directory = os.open(maildir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with _entered(maildir) as directory:
         for name in repeated:
             with suppress(OSError):
                 settle_repeated(directory, b"new/" + name, in_cur[base_name(name)])
-    finally:
-        os.close(directory)
 
 
 def open_message(maildir: Path, message: Message) -> tuple[int, bytes]:
-    """A descriptor and the first piece. Raises OSError: it is gone, or not the user's to read."""
+    """A descriptor and the first piece. Raises FileNotFoundError: it is gone; Unusable."""
     return _Places(maildir).act(message, _open)
 
 
@@ -89,6 +122,15 @@ def read_more(descriptor: int) -> bytes:
 
 
 def _open(path: bytes) -> tuple[int, bytes]:
+    try:
+        return _open_file(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unusable(path.decode("latin-1"), why_unusable(error, path)) from error
+
+
+def _open_file(path: bytes) -> tuple[int, bytes]:
     # Without O_NONBLOCK a FIFO put there meanwhile would hold the thread.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -100,17 +142,17 @@ def _open(path: bytes) -> tuple[int, bytes]:
         raise
 
 
-def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -> bool:
-    """Remove and move; whether all that was to be removed is gone. Never raises OSError."""
-    succeeded = True
+def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -> tuple[Unusable, ...]:
+    """Remove and move; what could not be removed. Never raises OSError."""
+    stayed: list[Unusable] = []
     places = _Places(maildir)
     for message in deleted:
         try:
-            places.act(message, os.unlink)
+            places.act(message, _remove)
         except FileNotFoundError:
             continue
-        except OSError:
-            succeeded = False
+        except Unusable as unusable:
+            stayed.append(unusable)
         else:
             _remove_repeated(maildir, message)
     for message in seen:
@@ -118,7 +160,16 @@ def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -
             move_to_cur(maildir, message.name)
         except OSError:
             continue  # it stays in new, as with qmail-pop3d
-    return succeeded
+    return tuple(stayed)
+
+
+def _remove(path: bytes) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unusable(path.decode("latin-1"), why_unusable(error, os.path.dirname(path))) from error
 
 
 def _remove_repeated(maildir: Path, message: Message) -> None:

@@ -25,6 +25,9 @@ NO_UNLINK = b"-ERR unable to unlink all deleted messages\r\n"
 
 # RFC 3206: [AUTH] means the password, [SYS/TEMP] that trying again may help.
 WRONG_PASSWORD = b"-ERR [AUTH] authorization failed\r\n"
+SCAN_LATER = b"-ERR [SYS/TEMP] unable to scan $HOME/Maildir\r\n"
+MAILDIR_LATER = b"-ERR [SYS/TEMP] this user has no $HOME/Maildir\r\n"
+FOREIGN_MAILDIR_NOW = b"-ERR [SYS/PERM] $HOME/Maildir does not belong to this user\r\n"
 TRY_LATER = b"-ERR [SYS/TEMP] temporary failure, try again later\r\n"
 # RFC 2449 section 8.1.1: the password was right.
 TOO_MANY_SESSIONS = b"-ERR [IN-USE] too many sessions of this account from this address\r\n"
@@ -38,8 +41,11 @@ SASL_UNKNOWN = b"-ERR mechanism not supported\r\n"
 TOO_MANY = b"-ERR [SYS/TEMP] too many connections, try again later\r\n"
 
 
+READY = b"+OK POP3 ready\r\n"
+
+
 def greeting(timestamp: bytes) -> bytes:
-    """qmail-popup's: the timestamp of RFC 1939 section 7."""
+    """qmail-popup's: the timestamp of RFC 1939 section 7, which offers APOP."""
     return b"+OK " + timestamp + b"\r\n"
 
 

@@ -81,7 +81,8 @@ class Transaction:
     def connected(self, peer: Peer) -> Sequence[Effect]:
         self._tls = peer.tls
         self._peer_ip = peer.ip
-        return [Send(replies.greeting(self.manner.timestamp))]
+        # APOP is offered by the timestamp alone: who sees one tries it.
+        return [Send(replies.greeting(self.manner.timestamp) if self.manner.classic else replies.READY)]
 
     def received(self, data: bytes) -> Sequence[Effect]:
         self._lines.feed(data)
@@ -393,4 +394,8 @@ REFUSALS: Final = {
     Refusal.WRONG: replies.WRONG_PASSWORD,
     Refusal.TEMPORARY: replies.TRY_LATER,
     Refusal.CROWDED: replies.TOO_MANY_SESSIONS,
+    # A mail program takes a refusal without a code for a wrong password (RFC 3206).
+    Refusal.NO_MAILDIR: replies.MAILDIR_LATER,
+    Refusal.NO_SCAN: replies.SCAN_LATER,
+    Refusal.FOREIGN_MAILDIR: replies.FOREIGN_MAILDIR_NOW,
 }

@@ -13,6 +13,7 @@ import pytest
 from tests.support.deployment import eventually
 from tests.support.mail_run import MailRun, fill, mail_run, small_disk
 from tests.support.needs import missing
+from tests.support.talk import Talk
 
 QUEUE_BYTES = 8 * 1024 * 1024
 ENOUGH = 400
@@ -132,3 +133,50 @@ def test_a_full_disk_of_the_homes_defers_and_leaves_nothing_half_stored() -> Non
             assert deployment.numbers("ari") == accepted
             assert all(len(text) > 19_000 for text in deployment.messages("ari"))
             assert list(Path(maildir / "tmp").iterdir()) == []
+
+
+@NEEDS_MOUNT
+def test_on_a_full_disk_mail_can_be_read_and_deleted_by_whoever_opens_it_for_the_first_time() -> None:
+    with mail_run() as deployment:
+        with small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
+            deployment.useradd("joni")
+            for number in range(4):
+                assert deployment.send(number, "joni@xeris.com", size_bytes=20_000) == 250
+            deployment.drained()
+            fill(disk)
+            delete_by_imap(deployment, 2)
+            fill(disk)
+            delete_by_pop3(deployment, 1)
+            fill(disk)
+            # What is left has no list of numbers yet: it is shown under numbers that pass, and says so.
+            lines = open_folder(deployment)
+            assert b"* 1 EXISTS\r\n" in lines and b"* NO [UIDNOTSTICKY]" in lines
+
+
+def open_folder(deployment: MailRun) -> bytes:
+    """The answer to SELECT."""
+    with Talk(deployment.run.ports["IMAP_PORT"]) as session:
+        assert b"a OK" in session.imap(b"LOGIN joni jonipass")
+        return session.imap(b"SELECT INBOX")
+
+
+def delete_by_imap(deployment: MailRun, count: int) -> None:
+    """Open the INBOX, read the first messages, delete them."""
+    with Talk(deployment.run.ports["IMAP_PORT"]) as session:
+        assert b"a OK" in session.imap(b"LOGIN joni jonipass")
+        opened = session.imap(b"SELECT INBOX")
+        assert b"* 4 EXISTS\r\n" in opened and b"a OK [READ-WRITE]" in opened
+        for number in range(1, count + 1):
+            assert b"X-Number" in session.imap(b"FETCH %d BODY[]" % number)
+            assert b"a OK" in session.imap(rb"STORE %d +FLAGS (\Deleted)" % number)
+        assert session.imap(b"EXPUNGE").count(b"EXPUNGE\r\n") == count
+        assert b"a OK" in session.imap(b"LOGOUT")
+
+
+def delete_by_pop3(deployment: MailRun, count: int) -> None:
+    with Talk(deployment.run.ports["POP3_PORT"]) as session:
+        session.pop3(b"USER joni")
+        assert session.pop3(b"PASS jonipass").startswith(b"+OK")
+        for number in range(1, count + 1):
+            assert session.pop3(b"DELE %d" % number).startswith(b"+OK")
+        assert session.pop3(b"QUIT").startswith(b"+OK")

@@ -10,20 +10,32 @@ from services.imap.grammar.errors import BadSyntax
 
 _MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
 _DATE_TIME = re.compile(
-    rb"([ 0-3]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-2][0-9]):([0-5][0-9]):([0-6][0-9]) ([+-])([0-1][0-9])([0-5][0-9])\Z"
+    rb"([ 0-3]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-2][0-9]):([0-5][0-9]):([0-6][0-9]) (.*)\Z", re.DOTALL
 )
+_ZONE = re.compile(rb"([+-])([0-9][0-9])([0-9][0-9])")
 
 
 def parse_date_time(text: bytes) -> int:
-    """Seconds since the epoch. Raises BadSyntax, also for a 31st of February."""
+    """Seconds since the epoch. Raises BadSyntax, also for a 31st of February.
+
+    A zone that is none (`--400`, `EST`) counts as UTC, as Dovecot has it: a message is not refused for that."""
     found = _DATE_TIME.match(text)
     if found is None or found[2].upper() not in _MONTHS:
         raise BadSyntax("not a date and time")
     day, month, year = int(found[1]), _MONTHS.index(found[2].upper()) + 1, int(found[3])
     if not (1 <= day <= calendar.monthrange(max(year, 1), month)[1] and int(found[4]) < 24 and year >= 1):
         raise BadSyntax("no such date")
-    zone = (int(found[8]) * 60 + int(found[9])) * 60 * (1 if found[7] == b"+" else -1)
-    return calendar.timegm((year, month, day, int(found[4]), int(found[5]), int(found[6]))) - zone
+    clock = int(found[4]), int(found[5]), int(found[6])
+    return calendar.timegm((year, month, day, *clock)) - _zone_seconds(found[7])
+
+
+def _zone_seconds(text: bytes) -> int:
+    """East of Greenwich."""
+    zone = _ZONE.match(text)
+    if zone is None:
+        return 0
+    seconds = (int(zone[2]) * 60 + int(zone[3])) * 60
+    return seconds if zone[1] == b"+" else -seconds
 
 
 def render_date_time(seconds: int) -> bytes:

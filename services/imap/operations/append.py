@@ -6,6 +6,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+from qmail.maildir.date import set_date
 from qmail.maildir.names import flagged_name
 from services.imap import replies
 from services.imap.answer import Answer
@@ -13,7 +14,7 @@ from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
 from services.imap.store import files
 from services.imap.store.errors import StoreError
-from services.imap.store.keywords import read_keywords, write_keywords
+from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
 
 #: Messages in one command: each is a file in tmp until all are there.
@@ -45,8 +46,8 @@ class Incoming:
         self._failed: OSError | None = None
 
     def known_keywords(self) -> list[bytes]:
-        """The folder's keywords. Raises OSError."""
-        return read_keywords(self._mailbox.fd).names
+        """The folder's keywords. Raises OSError, Busy."""
+        return self._mailbox.keyword_names()
 
     def begin(self, flags: FlagSet, date: int | None) -> None:
         """Open a file for the next message; `date` in seconds since the epoch. Raises OSError, TooManyMessages."""
@@ -98,7 +99,7 @@ class Incoming:
     def _settle(self, message: _Message) -> None:
         try:
             if message.date is not None:
-                os.utime(message.fd, (message.date, message.date))
+                set_date(message.fd, message.date * 10**9)
             os.fsync(message.fd)
         finally:
             _close(message)
@@ -158,10 +159,12 @@ def _close(message: _Message) -> None:
 
 
 def assigned(mailbox: Mailbox, bases: list[bytes]) -> list[int]:
-    """The UIDs of messages that were just put into the folder; empty if not all could be numbered now."""
+    """The UIDs of messages that were just put into the folder; empty if not all could be numbered now, for good."""
     try:
         mailbox.refresh()
     except OSError:
+        return []
+    if not mailbox.sticky:
         return []
     uids = [mailbox.uid_of(base) for base in bases]
     return [uid for uid in uids if uid is not None] if None not in uids else []

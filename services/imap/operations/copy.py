@@ -8,10 +8,11 @@ import os
 import stat
 from collections.abc import Callable
 
+from qmail.maildir.date import set_date
 from qmail.maildir.names import flagged_name
 from services.imap import replies
 from services.imap.answer import Answer
-from services.imap.flags import SYSTEM_LETTERS
+from services.imap.flags import SYSTEM_LETTERS, taken_along
 from services.imap.grammar.commands import Copy, Move
 from services.imap.grammar.sequence import render_set
 from services.imap.operations.append import assigned
@@ -87,8 +88,9 @@ def _place(source: Mailbox, uid: int, target: Mailbox, place: Place) -> tuple[by
     message = source.messages.get(uid)
     while message is not None:
         base = _new_base(message.base)
-        if message.keywords:
-            write_keywords(target.fd, base, message.keywords)
+        if words := message.keywords and taken_along(message.keywords, target.keyword_names()):
+            write_keywords(target.fd, base, words)
+            target.keyword_table.take(base, words)
         known = bytes(letter for letter in message.flags if letter in SYSTEM_LETTERS + b"P")
         path = b"cur/" + flagged_name(base, known)
         try:
@@ -137,7 +139,7 @@ def _copy_octets(source: Mailbox, message: Message, target: Mailbox, path: bytes
                 at += len(view)
                 while view:
                     view = view[os.write(new, view) :]
-            os.utime(new, ns=(status.st_mtime_ns, status.st_mtime_ns))
+            set_date(new, status.st_mtime_ns)
             os.fsync(new)
             os.link(tmp, path, src_dir_fd=target.fd, dst_dir_fd=target.fd, follow_symlinks=False)
         finally:

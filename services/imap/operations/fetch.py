@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Generator, Iterable
 
@@ -42,6 +43,7 @@ def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
             gone = True
         except OSError as error:
             trouble = error  # of this message; the others are no worse for it
+            selected.mailbox.note_message(uid, error)
     selected.cache.flush()
     verb = b"UID FETCH" if command.uid else b"FETCH"
     if trouble is not None:
@@ -54,7 +56,7 @@ def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
 def unreadable(error: OSError) -> Answer:
     """NO: the rest was done. What is no message at all is for somebody to look at (RFC 5530 section 3)."""
     code = replies.CODE_CORRUPTION if error.errno in _ODD else replies.CODE_UNAVAILABLE
-    return Answer(b"NO", replies.SOME_UNREADABLE, code=code)
+    return Answer(b"NO", replies.SOME_UNREADABLE, code=code, why=str(error))
 
 
 def _whole(pieces: Pieces) -> Pieces:
@@ -80,7 +82,8 @@ def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen
         if any(isinstance(item, Body) for item in items):
             opened.parsed()
         if seen and b"S" not in selected.mailbox.messages[uid].flags:
-            add_flags(selected, uid, b"S")
+            with contextlib.suppress(OSError):  # no room to note that it was read is no reason not to show it
+                add_flags(selected, uid, b"S")
             items = items if Plain(b"FLAGS") in items else (*items, Plain(b"FLAGS"))
         yield from _render(selected, uid, items, opened)
         if Plain(b"FLAGS") in items:

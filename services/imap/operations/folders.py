@@ -29,14 +29,14 @@ SPECIAL = {
 
 def create(maildir: Maildir, command: c.Create) -> Answer:
     """Raises StoreError, OSError."""
-    if any(SPECIAL.get(command.mailbox, b"").lower() != use for use in command.use):
+    # With a delimiter at the end children are announced, which every folder may have; the name made is without it (RFC
+    # 3501 section 6.3.3).
+    name = command.mailbox.removesuffix(b".")
+    if any(SPECIAL.get(name, b"").lower() != use for use in command.use):
         return Answer(b"NO", b"That use goes with another name.", code=b"USEATTR")
-    if command.mailbox == INBOX:
+    if name == INBOX:
         raise AlreadyExists("Mailbox exists already.")
-    if command.mailbox.endswith(b"."):
-        # A declaration that there will be children; folders need none (RFC 3501 section 6.3.3, and as Courier does).
-        return Answer(b"OK", replies.completed(b"CREATE"))
-    maildir.create(command.mailbox)
+    maildir.create(name)
     return Answer(b"OK", replies.completed(b"CREATE"))
 
 
@@ -56,8 +56,8 @@ def rename(maildir: Maildir, command: c.Rename) -> Answer:
 
 
 def _move_inbox(maildir: Maildir, to: bytes) -> None:
-    target = Mailbox(maildir.fd, maildir.create(to), read_only=True)
-    source = Mailbox(maildir.fd, b"", read_only=False)
+    target = maildir.open(maildir.create(to), read_only=True)
+    source = maildir.open(b"", read_only=False)
     try:
         source.refresh()
         for uid in tuple(source.messages):
@@ -72,7 +72,7 @@ def _move_message(source: Mailbox, uid: int, target: Mailbox) -> None:
     """Under its name, with its keywords; as it is named by then, and not at all when it is gone by then."""
     message = source.messages.get(uid)
     while message is not None:
-        if message.keywords:
+        if message.keywords:  # the new folder has none yet, so there is room for as many as INBOX has
             write_keywords(target.fd, message.base, message.keywords)
         path = b"cur/" + flagged_name(message.base, message.flags)
         try:
@@ -185,7 +185,7 @@ def status(maildir: Maildir, command: c.Status) -> Answer:
 
 def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
     try:
-        mailbox = Mailbox(maildir.fd, directory, read_only=True)
+        mailbox = maildir.open(directory, read_only=True)
         try:
             mailbox.refresh()
         finally:

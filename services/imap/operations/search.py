@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 
 from services.imap import message as mime
 from services.imap import replies
@@ -13,7 +12,7 @@ from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import render_set
 from services.imap.message.header import Field
-from services.imap.operations.fetch import render_size, unreadable
+from services.imap.operations.fetch import render_size
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.selected import Selected
@@ -64,7 +63,10 @@ class _Candidate:
 
 
 def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, None, Answer]:
-    """Nothing after each message, then the Answer, which tells what was found also when some could not be read."""
+    """Nothing after each message, then the Answer.
+
+    What cannot be read is not found, and does not keep the rest from being found: the client is told that there is such
+    a message, an administrator which and why."""
     try:
         key = parse_search(command.tokens)
     except BadSyntax as error:
@@ -74,7 +76,7 @@ def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, 
     uids = selected.view.uids
     key = bind(key, len(uids), uids[-1] if uids else 0)
     found = []
-    trouble: OSError | None = None
+    unreadable = False
     for seq, uid in enumerate(uids, 1):
         message = selected.mailbox.messages.get(uid)
         if message is None:
@@ -86,12 +88,11 @@ def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, 
             except MessageGone:
                 pass
             except OSError as error:
-                trouble = error
+                unreadable = True
+                selected.mailbox.note_message(uid, error)
         yield b""
     selected.cache.flush()
-    lines = (render_result(command, tag, found),)
-    if trouble is not None:
-        return replace(unreadable(trouble), lines=lines)
+    lines = (render_result(command, tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
     return Answer(b"OK", replies.completed(b"UID SEARCH" if command.uid else b"SEARCH"), lines)
 
 

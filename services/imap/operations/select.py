@@ -22,7 +22,7 @@ def select(selected: Selected) -> Answer:
     unseen = next((uid for uid in selected.view.uids if b"S" not in mailbox.messages[uid].flags), None)
     lines = [
         replies.flags(keywords, SYSTEM),
-        replies.NO_PERMANENT_FLAGS if mailbox.read_only else replies.permanent_flags(keywords, SYSTEM),
+        selected.permanent_flags(),
         replies.numbered(changes.exists or 0, b"EXISTS"),
         replies.numbered(changes.recent or 0, b"RECENT"),
     ]
@@ -30,5 +30,7 @@ def select(selected: Selected) -> Answer:
         lines.append(b"* OK [UNSEEN %d] First unseen.\r\n" % selected.view.number(unseen))
     lines.append(b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % mailbox.validity)
     lines.append(b"* OK [UIDNEXT %d] Next UID.\r\n" % mailbox.next_uid)
+    if not mailbox.sticky:
+        lines.append(replies.NOT_STICKY)
     verb, code = (b"EXAMINE", b"READ-ONLY") if mailbox.read_only else (b"SELECT", b"READ-WRITE")
     return Answer(b"OK", replies.completed(verb), tuple(lines), code, selected=True)

@@ -31,8 +31,6 @@ _OTHER_NAMES = {
     "cp-850": "cp850",
     "windows-874": "cp874",
     "tis-620": "cp874",
-    "x-unknown": "utf-8",
-    "unknown-8bit": "utf-8",
     "us-ascii": "utf-8",
     "ascii": "utf-8",
     "ansi_x3.4-1968": "utf-8",

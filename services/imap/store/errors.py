@@ -11,6 +11,10 @@ class NoSuchMailbox(StoreError):
     """The folder does not exist; COPY and APPEND answer [TRYCREATE] (RFC 3501 section 6.3.11)."""
 
 
+class ImpossibleMailbox(NoSuchMailbox):
+    """It does not exist and CREATE could not make it: nobody is told to try that."""
+
+
 class AlreadyExists(StoreError):
     """The folder exists already."""
 

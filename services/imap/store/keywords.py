@@ -16,12 +16,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from services.imap.store import files
+from services.imap.store.errors import Busy
 
 DIRECTORY = b"courierimapkeywords/"
 MAX_KEYWORDS = 200
 MAX_KEYWORD_BYTES = 200
 # So many changes beside `:list` are merged by whoever sees them.
 MERGE_AT = 50
+_READ_TRIES = 20
 _PERIOD_SECONDS = 300
 _LIFETIME_SECONDS = 900
 # In place of the N of a file that was not merged: such a one is newer than any that was.
@@ -74,28 +76,50 @@ def render_list(table: KeywordTable, alive: Collection[bytes]) -> bytes:
 
 
 def read_keywords(folder: int) -> KeywordTable:
-    """The folder's keywords now. Raises OSError."""
+    """The folder's keywords now. Raises OSError; Busy when the files change faster than they can be read."""
+    for _ in range(_READ_TRIES):
+        try:
+            return _read_once(folder)
+        except _Moved:
+            continue
+    raise Busy("The keywords change too fast.")
+
+
+class _Moved(Exception):
+    """A change was merged meanwhile: the `:list` that holds it may be newer than the one that was read."""
+
+
+def _read_once(folder: int) -> KeywordTable:
     try:
         names = files.list_names(folder, DIRECTORY)
     except FileNotFoundError:
         return KeywordTable()
-    table = KeywordTable()
-    if b":list" in names:
-        table = parse_list(_read(folder, b":list"))
+    # After the names: whoever renames a change that we then miss has put a list in place that holds it.
+    table = parse_list(_read_list(folder))
     period = _period()
     for number, base, name in sorted(_changes(names)):
-        words = _read(folder, name).split(b"\n")
+        words = _read_change(folder, name).split(b"\n")
         table.take(base, frozenset(word for word in words if word))
         table.changes += number == _UNMERGED
         table.expired = table.expired or _expired(number, period)
     return table
 
 
-def _read(folder: int, name: bytes) -> bytes:
+def _read_list(folder: int) -> bytes:
     try:
-        return files.read_all(folder, DIRECTORY + name)
+        return files.read_all(folder, DIRECTORY + b":list")
     except FileNotFoundError:
         return b""
+
+
+def _read_change(folder: int, name: bytes) -> bytes:
+    """A message's keywords. Raises OSError; _Moved where the file was there and is not any more."""
+    try:
+        return files.read_all(folder, DIRECTORY + name)
+    except files.NotAFile:
+        return b""
+    except FileNotFoundError:
+        raise _Moved from None
 
 
 def _changes(names: list[bytes]) -> list[tuple[float, bytes, bytes]]:

@@ -11,6 +11,8 @@ from services.imap.store import files, keywords, snapshot, uidstore
 from services.imap.store.errors import Busy
 from services.imap.store.keywords import Keywords, KeywordTable
 from services.imap.store.snapshot import File, Stamp
+from services.imap.store.transient import TransientList, forget_transient, transient_list
+from services.imap.store.troubles import Troubles
 from services.imap.store.uidlist import ListFile, UidList
 from services.imap.store.validity import next_validity
 
@@ -19,7 +21,8 @@ _CLAIM_TRIES = 50
 _LOOKS = 3
 # A whole list is written instead of an increment once so many more entries are dead than alive.
 _DEAD_ENTRIES = 1000
-_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+# A list can be done without: mail that can be read, or deleted to make room, is more than its number.
+_UNSTORED = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,20 @@ class Mailbox:
 
     `read_only`: nothing on disk is changed but UID lists; new mail stays new and \\Recent for somebody else."""
 
-    def __init__(self, maildir: int, directory: bytes, *, read_only: bool) -> None:
+    def __init__(self, maildir: int, directory: bytes, *, read_only: bool, troubles: Troubles | None = None) -> None:
         self.fd = os.open(directory or b".", files.DIRECTORY, dir_fd=maildir)
         self.read_only = read_only
         #: UIDs that this session was the first to see; when read-only, that nobody has seen.
         self.recent: set[int] = set()
         self.messages: dict[int, Message] = {}
         self.keyword_table = KeywordTable()
+        self._keywords_known = False
         self._maildir = maildir
+        self._directory = directory
+        self._troubles = troubles
         self._list: UidList | None = None
+        self._transient: TransientList | None = None
+        self._looked = False
         self._files: dict[bytes, File] = {}
         self._shown_below = 1
         self._stamp = Stamp()
@@ -63,6 +71,11 @@ class Mailbox:
         return self._list.validity if self._list else 0
 
     @property
+    def sticky(self) -> bool:
+        """Whether the UIDs are stored, so that the next session has the same."""
+        return self._transient is None
+
+    @property
     def next_uid(self) -> int:
         """UIDNEXT: no message that is not shown yet has a lower UID."""
         return self._shown_below
@@ -72,6 +85,17 @@ class Mailbox:
         """The first UID that no session has been told as \\Recent."""
         return self._list.recent if self._list else 1
 
+    def note(self, name: bytes, error: OSError) -> None:
+        """Something in the folder cannot be used; name: its path from here."""
+        if self._troubles is not None:
+            self._troubles.note(os.path.join(self._directory, name), error)
+
+    def note_message(self, uid: int, error: OSError) -> None:
+        """A message's file cannot be read."""
+        message = self.messages.get(uid)
+        if message is not None:
+            self.note(message.path, error)
+
     def touched(self) -> None:
         """This session changed the folder: the next refresh must look."""
         self._stamp.forget()
@@ -80,7 +104,11 @@ class Mailbox:
         """Number what is there if nothing ever was, so that what is put in afterwards counts as \\Recent.
 
         Raises as `refresh` does."""
-        if not uidstore.has_list(self.fd):
+        try:
+            begun = uidstore.has_list(self.fd)
+        except PermissionError:
+            begun = False
+        if not begun:
             self.refresh()
 
     def refresh(self) -> bool:
@@ -98,6 +126,7 @@ class Mailbox:
             self._stamp.forget()
             raise
         self._rebuild()
+        self._looked = True
         return True
 
     def find(self, uid: int) -> Message | None:
@@ -132,8 +161,19 @@ class Mailbox:
         """The UID of a file by its unique name, after a refresh."""
         return self._list.uids.get(base) if self._list else None
 
+    def keyword_names(self) -> list[bytes]:
+        """The folder's keywords, read where no refresh has read them. Raises OSError, Busy."""
+        if not self._keywords_known:
+            self.keyword_table = keywords.read_keywords(self.fd)
+            self._keywords_known = True
+        return self.keyword_table.names
+
     def _read_keywords(self) -> None:
-        self.keyword_table = keywords.read_keywords(self.fd)
+        try:
+            self.keyword_table = keywords.read_keywords(self.fd)
+        except PermissionError as error:
+            self.note(keywords.DIRECTORY, error)
+        self._keywords_known = True
         if keywords.merge_due(self.keyword_table):
             keywords.merge(self.fd, self.keyword_table, self._files.keys())
 
@@ -174,7 +214,14 @@ class Mailbox:
 
     def _known_list(self) -> UidList:
         """The list as it is before anything is done, the empty one where there is none."""
-        state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
+        if self._transient is not None:
+            return self._transient.state
+        try:
+            state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
+        except PermissionError:
+            if self._looked:
+                raise
+            return UidList()
         if state.validity:
             self._list = state
         return state
@@ -189,21 +236,44 @@ class Mailbox:
 
     def _number(self) -> None:
         """Give every message its UID, and take what is \\Recent, by claiming the next list file."""
+        if self._transient is not None:
+            self._number_unstored(self._transient)
+            return
+        try:
+            self._number_stored()
+        except OSError as error:
+            if error.errno not in _UNSTORED:
+                raise
+            self.note(uidstore.DIRECTORY, error)
+            self._do_without(error)
+
+    def _number_stored(self) -> None:
         for _ in range(_CLAIM_TRIES):
             state = self._read_list()
             new = self._unknown(state)
             if state.number and not new and not self._claimable(state):
                 return
-            try:
-                if self._claim(state, new):
-                    return
-            except OSError as error:
-                if error.errno not in _NO_ROOM or not state.number:
-                    raise
-                # Mail that has its UIDs stays readable on a full disk; the rest shows when there is room.
-                self._stamp.forget()
+            if self._claim(state, new):
+                forget_transient(self.fd)
                 return
         raise Busy("The mailbox changes too fast.")
+
+    def _do_without(self, error: OSError) -> None:
+        """Nothing can be stored. Mail that has its UIDs is shown by them, and the rest when it has some; where nothing
+        would be shown everything is, by UIDs that are not stored."""
+        shown = self._list is not None and self._list.number and any(base in self._list.uids for base in self._files)
+        if shown or self._looked:
+            if self._list is None:
+                raise error
+            self._stamp.forget()
+            return
+        self._transient = transient_list(self._maildir, self.fd)
+        self._number_unstored(self._transient)
+
+    def _number_unstored(self, transient: TransientList) -> None:
+        self._list = transient.number(self._in_order(self._files, first=True))
+        if not self.read_only:
+            self.recent.update(self._list.uids[base] for base in self._files if self._is_new(base))
 
     def _read_list(self) -> UidList:
         state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
@@ -220,8 +290,11 @@ class Mailbox:
     def _unknown(self, state: UidList) -> list[bytes]:
         """Messages without a UID, in the order to give UIDs in: by the time in their names."""
         new = [base for base in self._files if base not in state.uids]
-        first = state.number == 0
-        return sorted(new, key=lambda base: (first and self._is_new(base), _time_of(base), base))
+        return self._in_order(new, first=state.number == 0)
+
+    def _in_order(self, bases: Iterable[bytes], *, first: bool) -> list[bytes]:
+        """By age; of a folder that was never numbered what is new comes last."""
+        return sorted(bases, key=lambda base: (first and self._is_new(base), _time_of(base), base))
 
     def _is_new(self, base: bytes) -> bool:
         return self._files[base].path.startswith(b"new/")

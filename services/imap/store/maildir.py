@@ -6,10 +6,14 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 
+from qmail.maildir.parts import make_missing
 from services.imap.store import files, names
-from services.imap.store.errors import AlreadyExists, InvalidName, MaildirUnusable, NoSuchMailbox
+from services.imap.store.errors import AlreadyExists, ImpossibleMailbox, InvalidName, MaildirUnusable, NoSuchMailbox
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.troubles import Troubles
 
 FOLDER_MARK = b"maildirfolder"
 _DOOMED = b"..deleted."
@@ -23,17 +27,22 @@ class Maildir:
 
     Raises MaildirUnusable when it is missing or not the account's."""
 
-    def __init__(self, path: Path, owner: int | None = None) -> None:
+    def __init__(self, path: Path, owner: int | None = None, troubles: Troubles | None = None) -> None:
         self.path = path
+        self.troubles = troubles or Troubles(path)
         try:
             # A Maildir may be a symbolic link: it is followed with the account's own rights.
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError as error:
+            self.troubles.note(b"", error)
             raise MaildirUnusable("This account has no Maildir. Ask the administrator to make one.") from error
         except OSError as error:
+            self.troubles.note(b"", error)
             raise MaildirUnusable("This account's Maildir cannot be opened.") from error
         try:
-            if owner is not None and os.fstat(self.fd).st_uid != owner:
+            found = os.fstat(self.fd).st_uid
+            if owner is not None and found != owner:
+                self.troubles.note(b"", OSError(f"it belongs to uid {found}, the account is uid {owner}"))
                 raise MaildirUnusable(_FOREIGN)
             self._check_complete()
         except BaseException:
@@ -48,25 +57,25 @@ class Maildir:
 
     def _check_complete(self) -> None:
         try:
-            self._stat_parts(b"")
+            make_missing(self.fd)
         except (FileNotFoundError, NotADirectoryError) as error:
+            self.troubles.note(b"cur", error)
             raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).") from error
         except PermissionError as error:
+            self.troubles.note(b"cur", error)
             raise MaildirUnusable(_FOREIGN) from error
-
-    def _stat_parts(self, directory: bytes) -> None:
-        for part in (b"cur", b"new", b"tmp"):
-            os.stat(os.path.join(directory, part), dir_fd=self.fd)
 
     def _has_folder(self, directory: bytes) -> bool:
         """Whether there is a folder that this account may enter. Raises OSError for trouble that may pass."""
         try:
-            self._stat_parts(directory)
+            status = os.stat(os.path.join(directory, b"cur"), dir_fd=self.fd)
         except OSError as error:
+            if error.errno == errno.EACCES:
+                self.troubles.note(directory, error)
             if error.errno in _NO_FOLDER:
                 return False
             raise
-        return True
+        return stat.S_ISDIR(status.st_mode)
 
     def folders(self) -> dict[bytes, bytes]:
         """The folders: name on the wire to directory. INBOX is always there. Raises OSError."""
@@ -82,11 +91,20 @@ class Maildir:
         try:
             candidates = names.directories(name)
         except InvalidName as error:
-            raise NoSuchMailbox("No such mailbox.") from error
+            raise ImpossibleMailbox("No such mailbox: names begin with INBOX and a dot.") from error
         for directory in candidates:
             if self._has_folder(directory):
+                make_missing(self.fd, directory and directory + b"/")
                 return directory
         raise NoSuchMailbox("No such mailbox.")
+
+    def mailbox(self, name: bytes, *, read_only: bool) -> Mailbox:
+        """An existing folder, opened. Raises NoSuchMailbox, OSError."""
+        return self.open(self.directory_of(name), read_only=read_only)
+
+    def open(self, directory: bytes, *, read_only: bool) -> Mailbox:
+        """The folder of a directory, opened. Raises OSError."""
+        return Mailbox(self.fd, directory, read_only=read_only, troubles=self.troubles)
 
     def exists(self, name: bytes) -> bool:
         """Whether there is such a folder."""

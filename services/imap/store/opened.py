@@ -53,15 +53,24 @@ class OpenMessage:
         return self._fd
 
     def stat(self) -> os.stat_result:
-        """The file's status."""
+        """The file's status, which takes no right to read it."""
         if self._stat is None:
-            self._stat = os.fstat(self.open())
+            self._stat = self._named() if self._fd < 0 else os.fstat(self._fd)
         return self._stat
+
+    def _named(self) -> os.stat_result:
+        message = self._mailbox.messages.get(self._uid)
+        while message is not None:
+            try:
+                return os.stat(message.path, dir_fd=self._mailbox.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                message = self._mailbox.find(self._uid)
+        raise MessageGone
 
     def data(self) -> Data:
         """The file's content."""
         if self._data is None:
-            status = self.stat()
+            status = os.fstat(self.open())
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "a message that is no file")
             if status.st_size > MAX_MESSAGE_BYTES:

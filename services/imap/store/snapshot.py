@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from qmail.maildir.names import base_name, flagged_name, parse_flags
+from qmail.maildir.names import base_name, flagged_name, is_message_name, parse_flags
 from qmail.maildir.repeated import settle_repeated
 from services.imap.store import files
 from services.imap.store.keywords import DIRECTORY as KEYWORDS
@@ -43,15 +43,13 @@ def scan(folder: int, before: Mapping[bytes, File] = MappingProxyType({})) -> di
 
 
 def _regular_files(folder: int, directory: bytes) -> Iterator[bytes]:
-    """Names of what may be messages: no directories, links, FIFOs, and nothing that begins with a dot.
-
-    A line feed in a name is nobody's who delivers mail, and would be read as the next line of lists by name."""
+    """Names of what may be messages: no directories, links, FIFOs."""
     fd = os.open(directory, files.DIRECTORY, dir_fd=folder)
     try:
         with os.scandir(fd) as listing:
             for entry in listing:
                 name = os.fsencode(entry.name)
-                if not name.startswith(b".") and b"\n" not in name and entry.is_file(follow_symlinks=False):
+                if is_message_name(name) and entry.is_file(follow_symlinks=False):
                     yield name
     finally:
         os.close(fd)

@@ -141,6 +141,8 @@ def _link_prepared(fd: int, file: ListFile) -> bytes:
         os.link(prepared, b"%d" % file.number, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
     except FileExistsError:
         return b""
+    except FileNotFoundError:
+        return b""  # we stood still for so long that it was swept: what we know is old
     finally:
         with contextlib.suppress(OSError):
             os.unlink(prepared, dir_fd=fd)

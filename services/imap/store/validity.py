@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 
 from services.imap.store.errors import Busy
@@ -14,12 +15,17 @@ from services.imap.store.errors import Busy
 _PREFIX = "imapuidvalidity."
 _TRIES = 100
 
+#: The highest that this process gave out without storing it.
+_passing = 0
+_passing_lock = threading.Lock()
+
 
 def next_validity(maildir: int) -> int:
-    """A new UIDVALIDITY, at least the time in seconds. Raises OSError; Busy if others always are faster."""
+    """A new UIDVALIDITY, above the time in seconds. Raises OSError; Busy if others always are faster."""
     for _ in range(_TRIES):
         taken = _taken(maildir)
-        mine = max(int(time.time()), max(taken, default=0) + 1)
+        # Above any that a process has passed off, this one or another, a moment ago.
+        mine = max(int(time.time()) + 1, max(taken, default=0) + 2, _passing + 1)
         try:
             os.close(os.open(f"{_PREFIX}{mine:08x}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=maildir))
         except FileExistsError:
@@ -30,6 +36,15 @@ def next_validity(maildir: int) -> int:
             _clear(maildir, taken)
             return mine
     raise Busy("Too many mailboxes are made at once.")
+
+
+def passing_validity(maildir: int) -> int:
+    """A UIDVALIDITY that is not stored, because nothing can be; `next_validity` goes above it. Raises OSError."""
+    global _passing
+    with _passing_lock:
+        mine = max(int(time.time()), max(_taken(maildir), default=0) + 1)
+        _passing = max(_passing, mine)
+    return mine
 
 
 def _taken(maildir: int) -> list[int]:

@@ -23,6 +23,7 @@ from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control import Control
 from qmail.door.session import Ask, Close, Effect, Peer, Send
 from qmail.identity import ActingPool
+from qmail.notices import Notices
 from qmail.user_sessions import UserSessions
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.transaction import Manner, Transaction
@@ -111,6 +112,9 @@ def _check_password(bus: MemoryBus, message: Message, home: Path) -> None:
 
 class Quiet:
     """The cases show no log."""
+
+    def __init__(self) -> None:
+        self.notices = Notices(self.line)
 
     def line(self, text: str) -> None: ...
 

@@ -345,7 +345,8 @@ def test_search_errors_and_esearch(deployment: Deployment) -> None:
     deployment.put("1000000001.1.h", HELLO)
     a = deployment.raw().login()
     a.ask(b"a SELECT INBOX")
-    assert a.ask(b"b SEARCH CHARSET x-tiada ALL")[-1].startswith(b"b NO [BADCHARSET")
+    for charset in (b"x-tiada", b"X-UNKNOWN", b"unknown-8bit"):
+        assert a.ask(b"b SEARCH CHARSET " + charset + b" ALL")[-1].startswith(b"b NO [BADCHARSET")
     assert a.ask(b"c SEARCH TIADA")[-1].startswith(b"c BAD")
     assert a.ask(b"d UID SEARCH RETURN (MIN COUNT) FROM ari")[0] == b'* ESEARCH (TAG "d") UID MIN 1 COUNT 1\r\n'
     assert a.ask(b"e FETCH 5 UID")[-1].startswith(b"e BAD")
@@ -381,6 +382,23 @@ def test_ten_bad_commands_end_the_connection(deployment: Deployment) -> None:
     lines = a.file.readlines()
     assert len(lines) == 11
     assert lines[-1].startswith(b"* BYE")
+
+
+def test_bad_commands_are_counted_in_a_row(deployment: Deployment) -> None:
+    a = deployment.raw().login()
+    for number in range(30):
+        assert a.ask(b"x RUSAK")[-1].startswith(b"x BAD")
+        if number % 9 == 8:
+            assert a.ask(b"b NOOP")[-1].startswith(b"b OK")
+
+
+def test_wrong_passwords_are_counted_whatever_goes_well_between(deployment: Deployment) -> None:
+    a = deployment.raw()
+    for _ in range(9):
+        assert a.ask(b"a LOGIN joni salah")[-1].startswith(b"a NO [AUTHENTICATIONFAILED]")
+        assert a.ask(b"b NOOP")[-1].startswith(b"b OK")
+    a.send(b"a LOGIN joni salah\r\n")
+    assert a.file.readlines()[-1].startswith(b"* BYE")
 
 
 def test_an_overlong_line_is_bad_and_the_session_goes_on(deployment: Deployment) -> None:

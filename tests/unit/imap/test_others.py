@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from functools import partial
@@ -10,13 +11,18 @@ from typing import Any
 
 import pytest
 
-from services.imap.answer import Answer
+from qmail.maildir.reader import clean_tmp
+from services.imap.answer import Answer, Ready
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
-from services.imap.operations import folders
+from services.imap.requests import AppendBegin
+from services.imap.store import maildir as store_maildir
 from services.imap.store import snapshot
+from services.imap.store.keywords import MAX_KEYWORDS, write_keywords
 from services.imap.store.mailbox import Mailbox
+from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
+from services.imap.store.troubles import Trouble, Troubles
 from services.imap.view import Changes
 from services.imap.work import Work
 
@@ -156,19 +162,55 @@ def test_what_is_no_file_is_no_message(maildir: Path) -> None:
     assert ask(work, b"a SEARCH BODY body")[0] == b"* SEARCH 1 2\r\n"
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [(b"a FETCH 1:* BODY.PEEK[TEXT]", b"* 3 FETCH (BODY[TEXT] {6}\r\n"), (b"a SEARCH BODY body", b"* SEARCH 1 3\r\n")],
-)
-def test_a_message_that_cannot_be_read_costs_that_message_only(maildir: Path, command: bytes, expected: bytes) -> None:
+def test_a_message_that_cannot_be_read_costs_that_message_only(maildir: Path) -> None:
     put(maildir, "1.a.h:2,", "2.b.h:2,", "3.c.h:2,")
     work = selected(maildir)
     (maildir / "cur" / "2.b.h:2,").unlink()
     (maildir / "cur" / "2.b.h:2,").mkdir()
-    data, answer = ask(work, command)
-    assert expected in data
-    assert answer.kind == b"NO"
-    assert answer.text == b"Some messages cannot be read."
+    data, answer = ask(work, b"a FETCH 1:* BODY.PEEK[TEXT]")
+    assert b"* 3 FETCH (BODY[TEXT] {6}\r\n" in data
+    assert (answer.kind, answer.text) == (b"NO", b"Some messages cannot be read.")
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a message that belongs to somebody else."""
+    name, open_ = "2.b.h:2,", os.open
+
+    def refused(path: Any, *more: Any, **options: Any) -> int:
+        if os.fsencode(path).endswith(name.encode()):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", refused)
+    return name
+
+
+def test_a_message_that_cannot_be_read_does_not_keep_search_from_its_answer(maildir: Path, foreign: str) -> None:
+    put(maildir, "1.a.h:2,", "3.c.h:2,")
+    os.mknod(maildir / "cur" / foreign)
+    work = selected(maildir)
+    data, answer = ask(work, b"a SEARCH BODY body")
+    assert data == b"* SEARCH 1 3\r\n* NO Some messages cannot be read and were not searched.\r\n"
+    assert answer.kind == b"OK"
+    assert ask(work, b"a SEARCH SINCE 1-Jan-1970")[0] == b"* SEARCH 1 2 3\r\n", "its date is seen without reading it"
+
+
+def test_each_file_that_cannot_be_read_is_told_once_with_its_name_and_the_missing_right(
+    maildir: Path, foreign: str
+) -> None:
+    put(maildir, "1.a.h:2,")
+    os.mknod(maildir / "cur" / foreign, 0o600)
+    work = selected(maildir)
+    for command in (b"a SEARCH BODY body", b"a SEARCH BODY body", b"a FETCH 1:* BODY.PEEK[]"):
+        ask(work, command)
+    (trouble,) = work.troubles.take()
+    assert trouble.path == str(maildir / "cur" / foreign)
+    uid, gid = os.geteuid(), os.getegid()
+    assert trouble.why == (
+        f"Permission denied: uid {uid} has no right to it: it belongs to uid {uid}, gid {gid}, mode 0600"
+    )
+    assert work.troubles.take() == []
 
 
 def test_a_directory_that_cannot_be_entered_hides_no_folder(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,15 +241,15 @@ def test_a_folder_that_vanishes_during_list_is_listed_without_its_status(
     for name in (b"a", b"b"):
         ask(work, b"a CREATE INBOX." + name)
 
-    def opened(maildir_fd: int, directory: bytes, *, read_only: bool) -> Mailbox:
-        mailbox = Mailbox(maildir_fd, directory, read_only=read_only)
+    def opened(maildir_fd: int, directory: bytes, *, read_only: bool, troubles: Troubles) -> Mailbox:
+        mailbox = Mailbox(maildir_fd, directory, read_only=read_only, troubles=troubles)
         if directory == b".a":
             (maildir / ".a").rename(maildir / ".deleted")
             for part in ("cur", "new", "tmp"):
                 (maildir / ".deleted" / part).rename(maildir / f"gone.{part}")
         return mailbox
 
-    monkeypatch.setattr(folders, "Mailbox", opened)
+    monkeypatch.setattr(store_maildir, "Mailbox", opened)
     data, answer = ask(work, b'a LIST "" * RETURN (STATUS (MESSAGES))')
     assert answer.kind == b"OK"
     assert data.count(b"* LIST") == 3
@@ -215,17 +257,35 @@ def test_a_folder_that_vanishes_during_list_is_listed_without_its_status(
 
 
 @pytest.mark.parametrize("box", ["INBOX", "INBOX.a"])
-def test_select_sweeps_what_a_dead_writer_left_in_tmp_and_examine_does_not(maildir: Path, box: str) -> None:
+def test_select_sweeps_what_a_dead_writer_left_in_tmp_and_examine_does_not(
+    maildir: Path, box: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = selected(maildir)
     ask(work, b"a CREATE INBOX.a")
-    tmp = maildir / ("" if box == "INBOX" else ".a") / "tmp"
-    for name, hours in (("old", 37), ("young", 35)):
-        (tmp / name).write_bytes(b"")
-        os.utime(tmp / name, (time.time() - hours * 3600,) * 2)
-    ask(work, b"a EXAMINE " + box.encode())
-    assert len(list(tmp.iterdir())) == 2
+    left = maildir / ("" if box == "INBOX" else ".a") / "tmp" / "left"
+    left.write_bytes(b"")
+    now = time.time()
     ask(work, b"a SELECT " + box.encode())
-    assert [path.name for path in tmp.iterdir()] == ["young"]
+    assert left.exists()
+    monkeypatch.setattr(time, "time", lambda: now + 37 * 3600)
+    ask(work, b"a EXAMINE " + box.encode())
+    assert left.exists()
+    ask(work, b"a SELECT " + box.encode())
+    assert not left.exists()
+
+
+def test_a_message_with_an_old_date_is_kept_while_somebody_selects_the_folder(maildir: Path) -> None:
+    """MULTIAPPEND holds several complete messages in tmp until the last has come."""
+    work, other = selected(maildir), selected(maildir)
+    append = c.Append(b"INBOX", (), int(time.time()) - 10 * 365 * 86400)
+    for _ in range(2):
+        assert isinstance(work.append_begin(AppendBegin(append, 20)), Ready)
+        work.append_data(b"Subject: lama\r\n\r\nisi\r\n")
+        ask(other, b"b SELECT INBOX")
+        clean_tmp(maildir, time.time(), as_qmail=True)
+    answer = work.append_commit()
+    assert answer.kind == b"OK"
+    assert [path.stat().st_mtime for path in (maildir / "cur").iterdir()] == [append.date] * 2
 
 
 def test_renaming_inbox_takes_keywords_along_and_goes_on_past_what_others_changed(
@@ -265,3 +325,85 @@ def test_renaming_inbox_ends_when_the_new_folder_is_deleted_meanwhile(
     monkeypatch.setattr(os, "rename", meanwhile)
     assert ask(work, b"a RENAME INBOX INBOX.Lama")[1].kind == b"NO"
     assert (maildir / "cur" / "1.a.h:2,").exists()
+
+
+@pytest.mark.parametrize("box", ["INBOX", "INBOX.a"])
+@pytest.mark.parametrize("missing", [("new",), ("tmp",), ("new", "tmp")])
+def test_a_folder_restored_without_its_empty_directories_is_readable(
+    maildir: Path, box: str, missing: tuple[str, ...]
+) -> None:
+    work = selected(maildir)
+    ask(work, b"a CREATE INBOX.a")
+    folder = maildir if box == "INBOX" else maildir / ".a"
+    put(folder, "1.a.h:2,")
+    for part in missing:
+        (folder / part).rmdir()
+    work = Work(maildir, None)
+    assert box.encode() in ask(work, b'a LIST "" *')[0]
+    lines, answer = ask(work, b"a SELECT " + box.encode())
+    assert answer.kind == b"OK" and b"* 1 EXISTS\r\n" in lines
+    assert all((folder / part).is_dir() for part in missing)
+
+
+def test_a_maildir_without_cur_is_not_made_a_new_empty_inbox(maildir: Path) -> None:
+    for part in ("cur", "new", "tmp"):
+        (maildir / part).rmdir()
+    work = Work(maildir, None)
+    assert ask(work, b"a SELECT INBOX")[1].code == b"UNAVAILABLE"
+    assert list(maildir.iterdir()) == []
+    assert work.troubles.take() == [Trouble(str(maildir / "cur"), "No such file or directory")]
+
+
+def test_the_name_that_create_is_announced_with_is_made_without_its_delimiter(maildir: Path) -> None:
+    work = selected(maildir)
+    assert ask(work, b"a CREATE INBOX.Kerja.")[1].kind == b"OK"
+    assert b"INBOX.Kerja" in ask(work, b'a LIST "" *')[0]
+    for name in (b"INBOX.", b"INBOX.Kerja."):
+        assert ask(work, b"a CREATE " + name)[1].code == b"ALREADYEXISTS"
+    assert ask(work, b"a CREATE INBOX..")[1].kind == b"NO"
+
+
+@pytest.mark.parametrize("name", [b"Sent", b"INBOX.a/b", b"INBOX." + b"x" * 300, b"INBOX..a"])
+def test_nobody_is_told_to_create_what_cannot_be_created(maildir: Path, name: bytes) -> None:
+    put(maildir, "1.a.h:2,")
+    work = selected(maildir)
+    assert ask(work, b"a CREATE " + name)[1].kind == b"NO"
+    for command in (b"a COPY 1 ", b"a MOVE 1 "):
+        assert ask(work, command + name)[1].code == b"CANNOT"
+    refused = work.append_begin(AppendBegin(c.Append(name, (), None), 10))
+    assert isinstance(refused, Answer) and refused.code == b"CANNOT"
+    assert ask(work, b"a SELECT " + name)[1].code == b"NONEXISTENT"
+
+
+def test_more_keywords_are_offered_only_while_there_is_room_for_them(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,")
+    work = selected(maildir)
+    lines, _ = ask(
+        work, b"a STORE 1 +FLAGS (" + b" ".join(b"k%d" % number for number in range(MAX_KEYWORDS - 1)) + b")"
+    )
+    assert b"\\*" in lines
+    lines, _ = ask(work, b"a STORE 1 +FLAGS (last)")
+    assert b"PERMANENTFLAGS" in lines and b"\\*" not in lines
+    assert ask(work, b"a STORE 1 +FLAGS (onemore)")[1].kind == b"NO"
+
+
+def test_a_copied_message_has_no_keyword_that_its_folder_would_forget(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,", "2.b.h:2,")
+    work = selected(maildir)
+    ask(work, b"a CREATE INBOX.a")
+    ask(work, b"a STORE 1 +FLAGS (" + b" ".join(b"k%d" % number for number in range(MAX_KEYWORDS)) + b")")
+    ask(work, b"a COPY 1 INBOX.a")
+    ask(work, b"a STORE 1 FLAGS ()")
+    other = Maildir(maildir).open(b".a", read_only=False)
+    other.refresh()
+    (message,) = other.messages.values()
+    assert len(message.keywords) == len(other.keyword_names()) == MAX_KEYWORDS
+    opened = Maildir(maildir)
+    write_keywords(opened.fd, b"2.b.h", frozenset((b"more", b"K1")))
+    opened.close()
+    ask(work, b"a NOOP")
+    ask(work, b"a COPY 2 INBOX.a")
+    other.refresh()
+    newest = other.messages[max(other.messages)]
+    assert newest.keywords == {b"k1"}, "in the folder's own case, and none beyond its bound"
+    assert set(newest.keywords) <= set(other.keyword_names())

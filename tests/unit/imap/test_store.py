@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
-from services.imap.store import keywords
+from services.imap.store import files, keywords
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
 from services.imap.store.keywords import NONE, merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.mailbox import Message
@@ -94,6 +94,29 @@ def test_a_change_whose_list_a_slow_reader_replaced_by_an_older_one_outlives_its
         if merge_due(table):
             merge(folder, table, table.of)
     assert not read_keywords(folder).expired
+
+
+def test_a_change_that_is_merged_while_the_folder_is_read_is_not_read_as_no_keywords(
+    folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write_keywords(folder, b"%d.h" % number, frozenset((b"Kerja",)))
+    table = read_keywords(folder)
+    read, merged = files.read_all, []
+
+    def merged_after_the_list_was_read(parent: int, name: bytes) -> bytes:
+        try:
+            return read(parent, name)
+        finally:
+            if name.endswith(b":list") and not merged:
+                merged.append(name)
+                merge(folder, table, table.of)
+
+    monkeypatch.setattr(files, "read_all", merged_after_the_list_was_read)
+    seen = read_keywords(folder)
+    assert merged
+    assert seen.of == table.of
+    assert seen.names == [b"Kerja"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\n\nx", b"a\n\nx:9 z", b"\xff\n\n:0\n" * 50])

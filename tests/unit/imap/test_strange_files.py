@@ -322,7 +322,7 @@ def test_one_odd_message_keeps_nobody_from_the_others(
         assert answer.kind == b"NO" and answer.code in (b"CORRUPTION", b"EXPUNGEISSUED")
         assert answer.lines[0].count(b"FETCH (") == 4
     found = perform(work, b"a SEARCH BODY isi")
-    assert found.lines == (b"* SEARCH 2 3 5\r\n",)
-    assert found.code in (b"CORRUPTION", b"")
+    assert found.lines[0] == b"* SEARCH 2 3 5\r\n"
+    assert found.kind == b"OK"
     assert perform(work, b"a UID FETCH 1:* FLAGS").kind == b"OK"
     assert sum(reads) < 10_000

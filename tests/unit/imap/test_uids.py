@@ -23,6 +23,7 @@ from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
 from services.imap.store.subscriptions import change_subscription, read_subscriptions
 from services.imap.store.uidlist import InvalidList, ListFile, parse_courier, parse_file, render_file
+from services.imap.store.validity import next_validity, passing_validity
 
 OPERATIONS = ("open", "write", "fsync", "link", "rename", "unlink", "mkdir", "utime", "close")
 
@@ -495,6 +496,110 @@ def test_on_a_full_disk_numbered_mail_stays_readable_and_the_rest_waits(
         patch.setattr(os, "write", full)
         assert look(maildir)[0] == {b"1.a.h": 1}
     assert look(maildir)[0] == {b"1.a.h": 1, b"2.b.h": 2}
+
+
+NOT_STORED = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES]
+
+
+def refusing(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Nothing that is new can be written any more."""
+
+    def open_(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *more, **options)
+
+    def no(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    real = os.open
+    patch.setattr(os, "open", open_)
+    patch.setattr(os, "mkdir", no)
+
+
+@pytest.mark.parametrize("number", NOT_STORED)
+def test_a_mailbox_that_was_never_numbered_can_be_read_without_a_list(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    put(maildir, "2.b.h", "1.a.h", folder="cur")
+    opened = Maildir(maildir)
+    with monkeypatch.context() as patch:
+        refusing(patch, number)
+        first, second = (opened.open(b"", read_only=False) for _ in range(2))
+        first.refresh()
+        assert [message.base for message in first.messages.values()] == [b"1.a.h", b"2.b.h"]
+        assert not first.sticky
+        os.unlink(maildir / "cur" / "1.a.h")
+        put(maildir, "3.c.h", folder="cur")
+        second.refresh()
+        assert {m.uid: m.base for m in second.messages.values()} == {2: b"2.b.h", 3: b"3.c.h"}, "one list for both"
+        assert second.validity == first.validity
+        first.touched()
+        first.refresh()
+        assert first.messages.keys() == second.messages.keys()
+        assert first.next_uid == second.next_uid == 4
+        assert os.listdir(maildir / "cur") and not (maildir / "imapuids").exists()
+    assert opened.troubles.take()
+    uids, validity, _ = look(maildir)
+    assert uids == {b"2.b.h": 1, b"3.c.h": 2}
+    assert validity > first.validity, "other UIDs are of another UIDVALIDITY, however soon they come"
+
+
+def test_what_only_passes_is_never_the_uidvalidity_of_a_stored_list(maildir: Path) -> None:
+    fd = os.open(maildir, os.O_RDONLY)
+    for _ in range(20):
+        passing = passing_validity(fd)
+        assert next_validity(fd) > passing
+    os.close(fd)
+
+
+def test_where_nothing_numbered_is_left_new_mail_is_shown_on_a_full_disk_too(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h", folder="cur")
+    look(maildir)
+    os.unlink(maildir / "cur" / "1.a.h")
+    put(maildir, "2.b.h")
+    with monkeypatch.context() as patch:
+        refusing(patch, errno.ENOSPC)
+        uids, validity, recent = look(maildir)
+    assert (uids, recent) == ({b"2.b.h": 1}, {1})
+    assert validity != look(maildir)[1]
+    assert look(maildir)[0] == {b"2.b.h": 2}
+
+
+def test_a_session_keeps_its_uids_when_the_disk_fills_up_meanwhile(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h", folder="cur")
+    mailbox = Maildir(maildir).open(b"", read_only=False)
+    mailbox.refresh()
+    put(maildir, "2.b.h")
+    with monkeypatch.context() as patch:
+        refusing(patch, errno.ENOSPC)
+        os.unlink(maildir / "cur" / "1.a.h")
+        mailbox.touched()
+        mailbox.refresh()
+        assert mailbox.sticky and not mailbox.messages
+    mailbox.refresh()
+    assert {m.base: m.uid for m in mailbox.messages.values()} == {b"2.b.h": 2}
+
+
+def test_a_prepared_list_that_was_swept_while_its_writer_stood_still_is_made_again(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h", folder="cur")
+    link, swept = os.link, []
+
+    def swept_before(path: bytes, *more: Any, **options: Any) -> None:
+        if not swept:
+            swept.append(path)
+            os.unlink(path, dir_fd=options["src_dir_fd"])
+        link(path, *more, **options)
+
+    monkeypatch.setattr(os, "link", swept_before)
+    assert look(maildir)[0] == {b"1.a.h": 1}
+    assert swept
 
 
 def test_examine_and_status_take_nothing_from_recent(maildir: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.pop3.mailbox import MailboxError, open_mailbox, open_message, update
+from services.pop3.mailbox import MailboxError, Unusable, open_mailbox, open_message, update
 from services.pop3.requests import Refusal
 
 
@@ -71,7 +71,7 @@ def test_a_message_moved_or_flagged_meanwhile_is_still_read_and_deleted(maildir:
     descriptor, piece = open_message(maildir, message)
     os.close(descriptor)
     assert piece == b"hello\n"
-    assert update(maildir, [message], [])
+    assert update(maildir, [message], []) == ()
     assert names(maildir) == set()
 
 
@@ -89,7 +89,7 @@ def test_however_many_were_renamed_or_removed_the_directories_are_looked_at_once
     for name in ("listdir", "scandir"):
         real = getattr(os, name)
         monkeypatch.setattr(os, name, lambda path, real=real: looks.append(path) or real(path))
-    assert update(maildir, messages, [])
+    assert update(maildir, messages, []) == ()
     assert len(looks) <= 4, "new and cur, each twice"
     assert names(maildir) == set()
 
@@ -110,7 +110,7 @@ def test_a_message_renamed_again_after_that_look_is_found_by_another(
             (maildir / "cur/2.b:2,").rename(maildir / "cur/2.b:2,F")
 
     monkeypatch.setattr(os, "unlink", unlink_and_flag)
-    assert update(maildir, messages, [])
+    assert update(maildir, messages, []) == ()
     assert names(maildir) == set()
 
 
@@ -120,8 +120,8 @@ def test_a_message_deleted_meanwhile_cannot_be_opened_and_is_no_failure_at_quit(
     (maildir / "new/1.a").unlink()
     with pytest.raises(FileNotFoundError):
         open_message(maildir, message)
-    assert update(maildir, [message], [])
-    assert update(maildir, [], [message])
+    assert update(maildir, [message], []) == ()
+    assert update(maildir, [], [message]) == ()
 
 
 def test_a_fifo_put_in_the_place_of_a_message_holds_no_thread(maildir: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_fifo_put_in_the_place_of_a_message_holds_no_thread(maildir: Path) -> 
     (message,) = open_mailbox(maildir, None, classic=False)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(OSError, match="not a file"):
+    with pytest.raises(Unusable, match="not a file"):
         open_message(maildir, message)
 
 
@@ -137,7 +137,7 @@ def test_update_removes_the_deleted_and_moves_the_new(maildir: Path) -> None:
     for name in ("new/1.a", "new/2.b", "cur/3.c:2,S"):
         put(maildir, name, 10)
     messages = {message.base: message for message in open_mailbox(maildir, None, classic=False)}
-    assert update(maildir, [messages[b"1.a"]], [messages[b"2.b"]])
+    assert update(maildir, [messages[b"1.a"]], [messages[b"2.b"]]) == ()
     assert names(maildir) == {"cur/2.b:2,", "cur/3.c:2,S"}
 
 
@@ -147,15 +147,52 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_done(maildir: Path) -> N
     first, second = open_mailbox(maildir, None, classic=False)
     (maildir / "new/1.a").unlink()
     (maildir / "new/1.a").mkdir()
-    assert not update(maildir, [first, second], [])
+    (stayed,) = update(maildir, [first, second], [])
+    assert stayed.path == str(maildir / "new/1.a")
     assert names(maildir) == set()
 
 
 def test_old_files_in_tmp_are_swept_at_login(maildir: Path) -> None:
     put(maildir, "tmp/old", 37 * 3600)
     put(maildir, "tmp/young", 35 * 3600)
-    open_mailbox(maildir, None, classic=False)
+    open_mailbox(maildir, None, classic=True)
     assert names(maildir) == {"tmp/young"}
+
+
+def test_a_message_on_its_way_into_tmp_is_not_swept_for_the_date_that_it_has(maildir: Path) -> None:
+    put(maildir, "tmp/on-its-way", 37 * 3600)
+    open_mailbox(maildir, None, classic=False)
+    assert names(maildir) == {"tmp/on-its-way"}
+
+
+@pytest.mark.parametrize("part", ["new", "tmp"])
+def test_an_empty_directory_that_a_restore_left_out_is_made_again(maildir: Path, part: str) -> None:
+    put(maildir, "cur/1.a:2,S", 10)
+    (maildir / part).rmdir()
+    assert len(open_mailbox(maildir, None, classic=False)) == 1
+    assert (maildir / part).is_dir()
+
+
+def test_a_maildir_without_cur_is_not_taken_for_an_empty_one(maildir: Path) -> None:
+    (maildir / "cur").rmdir()
+    with pytest.raises(MailboxError) as caught:
+        open_mailbox(maildir, None, classic=False)
+    assert caught.value.refusal is Refusal.NO_SCAN
+    assert not (maildir / "cur").exists()
+
+
+@pytest.mark.parametrize("part", ["new", "cur"])
+def test_qmails_manner_says_that_a_maildir_cannot_be_scanned(maildir: Path, part: str) -> None:
+    (maildir / part).rmdir()
+    with pytest.raises(MailboxError) as caught:
+        open_mailbox(maildir, None, classic=True)
+    assert caught.value.refusal is Refusal.NO_SCAN
+    assert not (maildir / part).exists()
+
+
+def test_a_line_feed_in_a_file_name_is_no_message(maildir: Path) -> None:
+    put(maildir, "cur/1.a\n2.b:2,S", 10)
+    assert open_mailbox(maildir, None, classic=False) == ()
 
 
 def test_a_message_that_was_delivered_twice_is_listed_once_and_stays_deleted(maildir: Path) -> None:
@@ -165,7 +202,7 @@ def test_a_message_that_was_delivered_twice_is_listed_once_and_stays_deleted(mai
     assert [message.base for message in messages] == [b"1.a"]
     assert names(maildir) == {"cur/1.a:2,S"}
     put(maildir, "new/1.a", 5)
-    assert update(maildir, messages, [])
+    assert update(maildir, messages, []) == ()
     assert names(maildir) == set()
 
 
@@ -175,6 +212,6 @@ def test_another_message_of_the_same_name_is_kept(maildir: Path) -> None:
     open_mailbox(maildir, None, classic=False)
     messages = open_mailbox(maildir, None, classic=False)
     assert sorted(message.size_bytes for message in messages) == [5, 15]
-    assert update(maildir, [message for message in messages if message.base == b"1.a"], [])
+    assert update(maildir, [message for message in messages if message.base == b"1.a"], []) == ()
     (left,) = names(maildir)
     assert (maildir / left).read_bytes() == b"something else\n"

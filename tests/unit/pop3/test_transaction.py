@@ -80,8 +80,8 @@ def logged_in(**options: bool) -> Talk:
 
 def test_the_tutorials_dialogue_as_printed() -> None:
     """Chapter 6.5."""
+    assert Talk(classic=True).said == b"+OK <1.2@mail.xeris.com>\r\n"
     talk = Talk()
-    assert talk.said == b"+OK <1.2@mail.xeris.com>\r\n"
     assert talk(b"user ari\r\n") == b"+OK \r\n"
     assert talk(b"pass aripass\r\n") == b"+OK \r\n"
     assert talk(b"list\r\n") == b"+OK \r\n1 100\r\n2 200\r\n3 300\r\n.\r\n"
@@ -194,10 +194,24 @@ def test_a_doubt_about_a_password_is_temporary(login: Refusal | BaseException) -
 
 
 def test_a_mailbox_that_is_missing_is_said_in_qmails_words() -> None:
-    talk = Talk()
+    talk = Talk(classic=True)
     talk.login = Refusal.NO_MAILDIR
-    assert talk(b"user ari\r\npass x\r\n") == b"+OK \r\n-ERR this user has no $HOME/Maildir\r\n"
+    talk(b"user ari\r\n")
+    assert talk(b"pass x\r\n") == b"-ERR this user has no $HOME/Maildir\r\n"
     assert talk.closed
+
+
+@pytest.mark.parametrize("refusal", [Refusal.NO_MAILDIR, Refusal.NO_SCAN, Refusal.FOREIGN_MAILDIR])
+def test_trouble_with_a_mailbox_is_not_taken_for_a_wrong_password(refusal: Refusal) -> None:
+    talk = Talk()
+    talk.login = refusal
+    assert b"-ERR [SYS/" in talk(b"user ari\r\npass x\r\n")
+
+
+def test_no_timestamp_is_shown_where_apop_is_not_taken() -> None:
+    talk = Talk()
+    assert talk.said.startswith(b"+OK ") and b"<" not in talk.said
+    assert talk(b"apop ari 0123\r\n") == b"-ERR unimplemented\r\n"
 
 
 def test_a_message_that_breaks_off_ends_without_the_dot() -> None:

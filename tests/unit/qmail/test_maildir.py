@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,12 +112,23 @@ def test_what_is_missing_has_its_own_error(maildir: Path, tmp_path: Path) -> Non
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MaildirMissing):
         deliver(tmp_path / "file", NAME, PIECES)
+    (maildir / "cur").rmdir()
     (maildir / "new").rmdir()
     with pytest.raises(MaildirIncomplete):
         deliver(maildir, NAME, PIECES)
     (maildir / "tmp").rmdir()
     with pytest.raises(MaildirIncomplete):
         deliver(maildir, NAME, PIECES)
+    assert list(maildir.iterdir()) == [], "what may be the place of a home that is away is not made a mailbox"
+
+
+@pytest.mark.parametrize("missing", [["new"], ["tmp"], ["new", "tmp"]])
+def test_an_empty_directory_that_a_restore_left_out_is_made_again(maildir: Path, missing: list[str]) -> None:
+    for part in missing:
+        (maildir / part).rmdir()
+    assert deliver(maildir, NAME, PIECES)
+    assert (maildir / "new" / os.fsdecode(NAME)).read_bytes() == b"".join(PIECES)
+    assert {stat.S_IMODE((maildir / part).stat().st_mode) for part in missing} == {0o700}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -284,8 +297,9 @@ def test_a_scan_finds_messages_and_nothing_else(filled: Path) -> None:
     assert found == {(b"a", b"a", b"", "new", 5), (b"b:2,RS", b"b", b"RS", "cur", 1)}
 
 
-def test_a_missing_folder_counts_as_empty(tmp_path: Path) -> None:
-    assert scan(tmp_path) == []
+def test_a_missing_folder_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        scan(tmp_path)
 
 
 def test_who_comes_second_to_move_a_message_is_told(filled: Path) -> None:
@@ -293,10 +307,42 @@ def test_who_comes_second_to_move_a_message_is_told(filled: Path) -> None:
     assert move_to_cur(filled, b"a") is None
 
 
-def test_tmp_is_swept_of_what_is_older_than_36_hours(maildir: Path) -> None:
+def test_tmp_is_swept_of_what_nobody_has_touched_for_36_hours(maildir: Path) -> None:
+    for name in ("left", ".dot"):
+        (maildir / "tmp" / name).write_bytes(b"")
+    touched = (maildir / "tmp" / "left").stat().st_ctime
+    assert clean_tmp(maildir, touched + 36 * 3600 - 1) == 0
+    assert clean_tmp(maildir, touched + 36 * 3600 + 1) == 1
+    assert {p.name for p in (maildir / "tmp").iterdir()} == {".dot"}
+
+
+def test_tmp_is_swept_as_qmail_does_where_that_is_wanted(maildir: Path) -> None:
     now = 1_700_000_000
     for name, age in (("old", 36 * 3600 + 1), ("young", 36 * 3600 - 1), (".dot", 99 * 3600)):
         (maildir / "tmp" / name).write_bytes(b"")
         os.utime(maildir / "tmp" / name, (now - age, now - age))
-    assert clean_tmp(maildir, now) == 1
+    assert clean_tmp(maildir, now, as_qmail=True) == 1
     assert {p.name for p in (maildir / "tmp").iterdir()} == {"young", ".dot"}
+
+
+@pytest.mark.parametrize("as_qmail", [False, True])
+def test_a_message_with_an_old_date_is_not_swept_on_its_way_through_tmp(maildir: Path, as_qmail: bool) -> None:
+    """Whoever looks into the mailbox just then sweeps tmp, however old the message is by its own date."""
+    years_ago = time.time_ns() - 10 * 365 * 86400 * 10**9
+    seen = []
+
+    def pieces() -> Iterator[bytes]:
+        yield b"".join(PIECES)
+
+    real = os.link
+
+    def sweep_and_link(*args: object, **more: object) -> None:
+        seen.append(clean_tmp(maildir, time.time(), as_qmail=as_qmail))
+        real(*args, **more)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer.os, "link", sweep_and_link)
+        assert store(maildir, NAME, pieces(), b"cur/" + NAME + b":2,S", mtime_ns=years_ago)
+    assert seen == [0]
+    (placed,) = (maildir / "cur").iterdir()
+    assert placed.stat().st_mtime_ns == years_ago
