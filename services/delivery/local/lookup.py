@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Accounts, Match
+from qmail.accounts import Account, Accounts, Match
 from qmail.control import Control
 from qmail.routing import LOCAL, Routes, read_routes
 from services.delivery.local import replies
@@ -57,6 +57,10 @@ class Lookup:
             content = self._control.content("defaultdelivery")
             self._default_delivery = DEFAULT_DELIVERY if content is None else content.rstrip(b"\n")
         return self._default_delivery
+
+    def may_use_network(self, account: Account) -> bool:
+        """Whether control/programnetwork lists the account."""
+        return account.name in (self._control.lines("programnetwork") or ())
 
     def local_address(self, recipient: bytes) -> bytes | None:
         """The address that local delivery is given for a recipient, None if it is not local."""
