@@ -1,5 +1,7 @@
 """First start: make a deployment from nothing, or find that all is there and change nothing.
 
+What a newer release has written is left alone (services/admin/release.py).
+
 Every step looks before it acts and leaves either the old or the new, so a start that was broken off is finished by
 the next. What an administrator may change (control files, aliases, rules, accounts, certificate) is made once; what
 says ADDRESS (zones, localips) follows it until it is edited; what follows from the program (rights, owners, modes) is
@@ -21,6 +23,7 @@ from services.admin.certificate import make_certificate
 from services.admin.files import Keeper
 from services.admin.made import Made, Origin
 from services.admin.places import Places, read_places
+from services.admin.release import check_release, mark_release
 from services.admin.rights import Rights, read_rights
 from services.admin.users import Users
 from services.admin.zones import make_zones
@@ -68,10 +71,12 @@ class Settings:
 
 
 def first_start(environ: Mapping[str, str]) -> None:
-    """Make what is missing. Raises ValueError for a bad setting or file, OSError."""
+    """Make what is missing. Raises ValueError for a bad setting or file, or a newer release's deployment, OSError."""
     settings, places, rights = Settings.read(environ), read_places(environ), read_rights()
+    check_release(places.paths.control)
     keeper = Keeper(per_user=settings.per_user)
     _directories(places, rights, keeper)
+    _release(places, keeper)
     _control(settings, places, keeper)
     _zones(settings, places, keeper)
     _certificate(places, rights, keeper)
@@ -92,6 +97,14 @@ def _directories(places: Places, rights: Rights, keeper: Keeper) -> None:
     keeper.directory(paths.alias, 0o755, alias, alias)
     keeper.directory(places.bus_store, 0o700, bus.uid, bus.gid)
     keeper.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
+
+
+def _release(places: Places, keeper: Keeper) -> None:
+    """Before anything that an older release would not understand."""
+    if word := mark_release(places.paths.control, keeper):
+        print(f"admin: {word}", file=sys.stderr, flush=True)
+    for directory in (places.paths.control, places.zones):
+        Made(directory).keep_first_release_out(keeper)
 
 
 def _control(settings: Settings, places: Places, keeper: Keeper) -> None:

@@ -1,7 +1,8 @@
 """Which files, made from ADDRESS, are still as they were made: they are made anew for another ADDRESS, edited ones not.
 
 `.made` beside the files holds a line for each making, `<SHA-256> <address> <host> <file name>`. It is written before
-the files are, so a start that is broken off between the two leaves nothing unknown.
+the files are, so a start that is broken off between the two leaves nothing unknown. It begins with a comment, which the
+first release takes for a bad line: it reads this file before it writes, and ends (services/admin/release.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from services.admin.files import Keeper
 
 MADE = ".made"
+HEADER = "# made by release 2 or newer: the first release does not start on it any more"
 
 
 class Origin(NamedTuple):
@@ -73,6 +75,12 @@ class Made:
         text = path.read_text(encoding="utf-8", errors="replace")
         return not any(re.search(rf"(?<![\d.]){re.escape(way)}(?!\.?\d)", text) for way in (address, backwards))
 
+    def keep_first_release_out(self, keeper: Keeper) -> None:
+        """Where there is a memory already, begin it with the comment. Raises OSError."""
+        path = self.directory / MADE
+        if path.exists() and not path.read_text("ascii").startswith(HEADER):
+            self._remember((), keeper)
+
     def _write(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
         contents = {name: text.encode("ascii") for name, text in texts.items()}
         new = [_Line(_checksum(content), origin, name) for name, content in contents.items()]
@@ -85,13 +93,14 @@ class Made:
         for line in new:
             lines = [*(each for each in lines if each != line), line]
         text = "".join(f"{checksum} {' '.join(origin)} {name}\n" for checksum, origin, name in lines)
-        keeper.file(self.directory / MADE, text.encode("ascii"), 0o644)
+        keeper.file(self.directory / MADE, f"{HEADER}\n{text}".encode("ascii"), 0o644)
 
     def _lines(self) -> list[_Line]:
         path = self.directory / MADE
         if not path.exists():
             return []
-        return [_parse(line, number, path) for number, line in enumerate(path.read_text("ascii").splitlines(), 1)]
+        numbered = enumerate(path.read_text("ascii").splitlines(), 1)
+        return [_parse(line, number, path) for number, line in numbered if not line.startswith("#")]
 
 
 def _parse(text: str, number: int, path: Path) -> _Line:

@@ -100,8 +100,16 @@ class MailRun:
 
     def status(self) -> dict[str, Any]:
         """The queue's state; {} while nobody answers."""
+        return self._ask("/status")
+
+    def queued(self) -> list[dict[str, Any]]:
+        """The queue's entries, oldest first. Raises KeyError while nobody answers."""
+        found: list[dict[str, Any]] = self._ask("/queue?limit=1000")["messages"]
+        return found
+
+    def _ask(self, path: str) -> dict[str, Any]:
         token = (self.directory / "credentials" / "http.token").read_text().strip()
-        url = f"http://{HOST}:{self.run.ports['HTTP_PORT']}/status"
+        url = f"http://{HOST}:{self.run.ports['HTTP_PORT']}{path}"
         try:
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
             with urllib.request.urlopen(request, timeout=20) as answer:
