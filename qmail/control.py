@@ -1,93 +1,178 @@
-"""Control files: one value or one list a file, read as qmail's control.c reads them (qmail-control(5)).
+"""The control directory of one deployment: reads the files of qmail.control_table as they are now (qmail-control(5)).
 
-A file is read again only when stat(2) says that it changed, so asking for each session is cheap.
+A file is read again only when stat(2) says that it changed, so asking for each session is cheap. A file that became
+bad leaves the value that was read before it in force, and an alert stands until it is mended.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from qmail.control_kinds import Fault
+from qmail.control_table import EXTENSIONS, ControlFile, files_of
+from qmail.notices import Notices
+
+T = TypeVar("T")
 
 # A control file beyond this is a mistake, not a configuration; morercpthosts-sized lists still fit.
 MAX_CONTROL_BYTES = 64 * 1024 * 1024
-# Of a number: whatever counts bytes, seconds or connections fits.
-MAX_DIGITS = 18
+
+#: What changes with a file: time, size and inode; None where there is no file.
+Stamp: TypeAlias = "tuple[int, int, int] | None"
 
 
 class ControlError(Exception):
     """A control file cannot be read or understood; the text names file, line and what was expected."""
 
 
-@dataclass(slots=True)
-class _Cached:
-    stamp: tuple[int, int, int]
-    content: bytes
+class BadControlFile(ControlError):
+    """It can be read, but not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was read of one file; `value` None: it says nothing; `faulty`: the value is of before it became bad."""
+
+    stamp: Stamp
+    exact: bool
+    value: Any
+    faulty: bool = False
 
 
 class Control:
-    """The control directory of one deployment."""
+    """Reads by rows of the table. `notices` is told what cannot be read or understood, and when it is mended."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, notices: Notices | None = None) -> None:
         self.directory = directory
-        self._cache: dict[str, _Cached] = {}
+        self._directory = os.fspath(directory)
+        self._notices = notices
+        self._held: dict[str, _Held] = {}
+        self._alerts: set[str] = set()
 
-    def content(self, name: str) -> bytes | None:
-        """The whole file, None where it does not exist. Raises ControlError where it cannot be read."""
-        path = self.directory / name
-        try:
-            st = os.stat(path)
-            stamp = (st.st_mtime_ns, st.st_size, st.st_ino)
-            cached = self._cache.get(name)
-            if cached is not None and cached.stamp == stamp:
-                return cached.content
-            if st.st_size > MAX_CONTROL_BYTES:
-                raise ControlError(f"{path}: {st.st_size} bytes; expected at most {MAX_CONTROL_BYTES}")
-            content = path.read_bytes()
-        except FileNotFoundError:
-            self._cache.pop(name, None)
-            return None
-        except OSError as error:
-            raise ControlError(f"{path}: {error.strerror}; expected a readable file") from error
-        self._cache[name] = _Cached(stamp, content)
-        return content
+    def get(self, file: ControlFile[T]) -> T:
+        """The value in force: of the file, of what stands in for it, or the default.
 
-    def line(self, name: str) -> bytes | None:
-        """The first line without trailing blanks and tabs (control_readline); None without the file."""
-        content = self.content(name)
-        return None if content is None else content.split(b"\n", 1)[0].rstrip(b" \t\n")
+        Raises ControlError where it cannot be read, was bad from the first, or is missing and required."""
+        value = self.own(file)
+        if value is None and file.stands_in is not None:
+            value = self.own(file.stands_in)
+        if value is not None:
+            return value
+        for needed in (file, file.stands_in):
+            if needed is not None and needed.required:
+                raise self._alert(needed, self._missing(needed))
+        return file.as_qmail if file.as_qmail is not None and self.exact() else file.default
 
-    def line_or_me(self, name: str, default: bytes | None = None) -> bytes:
-        """The first line, else `default`, else control/me (control_rldef).
-
-        Raises ControlError where all three are missing."""
-        line = self.line(name)
-        if line is None:
-            line = default if default is not None else self.line("me")
-        if line is None:
-            raise ControlError(f"{self.directory / 'me'}: missing; expected this host's name, as in mail.xeris.com")
-        return line
+    def own(self, file: ControlFile[T]) -> T | None:
+        """What the file itself says; None without it, or where it says nothing. Raises ControlError."""
+        exact = file.of_qmail and self.exact()
+        stamp = self._stamp(file)
+        held = self._held.get(file.name)
+        if held is None or held.stamp != stamp or held.exact != exact:
+            held = self._held[file.name] = self._read(file, stamp, exact, held)
+        if file.name in self._alerts and not held.faulty and not (file.required and held.value is None):
+            self._mended(file)
+        value: T | None = held.value
+        return value
 
     def exact(self) -> bool:
-        """Whether everything is to be as qmail 1.03 has it: control/extensions is `none`. Raises ControlError."""
-        return self.line("extensions") == b"none"
+        """control/extensions is `none`: qmail's files are read to qmail's letter. Raises ControlError."""
+        return bool(self.own(EXTENSIONS))
 
-    def number(self, name: str, default: int) -> int:
-        """The number that the first line begins with; `default` where there is none (control_readint).
+    def stamps(self, files: Iterable[ControlFile[Any]]) -> tuple[Stamp, ...]:
+        """What changes where one of these files does. Raises ControlError."""
+        # Most are not there, and that is dear to ask of each.
+        try:
+            there = set(os.listdir(self._directory))
+        except OSError as error:
+            raise ControlError(f"{self.directory}: {error.strerror}; expected a readable directory") from error
+        return tuple([self._stamp(file) if file.name in there else None for file in files])
 
-        Raises ControlError, also for a number of more than MAX_DIGITS digits."""
-        line = self.line(name)
-        if line is None:
-            return default
-        digits = len(line) - len(line.lstrip(b"0123456789"))
-        if digits > MAX_DIGITS:
-            raise ControlError(f"{self.directory / name}: {digits} digits; expected a number of at most {MAX_DIGITS}")
-        return int(line[:digits]) if digits else default
+    def check(self, role: str) -> None:
+        """Before a role starts: every file that it reads. Raises ControlError, all faults at once."""
+        if faults := self.faults(files_of(role)):
+            raise ControlError("\n".join(faults))
 
-    def lines(self, name: str) -> list[bytes] | None:
-        """All lines but comments and empty ones, trailing blanks cut (control_readfile); None: no file."""
-        content = self.content(name)
-        if content is None:
+    def faults(self, files: Iterable[ControlFile[Any]]) -> list[str]:
+        """What is wrong with these files as they are now, a line each: file, line, what was expected. No value comes
+        into force by it."""
+        exact = self._is_exact_now()
+        return [text for file in files if (text := self._fault(file, exact and file.of_qmail)) is not None]
+
+    def _is_exact_now(self) -> bool:
+        try:
+            return bool(self._parse(EXTENSIONS, exact=False))
+        except ControlError:
+            return False
+
+    def _fault(self, file: ControlFile[Any], exact: bool) -> str | None:
+        try:
+            value = self._parse(file, exact)
+        except ControlError as error:
+            self._alert(file, str(error))
+            return str(error)
+        if value is None and file.required:
+            return str(self._alert(file, self._missing(file)))
+        self._mended(file)
+        return None
+
+    def _read(self, file: ControlFile[T], stamp: Stamp, exact: bool, before: _Held | None) -> _Held:
+        try:
+            value = self._parse(file, exact)
+        except BadControlFile as error:
+            if before is None:
+                raise self._alert(file, str(error)) from error
+            self._alert(file, f"{error}; what was read before stays in force")
+            return _Held(stamp, exact, before.value, faulty=True)
+        return _Held(stamp, exact, value)
+
+    def _parse(self, file: ControlFile[T], exact: bool) -> T | None:
+        content = self._content(file)
+        value = None if content is None else file.parse(content, exact=exact)
+        if isinstance(value, Fault):
+            raise BadControlFile(f"{self.directory / file.name}:{value}")
+        return value
+
+    def _stamp(self, file: ControlFile[Any]) -> Stamp:
+        try:
+            st = os.stat(f"{self._directory}/{file.name}")
+        except FileNotFoundError:
             return None
-        stripped = (line.rstrip(b" \t") for line in content.split(b"\n"))
-        return [line for line in stripped if line and not line.startswith(b"#")]
+        except OSError as error:
+            raise self._unreadable(file, error) from error
+        return st.st_mtime_ns, st.st_size, st.st_ino
+
+    def _content(self, file: ControlFile[Any]) -> bytes | None:
+        path = self.directory / file.name
+        try:
+            with path.open("rb") as opened:
+                content = opened.read(MAX_CONTROL_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(file, error) from error
+        if len(content) > MAX_CONTROL_BYTES:
+            raise BadControlFile(f"{path}: expected at most {MAX_CONTROL_BYTES} bytes, found more")
+        return content
+
+    def _unreadable(self, file: ControlFile[Any], error: OSError) -> ControlError:
+        return self._alert(file, f"{self.directory / file.name}: {error.strerror}; expected a readable file")
+
+    def _missing(self, file: ControlFile[Any]) -> str:
+        expected = getattr(file.kind, "expected", "it")
+        return f"{self.directory / file.name}: missing; expected {expected}"
+
+    def _alert(self, file: ControlFile[Any], text: str) -> ControlError:
+        self._alerts.add(file.name)
+        if self._notices is not None:
+            self._notices.stands(f"control/{file.name}", text)
+        return ControlError(text)
+
+    def _mended(self, file: ControlFile[Any]) -> None:
+        self._alerts.discard(file.name)
+        if self._notices is not None:
+            self._notices.mended(f"control/{file.name}")

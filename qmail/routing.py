@@ -5,9 +5,11 @@ Source: qmail-send(8) and qmail-send.c rewrite().
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qmail.control import Control
+from qmail.control_table import ENVNOATHOST, LOCALS, ME, PERCENTHACK, VIRTUALDOMAINS
 
 LOCAL = "local"
 REMOTE = "remote"
@@ -26,7 +28,7 @@ class Routes:
     """The control files that decide, read together; keys are lower case."""
 
     locals: frozenset[bytes]
-    virtualdomains: dict[bytes, bytes]
+    virtualdomains: Mapping[bytes, bytes]
     percenthack: frozenset[bytes]
     envnoathost: bytes
 
@@ -78,36 +80,13 @@ class Routes:
         return [at + 1, *dots, len(folded)]
 
 
-def _parse_virtualdomains(lines: list[bytes]) -> dict[bytes, bytes]:
-    table: dict[bytes, bytes] = {}
-    for line in lines:
-        key, colon, value = line.partition(b":")
-        if colon:
-            table.setdefault(key.lower(), value)
-    return table
-
-
 def read_routes(control: Control) -> Routes:
-    """The routes of a deployment. Raises ControlError where a file is unreadable or control/me is missing."""
-    me = control.line_or_me("me")
-    local_lines = control.lines("locals")
+    """The routes of a deployment. Raises ControlError where a file is not fit to be read or control/me is missing."""
+    me = control.get(ME)
+    names = control.get(LOCALS)
     return Routes(
-        locals=frozenset(line.lower() for line in (local_lines if local_lines is not None else [me])),
-        virtualdomains=_parse_virtualdomains(control.lines("virtualdomains") or []),
-        percenthack=frozenset(line.lower() for line in control.lines("percenthack") or []),
-        envnoathost=control.line_or_me("envnoathost", me),
+        locals=names if names is not None else frozenset({me.lower()}),
+        virtualdomains=control.get(VIRTUALDOMAINS),
+        percenthack=control.get(PERCENTHACK),
+        envnoathost=control.get(ENVNOATHOST),
     )
-
-
-def check_routes(control: Control) -> list[str]:
-    """What is wrong with locals and virtualdomains, one line each: file, line, what was expected."""
-    faults: list[str] = []
-    for number, line in enumerate((control.content("virtualdomains") or b"").split(b"\n"), 1):
-        stripped = line.strip()
-        if stripped and not stripped.startswith(b"#") and b":" not in stripped:
-            faults.append(f"{control.directory / 'virtualdomains'}:{number}: expected domain:prefix")
-    for number, line in enumerate((control.content("locals") or b"").split(b"\n"), 1):
-        if any(c in line.rstrip(b" \t") for c in b" \t:@"):
-            if not line.startswith(b"#"):
-                faults.append(f"{control.directory / 'locals'}:{number}: expected one domain name")
-    return faults

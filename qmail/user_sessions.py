@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Final
 
 from qmail.accounts import Account
 from qmail.control import Control, ControlError
-
-#: Dovecot's mail_max_userip_connections. A session costs memory in proportion to the mailbox that it has open.
-DEFAULT_SESSIONS: Final = 10
+from qmail.control_table import CONCURRENCYPERUSERIP
 
 
 class UserSessions:
-    """Counted from log-in until the connection is gone. The control file is read at each log-in."""
+    """Counted from log-in until the connection is gone: a session costs memory in proportion to the mailbox that it has
+    open. The control file is read at each log-in."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -37,6 +35,6 @@ class UserSessions:
 
     def _bound(self) -> int:
         try:
-            return max(1, self._control.number("concurrencyperuserip", DEFAULT_SESSIONS))
+            return self._control.get(CONCURRENCYPERUSERIP)
         except ControlError:
-            return DEFAULT_SESSIONS
+            return CONCURRENCYPERUSERIP.default

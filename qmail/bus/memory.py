@@ -28,11 +28,10 @@ _STREAM_OF = {
     "body": subjects.BODY,
     "envelope": subjects.BODY,
     "hold": subjects.HOLD,
-    "state": subjects.JOURNAL,
-    "done": subjects.JOURNAL,
-    "lease": subjects.CLAIMS,
-    "node": subjects.CLAIMS,
-    "paused": subjects.CLAIMS,
+    "state": subjects.STATE,
+    "done": subjects.STATE,
+    "lease": subjects.STATE,
+    "node": subjects.STATE,
     "event": subjects.EVENTS,
 }
 _WRITE_ONCE = (subjects.IN, subjects.BODY, subjects.HOLD)

@@ -41,10 +41,12 @@ class Settings:
     limits: Limits
 
 
-def read_settings(environ: Mapping[str, str], ports: Ports, read_limits: Callable[[Control, int], Limits]) -> Settings:
-    """The variable of `ports`, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; the control files that `read_limits` reads.
+def read_settings(
+    role: str, environ: Mapping[str, str], ports: Ports, read_limits: Callable[[Control, int], Limits]
+) -> Settings:
+    """The variable of `ports`, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; the role's control files, checked.
 
-    read_limits: from the control files and the number of processes. Raises SettingsError, and what `read_limits` does.
+    read_limits: from the control files and the number of processes. Raises SettingsError, ControlError.
     """
     paths = read_paths(environ)
     try:
@@ -55,6 +57,8 @@ def read_settings(environ: Mapping[str, str], ports: Ports, read_limits: Callabl
         listeners = ports.read(environ)
     except ValueError as error:
         raise SettingsError(f"{ports.variable}: {error}") from error
+    control = Control(paths.control)
+    control.check(role)
     return Settings(
         paths=paths,
         listeners=listeners,
@@ -63,7 +67,7 @@ def read_settings(environ: Mapping[str, str], ports: Ports, read_limits: Callabl
         address=environ.get("ADDRESS") or "127.0.0.1",
         # Without a container the gateway is the way to strangers.
         gateways=frozenset() if environ.get("QMAIL_DIR") else read_gateways(),
-        limits=read_limits(Control(paths.control), processes),
+        limits=read_limits(control, processes),
     )
 
 

@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
-from qmail.control import Control
+from qmail.control import Control, ControlError
+from qmail.control_table import DATABYTES, QUEUEBYTES
 from qmail.health import keep_watch
 from qmail.ids import IdSource
 from qmail.log import Log
@@ -63,7 +65,8 @@ async def _work(places: Places) -> None:
     paths, log = places.paths, Log("admin")
     bus = await connect("admin", paths, os.environ, log.notices)
     log.attach(bus.publish)
-    size = lambda: Control(paths.control).number("queuebytes", 0)
+    control = Control(paths.control, log.notices)
+    size = partial(_queue_bytes, control)
     streams = StreamKeeper(bus, Store(places.bus_store), size, log.line, log.notices)
     logger, ids = Logger(bus, paths.log), IdSource()
     lease = NodeLease(bus, ids)
@@ -71,7 +74,7 @@ async def _work(places: Places) -> None:
         await streams.start()
         await logger.start()
         await lease.claim()
-        async with await _queue_socket(bus, ids, paths):
+        async with await _queue_socket(bus, ids, paths, control):
             await asyncio.Event().wait()
     finally:
         streams.close()
@@ -81,17 +84,24 @@ async def _work(places: Places) -> None:
         await bus.close()
 
 
-async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths) -> asyncio.Server:
+async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths, control: Control) -> asyncio.Server:
     """Where `qmail-inject` and `sendmail` in this shell put their mail."""
-    control = Control(paths.control)
     return await serve_socket(
         paths.run / "queue",
         Submitter(bus, ids),
         "admin",
-        max_bytes=lambda: control.number("databytes", 0),
+        max_bytes=lambda: control.get(DATABYTES),
         exact=control.exact,
         alias_uid=read_rights().alias_uid,
     )
+
+
+def _queue_bytes(control: Control) -> int | None:
+    """control/queuebytes; None where it is bad, which is an alert, and no reason to stop."""
+    try:
+        return control.get(QUEUEBYTES)
+    except ControlError:
+        return None
 
 
 if __name__ == "__main__":

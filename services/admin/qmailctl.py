@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
+from qmail.control_table import DEFAULTDOMAIN
 from qmail.printable import printable_lines
 from services.admin import report
 from services.admin.deployment import Deployment, Usage
@@ -69,7 +70,7 @@ def useradd(deployment: Deployment, arguments: list[str]) -> int:
     """An account, known to every role at once."""
     name = _one(arguments)
     user = deployment.users.add(name, _read_password(name))
-    domain = Control(deployment.places.paths.control).line_or_me("defaultdomain").decode("utf-8", "replace")
+    domain = Control(deployment.places.paths.control).get(DEFAULTDOMAIN).decode("utf-8", "replace")
     print(f"{name}: uid {user.uid}, home {user.home}, mail address {name}@{domain}")
     return 0
 

@@ -40,20 +40,22 @@ def read_definitions(path: Path = REPOSITORY / "services" / "bus" / "streams.tom
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def stream_config(name: str, definition: Mapping[str, Any], queue_bytes: int) -> dict[str, Any]:
-    """The JetStream configuration of one stream; `share` and seconds become bytes and nanoseconds."""
+def stream_config(name: str, definition: Mapping[str, Any], queue_bytes: int | None) -> dict[str, Any]:
+    """The JetStream configuration of one stream; `share` and seconds become bytes and nanoseconds.
+
+    queue_bytes None: nobody knows it, and a stream that is there keeps its own."""
     config = dict(definition)
     share, age = config.pop("share"), config.pop("max_age_seconds", 0)
-    at_least = config.pop("at_least_bytes", 0) if queue_bytes else 0
     config.update(
         name=name,
         storage="file",
         retention="limits",
         num_replicas=1,
-        max_bytes=max(int(queue_bytes * share), at_least),
         max_age=age * NANOSECONDS,
         duplicate_window=int(DUPLICATE_WINDOW_SECONDS * NANOSECONDS),
     )
+    if queue_bytes is not None:
+        config["max_bytes"] = int(queue_bytes * share)
     return config
 
 
@@ -65,7 +67,7 @@ def consumer_config(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
 async def make_streams(
     api: Api,
     definitions: Mapping[str, Any],
-    queue_bytes: int,
+    queue_bytes: int | None,
     store: Store | None = None,
     reopened: Callable[[Reopened], None] = lambda each: None,
 ) -> list[str]:
@@ -78,7 +80,7 @@ async def make_streams(
             changed.append(name)
     for stream, consumers in definitions["consumer"].items():
         for name, definition in consumers.items():
-            changed += await make_consumer(api, stream, name, definition)
+            changed += await _make_consumer(api, stream, consumer_config(name, definition))
     return changed
 
 
@@ -87,20 +89,22 @@ async def _make_stream(
 ) -> bool:
     name = wanted["name"]
     found = await api(f"STREAM.INFO.{name}", {})
-    if error_code(found) == STREAM_NOT_FOUND:
+    if _error_code(found) == STREAM_NOT_FOUND:
+        if "max_bytes" not in wanted:
+            raise StreamError(f"{name} is not there, and control/queuebytes does not say its size")
         if store is not None and store.holds(name):
-            reopened(await reopen(api, wanted, store))
+            reopened(await _reopen(api, wanted, store))
         else:
-            checked(await api(f"STREAM.CREATE.{name}", wanted))
+            _checked(await api(f"STREAM.CREATE.{name}", wanted))
         return True
-    config = checked(found)["config"]
+    config = _checked(found)["config"]
     if _fits(wanted, config):
         return False
-    checked(await api(f"STREAM.UPDATE.{name}", {**config, **wanted}))
+    _checked(await api(f"STREAM.UPDATE.{name}", {**config, **wanted}))
     return True
 
 
-async def reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
+async def _reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
     """Made over what is there the server mostly finds its records again; where it cannot, it removes all that is there
     (measured with 2.15.1). So the files are linked to another place before."""
     call, kept = f"STREAM.CREATE.{wanted['name']}", store.keep(wanted["name"])
@@ -110,20 +114,19 @@ async def reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
         answer = await api(call, wanted)
     if recovered or ("error" in answer and store.has_all(wanted["name"], kept)):
         store.drop(kept)
-    records = int(checked(answer)["state"]["messages"])
+    records = int(_checked(answer)["state"]["messages"])
     return Reopened(wanted["name"], records, None if recovered else kept)
 
 
-async def make_consumer(api: Api, stream: str, name: str, definition: Mapping[str, Any]) -> list[str]:
-    """Make a consumer where it is missing or differs; its name then. Raises StreamError and what `api` raises."""
-    wanted = consumer_config(name, definition)
+async def _make_consumer(api: Api, stream: str, wanted: Mapping[str, Any]) -> list[str]:
+    name = wanted["name"]
     found = await api(f"CONSUMER.INFO.{stream}.{name}", {})
-    if error_code(found) != CONSUMER_NOT_FOUND and _fits(wanted, checked(found)["config"]):
+    if _error_code(found) != CONSUMER_NOT_FOUND and _fits(wanted, _checked(found)["config"]):
         return []
     call = f"CONSUMER.CREATE.{stream}.{name}"
     if "filter_subject" in wanted:
         call += f".{wanted['filter_subject']}"
-    checked(await api(call, {"stream_name": stream, "config": wanted}))
+    _checked(await api(call, {"stream_name": stream, "config": wanted}))
     return [f"{stream}/{name}"]
 
 
@@ -132,14 +135,12 @@ def _fits(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return all((found.get(key) or None) == (value or None) for key, value in wanted.items())
 
 
-def error_code(answer: Mapping[str, Any]) -> int | None:
-    """The server's own number of what is wrong, None where nothing is."""
+def _error_code(answer: Mapping[str, Any]) -> int | None:
     error = answer.get("error")
     return None if error is None else int(error.get("err_code", 0))
 
 
-def checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The answer. Raises StreamError where it is a refusal."""
+def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     if "error" in answer:
         raise StreamError(str(answer["error"].get("description")))
     return answer

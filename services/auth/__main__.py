@@ -41,7 +41,9 @@ def main() -> int:
     paths = read_paths(os.environ)
     log = Log("auth")
     try:
-        desk = make_desk(paths.auth, paths.users, Control(paths.control), log.line)
+        control = Control(paths.control, log.notices)
+        control.check("auth")
+        desk = make_desk(paths.auth, paths.users, control, log.line)
         run(serve(paths, desk, log))
     except (ModuleError, ControlError, CredentialsError, OSError) as error:
         print(f"auth: fatal: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from qmail.accounts import Account, Accounts, AssignError
 from qmail.bus.ports import Bus, Message
 from qmail.bus.talk.ask_pass import NO, TEMPORARY, Question, encode_yes, parse_question
 from qmail.control import Control, ControlError
+from qmail.control_table import AUTHMODULELIST, LOCALS, ME, NOLOGIN
 from qmail.printable import printable
 from services.auth.hashes import Hashes, Stamp
 from services.auth.memory import Memory
@@ -133,24 +134,23 @@ class Desk:
 
     def _closed_for_maintenance(self) -> bool:
         """pam_nologin's switch: while control/nologin is there, nobody logs in."""
-        return self._control.content("nologin") is not None
+        return self._control.get(NOLOGIN)
 
     def _account(self, user: bytes) -> Account | None:
         """`ari` or, where the host is one of control/locals, `ari@mail.xeris.com`; in any mixture of case, and with the
         blanks around it that mail programs take over from the person who types."""
         local, at, host = user.strip(b" ").lower().rpartition(b"@")
         if at:
-            hosts = {line.lower() for line in self._locals()}
-            return self._accounts.named(local) if host in hosts else None
+            return self._accounts.named(local) if host in self._locals() else None
         return self._accounts.named(host)
 
-    def _locals(self) -> Sequence[bytes]:
-        lines = self._control.lines("locals")
-        return lines if lines is not None else [self._control.line_or_me("me")]
+    def _locals(self) -> frozenset[bytes]:
+        names = self._control.get(LOCALS)
+        return names if names is not None else frozenset({self._control.get(ME).lower()})
 
 
 def make_desk(auth: Path, users: Path, control: Control, warn: Callable[[str], None]) -> Desk:
     """From the deployment's directories. Raises ModuleError, ControlError."""
     hashes = Hashes(auth / "passwd", warn)
-    modules = read_modules(control.line("authmodulelist"), hashes)
+    modules = read_modules(control.get(AUTHMODULELIST), hashes)
     return Desk(Accounts(users / "assign"), hashes, modules, control, warn)

@@ -46,7 +46,7 @@ class Door:
         self.tls = ServerTls(settings.paths.tls)
         self.hub = Hub(bus)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
-        control = Control(settings.paths.control)
+        control = Control(settings.paths.control, log.notices)
         self._shared = Shared(
             bus=bus,
             hub=self.hub,

@@ -13,6 +13,7 @@ from qmail.accounts import Account
 from qmail.bus.ports import Bus, BusDown, TemporaryError
 from qmail.bus.talk import ask_pass
 from qmail.control import Control, ControlError
+from qmail.control_table import DATABYTES
 from qmail.door.session import Notify, Peer, SendBytes
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
@@ -27,7 +28,6 @@ from services.imap.store.cache import open_cache
 from services.imap.work import Work
 
 MAILDIR: Final = "Maildir"
-DEFAULT_DATABYTES: Final = 25_000_000
 #: After these others may have something to be told.
 _CHANGING = (c.Store, c.Expunge, c.Copy, c.Move, c.Close, c.Delete, c.Rename)
 
@@ -186,9 +186,9 @@ class ImapHandler:
 
     def _too_big(self, request: requests.AppendBegin) -> Answer | None:
         try:
-            bound = self._shared.control.number("databytes", DEFAULT_DATABYTES)
+            bound = self._shared.control.get(DATABYTES)
         except ControlError:
-            bound = DEFAULT_DATABYTES
+            bound = DATABYTES.default
         if request.size == 0:
             return Answer(b"NO", b"An empty message is none.")
         if bound and request.size > bound:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmail.control import Control, ControlError
+from qmail.control_kinds import lines_of_qmail
+from qmail.control_table import DEFAULTDOMAIN, DEFAULTHOST, IDHOST, ME, PLUSDOMAIN, ControlFile
 from services.inject import replies
 from services.inject.addresses import Defaults
 from services.inject.tokens import ParseError, Token, parse_tokens
@@ -36,13 +38,13 @@ def read_settings(environ: Mapping[bytes, bytes], control: Control) -> Settings:
     try:
         followup = _read_followup(environ)
         # control_init: an unreadable me is an error even where nothing needs it.
-        control.line("me")
+        control.own(ME)
         defaults = Defaults(
-            domain=_default(environ, control, "defaultdomain", b"."),
-            host=_default(environ, control, "defaulthost", b"@"),
-            plus=_default(environ, control, "plusdomain", b"."),
+            domain=_default(environ, control, DEFAULTDOMAIN, b"."),
+            host=_default(environ, control, DEFAULTHOST, b"@"),
+            plus=_default(environ, control, PLUSDOMAIN, b"."),
         )
-        id_host = _value(environ, control, "idhost")
+        id_host = _value(environ, control, IDHOST)
     except (ControlError, OSError):
         replies.read_error()
     host = _first(environ, b"QMAILHOST", b"MAILHOST")
@@ -65,16 +67,16 @@ def _first(environ: Mapping[bytes, bytes], *names: bytes) -> bytes | None:
     return next((environ[name] for name in names if name in environ), None)
 
 
-def _value(environ: Mapping[bytes, bytes], control: Control, name: str) -> bytes:
-    line = control.line(name)
-    if line is None:
-        line = control.line("me")
-    from_file = name.encode() if line is None else line
-    return environ.get(b"QMAIL" + name.upper().encode(), from_file)
+def _value(environ: Mapping[bytes, bytes], control: Control, file: ControlFile[bytes]) -> bytes:
+    """The environment's, else the file's, else control/me, else the file's own name (control_rldef)."""
+    values = (environ.get(b"QMAIL" + file.name.upper().encode()), control.own(file), control.own(ME))
+    return next((value for value in values if value is not None), file.name.encode())
 
 
-def _default(environ: Mapping[bytes, bytes], control: Control, name: str, before: bytes) -> tuple[Token, ...]:
-    text = before + _value(environ, control, name)
+def _default(
+    environ: Mapping[bytes, bytes], control: Control, file: ControlFile[bytes], before: bytes
+) -> tuple[Token, ...]:
+    text = before + _value(environ, control, file)
     try:
         return tuple(reversed(parse_tokens(text)))
     except ParseError:
@@ -83,8 +85,10 @@ def _default(environ: Mapping[bytes, bytes], control: Control, name: str, before
 
 def _read_followup(environ: Mapping[bytes, bytes]) -> frozenset[bytes] | None:
     path = environ.get(b"QMAILMFTFILE")
-    if path is None:
+    if not path:
         return None
-    file = Path(path.decode("utf-8", "surrogateescape"))
-    lines = Control(file.parent).lines(file.name) if file.name else None
-    return None if lines is None else frozenset(line.lower() for line in lines)
+    try:
+        content = Path(path.decode("utf-8", "surrogateescape")).read_bytes()
+    except FileNotFoundError:
+        return None
+    return frozenset(line.lower() for line in lines_of_qmail(content))

@@ -27,8 +27,9 @@ class Door:
     def __init__(self, settings: Settings, bus: Bus, pool: ActingPool, log: Log) -> None:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls)
-        self._manners = Manners(settings, lambda: self.tls.available, log.line)
-        sessions = UserSessions(Control(settings.paths.control))
+        control = Control(settings.paths.control, log.notices)
+        self._manners = Manners(settings, control, lambda: self.tls.available)
+        sessions = UserSessions(control)
         self._maildrops = Maildrops(
             bus, pool, log, sessions, per_user=settings.identity == "per-user", gateways=settings.gateways
         )

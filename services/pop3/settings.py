@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -9,31 +10,28 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from qmail.control import Control, ControlError
+from qmail.control_table import CONCURRENCYPOP3, CONCURRENCYPOP3PERIP, ME
 from qmail.door import settings as door_settings
 from qmail.door.server import Limits
 from services.pop3.replies import TOO_MANY
 from services.pop3.transaction import Manner
 
 PORTS: Final = door_settings.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
-DEFAULT_CONNECTIONS: Final = 400
-DEFAULT_CONNECTIONS_PER_IP: Final = 100
 
 
 def read_settings(environ: Mapping[str, str]) -> door_settings.Settings:
-    """POP3_LISTEN, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; control/concurrencypop3, control/concurrencyperip.
+    """POP3_LISTEN, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; control/concurrencypop3, control/concurrencypop3perip.
 
     Raises SettingsError, ControlError.
     """
-    return door_settings.read_settings(environ, PORTS, _limits)
+    return door_settings.read_settings("pop3", environ, PORTS, _limits)
 
 
 def _limits(control: Control, processes: int) -> Limits:
     """Each process has its share; the kernel spreads connections evenly enough."""
     return Limits(
-        connections=door_settings.share(control.number("concurrencypop3", DEFAULT_CONNECTIONS), processes),
-        connections_per_ip=door_settings.share(
-            control.number("concurrencyperip", DEFAULT_CONNECTIONS_PER_IP), processes
-        ),
+        connections=door_settings.share(control.get(CONCURRENCYPOP3), processes),
+        connections_per_ip=door_settings.share(control.get(CONCURRENCYPOP3PERIP), processes),
         refusal=TOO_MANY,
     )
 
@@ -41,25 +39,21 @@ def _limits(control: Control, processes: int) -> Limits:
 class Manners:
     """The manner of speaking for the next connection; a control file gone bad leaves the last good values."""
 
-    def __init__(
-        self, settings: door_settings.Settings, tls_available: Callable[[], bool], warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, settings: door_settings.Settings, control: Control, tls_available: Callable[[], bool]) -> None:
         self._settings = settings
-        self._control = Control(settings.paths.control)
+        self._control = control
         self._tls_available = tls_available
-        self._warn = warn
         self._numbers = itertools.count(os.getpid() * 1_000_000)
         self._host, self._classic = self._read()
 
     def _read(self) -> tuple[bytes, bool]:
-        return self._control.line_or_me("me"), self._control.exact()
+        return self._control.get(ME), self._control.exact()
 
     def next(self) -> Manner:
         """For one connection; its timestamp is given to no other (RFC 1939 section 7)."""
-        try:
+        # What cannot be read is an alert already (qmail.control).
+        with contextlib.suppress(ControlError):
             self._host, self._classic = self._read()
-        except ControlError as error:
-            self._warn(f"warning: {error}")
         return Manner(
             timestamp=b"<%d.%d@%s>" % (next(self._numbers), time.time(), self._host),
             classic=self._classic,

@@ -14,6 +14,7 @@ from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control, ControlError
+from qmail.control_table import DEFAULTDOMAIN
 from qmail.health import both, keep_watch
 from qmail.health_names import names_check
 from qmail.ids import IdSource
@@ -21,26 +22,26 @@ from qmail.log import Log
 from qmail.loop import run
 from qmail.notices import Notices
 from qmail.paths import Paths, read_paths
-from qmail.routing import check_routes
 from services.queue.http import make_app
 from services.queue.lease import Lease
 from services.queue.listing import Listing
 from services.queue.service import QueueService
-from services.queue.settings import QueueSettings, read_settings
+from services.queue.settings import HttpListen, SettingsError, read_http, read_order
 from services.queue.writer_process import BounceWriterProcess
 
 GRACE_SECONDS = 30.0
+EX_CONFIG = 78
 # Not EVENTS: that is never the truth.
-STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.JOURNAL, subjects.CLAIMS)
+STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE)
 
 
-async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, settings: QueueSettings) -> None:
+async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, listen: HttpListen) -> None:
     """Answer HTTP until cancelled; uvicorn must leave the signals to us."""
     token = (paths.credentials / "http.token").read_text(encoding="ascii").strip()
     config = uvicorn.Config(
         make_app(Listing(service, bus), token),
-        host=settings.http_host,
-        port=settings.http_port,
+        host=listen.host,
+        port=listen.port,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -53,7 +54,7 @@ async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLe
     async def check() -> None:
         await bus.info(subjects.IN)
 
-    domain = control.line_or_me("defaultdomain").decode("latin-1")
+    domain = control.get(DEFAULTDOMAIN).decode("latin-1")
     await keep_watch(paths.run, check, also=both(node.renew, names_check(domain)), notices=notices)
 
 
@@ -66,12 +67,13 @@ async def _reach_bus(paths: Paths, notices: Notices) -> JetStreamBus:
 async def main() -> None:
     """Schedule until SIGTERM or the loss of the lease."""
     paths = read_paths(os.environ)
-    control = Control(paths.control)
-    settings = read_settings(control, os.environ)
-    # As `qmailctl reload` does: mail is not sent by half a list.
-    if faults := check_routes(control):
-        raise ControlError("; ".join(faults))
+    listen = read_http(os.environ)
     log = Log("qmail")
+    control = Control(paths.control, log.notices)
+    # As `qmailctl reload` does: mail is not sent by half a list.
+    control.check("queue")
+    # Whoever stands by and finds a file bad when it takes over goes on with this.
+    read_order(control)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -99,13 +101,11 @@ async def main() -> None:
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
         await node.claim()
-        service = QueueService(
-            bus=bus, control=control, settings=settings, ids=ids, log=log, epoch=lease.epoch, on_broken=stop.set
-        )
+        service = QueueService(bus=bus, control=control, ids=ids, log=log, epoch=lease.epoch, on_broken=stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await service.start(is_first=not acquired.result())
-        http = asyncio.create_task(serve_http(service, bus, paths, settings))
+        http = asyncio.create_task(serve_http(service, bus, paths, listen))
         http.add_done_callback(http_ended)
         await stop.wait()
         quiet = await service.stop(GRACE_SECONDS)
@@ -124,6 +124,10 @@ if __name__ == "__main__":
     except ControlError as error:
         # qmail-send's line, for whoever looks for it in the log (qmail-log(5)); what is wrong, on standard error.
         Log("qmail").line("alert: cannot start: unable to read controls")
-        sys.exit(f"queue: {error}")
+        print(f"queue: fatal: {error}", file=sys.stderr)
+        sys.exit(EX_CONFIG)
+    except SettingsError as error:
+        print(f"queue: fatal: {error}", file=sys.stderr)
+        sys.exit(EX_CONFIG)
     except CredentialsError as error:
         sys.exit(f"queue: {error}")

@@ -83,11 +83,9 @@ class Listing:
     async def status(self) -> dict[str, Any]:
         """The fields of http.Status. Raises BusDown."""
         scheduler = self.service.scheduler
-        found = await self._bus.info(subjects.IN)
-        # What IN has forgotten need not be read, whoever noted it.
-        read = max(self.service.floor.last, found.first_sequence - 1)
+        last = (await self._bus.info(subjects.IN)).last_sequence
         return {
-            "unread": max(0, found.last_sequence - read),
+            "unread": max(0, last - self.service.floor.last),
             "ready": self.is_ready(),
             "paused": scheduler.paused,
             "messages": self.total(),
@@ -108,4 +106,4 @@ class Listing:
         message = self.service.scheduler.messages.get(message_id)
         if message is None and message_id in self.service.scheduler.asleep:
             message = await self.service.reading.state(message_id)
-        return None if message is None else describe(message, self.service.scheduler.routes)
+        return None if message is None else describe(message, self.service.scheduler.order.routes)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from qmail.envelope import Envelope
 from qmail.place import Place
-from qmail.routing import Routes
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
 from services.queue.schedule import is_dying, next_attempt
+from services.queue.settings import Order
 from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.waiting import DueTimes, NumberSet
 
@@ -43,10 +43,8 @@ class Scheduler:
     `now` is the time of day. `uptime` is a clock that nobody sets: whether a worker is alive must not depend on
     the date."""
 
-    def __init__(self, *, routes: Routes, concurrency: dict[str, int], lifetime_seconds: int, out: Out) -> None:
-        self.routes = routes
-        self.concurrency = concurrency
-        self._lifetime = lifetime_seconds
+    def __init__(self, *, order: Order, out: Out) -> None:
+        self.order = order
         self._out = out
         self.messages: dict[int, Message] = {}
         self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
@@ -61,6 +59,11 @@ class Scheduler:
         self.paused = False
         self.accepting_work = {"local": False, "remote": False}
 
+    def obey(self, order: Order) -> None:
+        """From now on: what runs goes on, what waits is routed as it was, and is tried as long as is said now."""
+        self.order = order
+        self._log_status()
+
     # What comes in.
 
     def accept(self, envelope: Envelope, place: Place, now: int) -> None:
@@ -69,7 +72,7 @@ class Scheduler:
         Where it cannot be routed or logged, whatever that raises is raised, and the message is unknown here."""
         message = Message(envelope, place)
         for number, recipient in enumerate(envelope.recipients):
-            route = self.routes.route(recipient.address)
+            route = self.order.routes.route(recipient.address)
             message.addresses[number] = route.address
             channel = message.channels.get(route.channel)
             if channel is None:
@@ -132,7 +135,7 @@ class Scheduler:
 
     def _pass(self, message: Message, name: str, channel: Channel, now: int) -> None:
         """Begin an attempt at every undone recipient of the channel."""
-        channel.dying = is_dying(message.birth, now, self._lifetime)
+        channel.dying = is_dying(message.birth, now, self.order.lifetime_seconds)
         channel.ready = sorted(channel.undone - channel.running)
         queue = self._ready[name]
         for number in channel.ready:
@@ -145,7 +148,7 @@ class Scheduler:
         for name in ("local", "remote"):
             queue = self._ready[name]
             while queue and not self.paused and self.accepting_work[name]:
-                if self._in_use[name] >= self.concurrency[name]:
+                if self._in_use[name] >= self.order.concurrency[name]:
                     break
                 message, number = queue.popleft()
                 channel = message.channels[name]
@@ -171,7 +174,7 @@ class Scheduler:
 
     def status_line(self) -> str:
         """`status: local 0/10 remote 0/20`."""
-        use, most = self._in_use, self.concurrency
+        use, most = self._in_use, self.order.concurrency
         return f"status: local {use['local']}/{most['local']} remote {use['remote']}/{most['remote']}"
 
     # What ends.
@@ -210,7 +213,7 @@ class Scheduler:
         elif letter == "D":
             channel.undone.discard(report.number)
             message.last.pop(report.number, None)
-            address = self.routes.without_prefix(message.addresses[report.number])
+            address = self.order.routes.without_prefix(message.addresses[report.number])
             message.bounce = with_paragraph(message.bounce, bounce_paragraph(address, text))
         else:
             message.last[report.number] = text[:1000]

@@ -6,32 +6,29 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, TemporaryError
+from qmail.bus.ports import Bus
 from qmail.bus.ports import Message as BusMessage
 from qmail.control import Control, ControlError
+from qmail.control_table import Taken, files_of
 from qmail.ids import IdSource, NoNumbers
 from qmail.log import Log
-from qmail.routing import REMOTE, check_routes, read_routes
+from qmail.routing import REMOTE
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.ended import RecentlyEnded
 from services.queue.floor import Floor
 from services.queue.intake import Intake
-from services.queue.journal import Journal
 from services.queue.keeper import Keeper
 from services.queue.message import Message
-from services.queue.mover import Mover
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
-from services.queue.pause import read_pause, store_pause
 from services.queue.ports import Job, Report
 from services.queue.reading import Reading
 from services.queue.rebuild import Rebuild
 from services.queue.records import ALL, Records
 from services.queue.scheduler import Scheduler
-from services.queue.settings import QueueSettings
+from services.queue.settings import read_order
 
 _log = logging.getLogger(__name__)
 
@@ -56,30 +53,28 @@ class QueueService:
         *,
         bus: Bus,
         control: Control,
-        settings: QueueSettings,
         ids: IdSource,
         log: Log,
         epoch: int,
         on_broken: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`on_broken` is called when work that never ends has ended by a fault of ours: memory may be wrong, and a new
+        """Raises ControlError.
+
+        `on_broken` is called when work that never ends has ended by a fault of ours: memory may be wrong, and a new
         start makes it anew from the streams."""
         self._bus, self._control, self._ids, self._log, self._clock = bus, control, ids, log, clock
         self.outbox = Outbox(bus)
-        journal = Journal()
-        self.records = Records(bus, journal, log.line, self._spawn)
+        self.records = Records(bus, log.line, self._spawn)
         self.outbox.epoch = self.records.epoch = epoch
         self.reading = Reading(bus, log.line)
         self._desk = BounceDesk(bus, log.line)
         self.floor = Floor()
         self.scheduler = Scheduler(
-            routes=read_routes(control),
-            concurrency={"local": settings.concurrency_local, "remote": settings.concurrency_remote},
-            lifetime_seconds=settings.lifetime_seconds,
+            order=read_order(control),
             out=self,
         )
-        self.cleaner = Cleaner(bus, self.floor, journal, log.line)
+        self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
         self._keeper = Keeper(
             desk=self._desk,
             floor=self.floor,
@@ -87,14 +82,6 @@ class QueueService:
             scheduler=self.scheduler,
             load=self._load,
             forget_copy=self.cleaner.forget_copy,
-        )
-        self._mover = Mover(
-            bus=bus,
-            journal=journal,
-            records=self.records,
-            scheduler=self.scheduler,
-            load=self._load,
-            let_sleep=self._keeper.let_sleep,
         )
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
@@ -117,7 +104,6 @@ class QueueService:
             intake=self._intake,
             floor=self.floor,
             records=self.records,
-            journal=journal,
             cleaner=self.cleaner,
             reading=self.reading,
             log=log.line,
@@ -140,7 +126,6 @@ class QueueService:
 
         is_first: no delivery runs that another scheduler began."""
         self._log.line(self.scheduler.status_line())
-        await self._read_pause()
         for channel in ("local", "remote"):
             await self._bus.subscribe(subjects.report(channel), self._on_report(channel))
             await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
@@ -150,14 +135,6 @@ class QueueService:
         self._spawn(self._finish_rebuild(0.0 if is_first else LISTEN_SECONDS))
         for work in (self._sweep(), self._clean(), self._relieve()):
             self._spawn(work)
-
-    async def _read_pause(self) -> None:
-        try:
-            self.scheduler.paused = await read_pause(self._bus)
-        except ValueError as error:
-            self._log.line(f"alert: {error}; deliveries are not paused")
-        if self.scheduler.paused:
-            self._log.line("info: deliveries are paused (qmailctl cont)")
 
     async def _finish_rebuild(self, listen_seconds: float) -> None:
         await self._rebuild.finish(listen_seconds)
@@ -274,13 +251,11 @@ class QueueService:
                 await self.cleaner.sweep()
 
     async def _relieve(self) -> None:
-        """Once a second: what keeps the floors from rising. Apart from the cleaning, which makes the room for it."""
+        """Once a second: what keeps IN's floor from rising. Apart from the cleaning, which makes the room for it."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             if self._rebuild.done:
                 await self._keeper.relieve(self._clock())
-                with suppress(TemporaryError):
-                    await self._mover.relieve()
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""
@@ -348,8 +323,7 @@ class QueueService:
         """Nothing is left to do: record it, then clean up."""
         self._ended.add(message.id, time.monotonic())
         if message.saved or not message.envelope.recipients:
-            self._rebuild.ended(message.id)
-            # A state record that came after the record of the end would live again at the next start.
+            # A state record that came after the clean-up would rise again at the next start.
             clean = lambda: self.cleaner.clean(message)
             self.records.after_saving(message.id, lambda: self.records.add_done(message, ALL, clean, urgent=True))
 
@@ -398,20 +372,18 @@ class QueueService:
         self.scheduler.flush(int(self._clock()))
         self._pump()
 
-    async def pause(self, paused: bool) -> None:
-        """`qmailctl pause` and `cont`: accept mail, start no deliveries; whoever schedules after us goes by it, too.
-
-        Raises TemporaryError where that cannot be stored; what was asked for holds for this scheduler alone then."""
+    def pause(self, paused: bool) -> None:
+        """`qmailctl pause` and `cont`: accept mail, start no deliveries."""
         self.scheduler.paused = paused
         self._pump()
-        await store_pause(self._bus, paused=paused)
 
     def reload(self) -> list[str]:
-        """`qmailctl reload`: take new locals and virtualdomains, or say what is wrong and keep the old."""
-        try:
-            faults = check_routes(self._control)
-            if not faults:
-                self.scheduler.routes = read_routes(self._control)
+        """`qmailctl reload`: take the control files as they are now, or say what is wrong and keep all the old."""
+        if faults := self._control.faults(files_of("queue", Taken.RELOAD)):
             return faults
+        try:
+            self.scheduler.obey(read_order(self._control))
         except ControlError as error:
             return [str(error)]
+        self._pump()
+        return []

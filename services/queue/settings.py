@@ -1,39 +1,52 @@
-"""The queue's settings, read once at the start from the control files (qmail-send(8)) and the environment."""
+"""The queue's settings: from the environment at the start, from the control files at each reload (qmail-send(8))."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control, ControlError
+from qmail.control import Control
+from qmail.control_table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
+from qmail.routing import Routes, read_routes
 
 DEFAULT_HTTP_PORT = 2180
 
 
+class SettingsError(Exception):
+    """The environment cannot be started with; the text says what is there and what was expected."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueSettings:
-    """Concurrencies are deliveries at once, times are seconds."""
+class HttpListen:
+    """Where the HTTP interface listens."""
 
-    concurrency_local: int
-    concurrency_remote: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the scheduler is told by the control files: where mail goes, deliveries at once by channel, and how many
+    seconds a message is tried."""
+
+    routes: Routes
+    concurrency: Mapping[str, int]
     lifetime_seconds: int
-    http_host: str
-    http_port: int
 
 
-def read_settings(control: Control, environ: Mapping[str, str]) -> QueueSettings:
-    """The settings of a deployment. Raises ControlError: file, and what was expected."""
-    host, _, port = environ.get("HTTP_LISTEN", f"0.0.0.0:{DEFAULT_HTTP_PORT}").rpartition(":")
-    if not port.isdigit():
-        raise ControlError(f"HTTP_LISTEN={environ['HTTP_LISTEN']}: expected address:port, as in 127.0.0.1:2180")
-    for name in ("concurrencylocal", "concurrencyremote", "queuelifetime"):
-        line = control.line(name)
-        if line is not None and line and not line.isdigit():
-            raise ControlError(f"{control.directory / name}:1: expected a number, found {line.decode('latin-1')!r}")
-    return QueueSettings(
-        concurrency_local=control.number("concurrencylocal", 10),
-        concurrency_remote=control.number("concurrencyremote", 20),
-        lifetime_seconds=control.number("queuelifetime", 604800),
-        http_host=host,
-        http_port=int(port),
+def read_http(environ: Mapping[str, str]) -> HttpListen:
+    """HTTP_LISTEN. Raises SettingsError."""
+    text = environ.get("HTTP_LISTEN", f"0.0.0.0:{DEFAULT_HTTP_PORT}")
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not port.isascii():
+        raise SettingsError(f"HTTP_LISTEN={text}: expected address:port, as in 127.0.0.1:2180")
+    return HttpListen(host=host, port=int(port))
+
+
+def read_order(control: Control) -> Order:
+    """As the files are now. Raises ControlError."""
+    return Order(
+        routes=read_routes(control),
+        concurrency={"local": control.get(CONCURRENCYLOCAL), "remote": control.get(CONCURRENCYREMOTE)},
+        lifetime_seconds=control.get(QUEUELIFETIME),
     )

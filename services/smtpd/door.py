@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aiosmtpd.smtp import SMTP
 
 from qmail.control import Control
+from qmail.control_table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP
 from qmail.door.admission import Admission, Admitted
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed, read_gateways
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_CONCURRENCY = 50
+_RULES = "control/tcp.smtp"
 BACKLOG = 511
 MAX_REMEMBERED_CLIENTS = 1000
 SWEEP_SECONDS = 1.0
@@ -99,7 +100,9 @@ class RulesReader:
             try:
                 self._rules = read_rules(self._settings, read_interfaces())
             except RuleError as error:
-                self._log.line(f"tcpserver: warning: rules not taken: {error}")
+                self._log.notices.stands(_RULES, f"rules not taken: {error}")
+            else:
+                self._log.notices.mended(_RULES)
         return self._rules
 
 
@@ -128,7 +131,7 @@ class Door:
         self.prototype = _prototype(handler, authenticator)
         self.connections: set[SmtpdConnection] = set()
         self._admission = admission
-        self._control = Control(settings.paths.control)
+        self._control = Control(settings.paths.control, log.notices)
         own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None
@@ -138,7 +141,7 @@ class Door:
         self._current_rules = Rules()
         self._tls_offered = False
         self._clients: dict[tuple[str, Purpose], Client | None] = {}
-        self._limits = (DEFAULT_CONCURRENCY, DEFAULT_CONCURRENCY)
+        self._limits = (1, 1)
         self._listening: list[asyncio.Server | TlsAcceptor] = []
         #: The bound ports: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN.
         self.ports: list[int] = []
@@ -206,14 +209,14 @@ class Door:
         return policy
 
     def _read_limits(self) -> tuple[int, int]:
-        """concurrencyincoming, and concurrencyperip (ours).
+        """concurrencyincoming, and concurrencysmtpperip.
 
         Without it one address may have half, so that no single host can keep all others out. Where nobody but this
         host can come, every client shares its address and there is nobody to keep a place for.
         """
-        total = max(1, self._control.number("concurrencyincoming", DEFAULT_CONCURRENCY))
+        total = self._control.get(CONCURRENCYINCOMING)
         fair = total if self.settings.local_only else (total + 1) // 2
-        return total, max(1, self._control.number("concurrencyperip", fair))
+        return total, self._control.get(CONCURRENCYSMTPPERIP) or fair
 
     def admit(self, connection: SmtpdConnection, ip: str) -> tuple[Admitted, int]:
         """Count a connection in, and its number for the log."""

@@ -1,29 +1,33 @@
 """What the control files allow: one immutable Policy for a session, and the decisions that qmail-smtpd takes by it.
 
-Control files: badmailfrom, databytes, extensions, localiphost, localips, locals, maxrecipients, me, morercpthosts,
-rcpthosts, smtpgreeting, timeoutsmtpd, virtualdomains (qmail-smtpd(8), qmail-control(5)). localips, extensions and
-maxrecipients are ours.
+Source: qmail-smtpd(8), qmail-control(5).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Set
 from dataclasses import dataclass
 
-from qmail.control import Control, ControlError
+from qmail.control import Control, Stamp
+from qmail.control_table import (
+    BADMAILFROM,
+    DATABYTES,
+    LOCALIPHOST,
+    LOCALIPS,
+    LOCALS,
+    MAXRECIPIENTS,
+    ME,
+    MORERCPTHOSTS,
+    RCPTHOSTS,
+    SMTPGREETING,
+    TCP_SMTP,
+    TIMEOUTSMTPD,
+    VIRTUALDOMAINS,
+    Taken,
+    files_of,
+)
 
-# RFC 5321 4.5.3.2.7 asks for five minutes; qmail's twenty are kept where its answers are asked for.
-DEFAULT_TIMEOUT_SECONDS = 300
-QMAIL_TIMEOUT_SECONDS = 1200
-DEFAULT_MAX_RECIPIENTS = 1000
 LOOPBACK = frozenset({"127.0.0.1"})
-
-# The door takes its limits, the two concurrency files, with each new Policy: they are watched here too.
-_FILES = (
-    "badmailfrom concurrencyincoming concurrencyperip databytes extensions localiphost localips locals maxrecipients "
-    "me morercpthosts rcpthosts smtpgreeting timeoutsmtpd virtualdomains"
-).split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,30 +85,22 @@ class Policy:
 class PolicyReader:
     """The current Policy; files are read again only when stat says that one of them changed."""
 
+    # The door takes its limits with each new Policy, and the rules by themselves.
+    WATCHED = tuple(file for file in files_of("smtpd", Taken.CONNECTION) if file is not TCP_SMTP)
+
     def __init__(self, control: Control, own_ips: Set[str] = frozenset()) -> None:
         self._control = control
         self._own_ips = own_ips
-        self._paths = [os.fspath(control.directory / name) for name in _FILES]
-        self._stamp: tuple[object, ...] | None = None
+        self._stamps: tuple[Stamp, ...] | None = None
         self._policy: Policy | None = None
 
     def current(self) -> Policy:
         """Raises ControlError where a file cannot be read: the client then gets a 421, not a wrong guess."""
-        stamp = tuple([_stamp(path) for path in self._paths])
-        if self._policy is None or stamp != self._stamp:
+        stamps = self._control.stamps(self.WATCHED)
+        if self._policy is None or stamps != self._stamps:
             self._policy = read_policy(self._control, self._own_ips)
-            self._stamp = stamp
+            self._stamps = stamps
         return self._policy
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ControlError(f"{path}: {error.strerror}; expected a readable file") from error
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
@@ -113,35 +109,29 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
     `own_ips` count as if localips named them. Raises ControlError (file and what was expected).
     """
     extensions = not control.exact()
-    virtual = {line.partition(b":")[0].lower() for line in control.lines("virtualdomains") or ()}
-    me = control.line("me")
-    local_names = control.lines("locals")
-    if local_names is None:
-        local_names = [me] if me else []
-    own = frozenset(name.lower() for name in local_names)
-    rcpthosts = _lowered(control.lines("rcpthosts"))
+    virtual = control.get(VIRTUALDOMAINS).keys()
+    me = control.own(ME)
+    own = control.get(LOCALS)
+    if own is None:
+        own = frozenset({me.lower()} if me else ())
+    rcpthosts = control.get(RCPTHOSTS)
     missing = rcpthosts is None and extensions
     if missing:
         rcpthosts = own | virtual
     elif rcpthosts is not None:
         # qmail reads morercpthosts only beside rcpthosts; ours is the text, no cdb is needed.
-        rcpthosts = rcpthosts | (_lowered(control.lines("morercpthosts")) or frozenset())
-    local_ip_host = control.line("localiphost")
-    timeout = control.number("timeoutsmtpd", DEFAULT_TIMEOUT_SECONDS if extensions else QMAIL_TIMEOUT_SECONDS)
+        rcpthosts = rcpthosts | control.get(MORERCPTHOSTS)
+    local_ip_host, listed = control.own(LOCALIPHOST), control.get(LOCALIPS)
     return Policy(
-        greeting=control.line_or_me("smtpgreeting"),
+        greeting=control.get(SMTPGREETING),
         extensions=extensions,
-        timeout_seconds=max(1, timeout),
-        databytes=control.number("databytes", 0),
-        max_recipients=max(1, control.number("maxrecipients", DEFAULT_MAX_RECIPIENTS)),
+        timeout_seconds=control.get(TIMEOUTSMTPD),
+        databytes=control.get(DATABYTES),
+        max_recipients=control.get(MAXRECIPIENTS),
         local_ip_host=(me or b"") if local_ip_host is None else local_ip_host,
-        local_ips=LOOPBACK | own_ips | {line.decode("latin-1").strip() for line in control.lines("localips") or ()},
-        bad_mail_from=_lowered(control.lines("badmailfrom")) or frozenset(),
+        local_ips=LOOPBACK | own_ips | (listed or frozenset()),
+        bad_mail_from=control.get(BADMAILFROM),
         rcpthosts=rcpthosts,
         rcpthosts_missing=missing,
         locals=own - virtual,
     )
-
-
-def _lowered(lines: list[bytes] | None) -> frozenset[bytes] | None:
-    return None if lines is None else frozenset(line.lower() for line in lines)

@@ -123,8 +123,7 @@ class SmtpdConnection(SMTP):
         self._ip = peer[0]
         try:
             policy = door.policy()
-        except ControlError as error:
-            door.log.line(f"smtpd: alert: {error}")
+        except ControlError:
             return replies.NO_CONTROLS
         admitted, self._number = door.admit(self, self._ip)
         if admitted is not Admitted.YES or door.stopping:

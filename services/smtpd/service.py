@@ -11,6 +11,7 @@ from qmail.bus import subjects
 from qmail.bus.connect import connect, wait_for_streams
 from qmail.bus.nodes import NodeLease
 from qmail.control import Control
+from qmail.control_table import DEFAULTDOMAIN
 from qmail.door.admission import Admission
 from qmail.health import both, keep_watch
 from qmail.health_names import names_check
@@ -54,7 +55,7 @@ async def _serve(settings: Settings, admission: Admission, started: asyncio.Even
     async def reach_streams() -> None:
         await bus.info(subjects.IN)
 
-    domain = Control(settings.paths.control).line_or_me("defaultdomain").decode("latin-1")
+    domain = Control(settings.paths.control).get(DEFAULTDOMAIN).decode("latin-1")
     seen = both(lease.renew, names_check(domain))
     watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen, notices=log.notices))
     await stop.wait()

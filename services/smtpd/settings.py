@@ -6,25 +6,17 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control, ControlError
+from qmail.control import Control
+from qmail.control_table import files_of
 from qmail.door.cleartext import is_loopback
 from qmail.door.processes import parse_processes
 from qmail.door.server import Listener, parse_listeners
 from qmail.paths import Paths, read_paths
-from qmail.rules import RuleError, Rules, parse_rules, refuse_relaying_for
+from qmail.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
 from services.smtpd.interfaces import Interface
-from services.smtpd.policy import read_policy
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
-
-_NUMBERS = {
-    "concurrencyincoming": "a number of connections",
-    "concurrencyperip": "a number of connections",
-    "databytes": "a number of bytes",
-    "maxrecipients": "a number of recipients",
-    "timeoutsmtpd": "a number of seconds",
-}
 
 
 class SettingsError(Exception):
@@ -87,22 +79,13 @@ def check(settings: Settings, interfaces: Iterable[Interface]) -> None:
 
     Raises SettingsError, all faults at once.
     """
-    control = Control(settings.paths.control)
-    faults: list[str] = []
-    try:
-        read_policy(control)
-        for name, expected in _NUMBERS.items():
-            line = control.line(name)
-            if line is not None and not line.isdigit():
-                faults.append(
-                    f"{settings.paths.control / name}: line 1: {line.decode('latin-1')!r}; expected {expected}"
-                )
-    except ControlError as error:
-        faults.append(str(error))
+    faults = Control(settings.paths.control).faults(files_of("smtpd"))
     try:
         read_rules(settings, interfaces)
     except RuleError as error:
-        faults.append(str(error))
+        # A line that is no rule is told already.
+        if not isinstance(error.__cause__, NoRule):
+            faults.append(str(error))
     if faults:
         raise SettingsError("\n".join(faults))
 

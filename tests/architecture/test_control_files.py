@@ -1,14 +1,22 @@
-"""Every control file that the code reads is qmail's own, in the tutorial's list, or described in chapter 5."""
+"""One table of control files: qmail's own, what the code of each role reads, and the chapter's rows."""
 
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.source import ROOT
+from qmail import control_table
+from qmail.control_table import EXTENSIONS, TABLE, TCP_SMTP, ControlFile, files_of
+from services.admin import config_fast
+from services.admin.first_start import LOCALIPS
+from tests.support.control_table import CHAPTER, render_table, table_in
+from tests.support.source import OURS, RIGHTS, ROOT, file_of
+from tests.support.source import files_of as files_of_role
 
 # qmail-control(5), as the tutorial's chapter 5.2.2 has it.
 OF_QMAIL = frozenset(
@@ -18,50 +26,90 @@ OF_QMAIL = frozenset(
     "virtualdomains".split()
 )
 NOT_THERE_YET = {"qmqpservers"}
-READERS = {"content", "line", "line_or_me", "lines", "number"}
-ROW = re.compile(r"^\| (`[a-z0-9.]+`(?:, `[a-z0-9.]+`)*) \|", re.MULTILINE)
+ROWS = {name: row for name, row in vars(control_table).items() if isinstance(row, ControlFile)}
+# Read as text where a name is needed before there is a deployment, and where rules are checked.
+READ_AS_TEXT = {"admin": {"me"}}
 
 
-def named_in(call: ast.Call) -> str | None:
-    """The control file that a call reads: `control.line("me")`, or a function that is given `control` and a name."""
-    if isinstance(call.func, ast.Attribute) and call.func.attr in READERS and call.args:
-        whose, name = ast.unparse(call.func.value).lower(), call.args[0]
-        if re.search(r"control(\(.*\))?$|^self$", whose) and isinstance(name, ast.Constant):
-            return str(name.value)
-    for control, name in zip(call.args, call.args[1:], strict=False):
-        if isinstance(control, ast.Name) and control.id == "control" and isinstance(name, ast.Constant):
-            return name.value if isinstance(name.value, str) else None
-    return None
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def read_files() -> Iterator[str]:
-    for top in ("qmail", "services"):
-        for path in (ROOT / top).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and (name := named_in(node)) is not None:
-                    yield name
+def _imported(tree: ast.AST) -> Iterable[tuple[str, str]]:
+    """Module and name of each `from qmail... import name`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "qmail":
+            yield from ((str(node.module), alias.name) for alias in node.names)
 
 
-READ = frozenset(read_files())
-CHAPTER = (ROOT / "docs" / "5-installation.md").read_text(encoding="utf-8")
+@cache
+def _used_by(module: str) -> dict[str, frozenset[tuple[str, str]]]:
+    """What each function and class of a module uses: (module, name), its own and those of the library."""
+    tree = _tree(file_of(module))
+    imported = {name: (of, name) for of, name in _imported(tree)}
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    known = {**imported, **{name: (module, name) for name in defined}}
+    return {
+        name: frozenset(known[each.id] for each in ast.walk(node) if isinstance(each, ast.Name) and each.id in known)
+        for name, node in defined.items()
+    }
 
 
-def described() -> set[str]:
-    """The files of the chapter's last table."""
-    rows = ROW.findall(CHAPTER.partition("## 5.2.2")[2])
-    return {name for row in rows for name in re.findall(r"`(.*?)`", row)}
+def rows_behind(names: Iterable[tuple[str, str]]) -> set[str]:
+    """The files that names of the library read: a row itself, or what a function, class or module of it comes to."""
+    todo, seen = list(names), set[tuple[str, str]]()
+    while todo:
+        module, name = each = todo.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        if (inner := file_of(f"{module}.{name}")).exists() and inner.name != "__init__.py":
+            todo += [(f"{module}.{name}", of_it) for of_it in _used_by(f"{module}.{name}")]
+        elif module != control_table.__name__:
+            todo += _used_by(module).get(name, ())
+    return {ROWS[name].name for module, name in seen if module == control_table.__name__ and name in ROWS}
 
 
-def test_what_qmail_has_is_read() -> None:
-    assert OF_QMAIL - READ == NOT_THERE_YET
-    assert all(f"`{name}`" in CHAPTER for name in NOT_THERE_YET)
+def rows_read_in(files: Iterable[Path]) -> set[str]:
+    found = rows_behind(each for path in files for each in _imported(_tree(path)))
+    whole: set[ControlFile[Any]] = {row for row in TABLE if row.name in found}
+    whole |= {row.stands_in for row in whole if row.stands_in is not None}
+    if any(row.of_qmail for row in whole):
+        whole.add(EXTENSIONS)
+    return {row.name for row in whole}
 
 
-def test_what_qmail_has_not_is_described() -> None:
-    # tcp.smtp is no file of qmail-control(5), and no Control reads it.
-    assert described() == (READ - OF_QMAIL) | {"tcp.smtp"}
+ROOMS = {
+    **{role: files_of_role(role) for role in OURS},
+    **{
+        name: sorted((ROOT / each.room.replace(".", "/")).rglob("*.py"))
+        for name, each in RIGHTS.commands.items()
+    },
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["me", "authmodulelist", "nologin", "idhost", "notlshosts", "queuebytes"])
-def test_the_code_s_ways_to_read_are_all_seen(name: str) -> None:
-    assert name in READ
+@pytest.mark.parametrize("role", ROOMS)
+def test_a_role_reads_the_files_that_the_table_says_and_no_others(role: str) -> None:
+    read = rows_read_in(ROOMS[role]) | READ_AS_TEXT.get(role, set())
+    assert read == {file.name for file in files_of(role)}
+
+
+def test_every_row_is_in_the_table_and_read_by_somebody_that_there_is() -> None:
+    assert set(ROWS.values()) == set(TABLE)
+    assert {use.role for row in TABLE for use in row.uses} <= set(ROOMS)
+
+
+def test_the_table_has_what_qmail_has() -> None:
+    assert {row.name for row in TABLE if row.of_qmail} == OF_QMAIL - NOT_THERE_YET
+    assert all(f"`{name}`" in CHAPTER.read_text(encoding="utf-8") for name in NOT_THERE_YET)
+
+
+def test_what_the_first_start_makes_is_in_the_table() -> None:
+    made = {*config_fast.render_control("mail.xeris.com", 1), LOCALIPS, TCP_SMTP.name}
+    assert made <= {row.name for row in TABLE}
+
+
+def test_the_chapter_s_table_is_this_one() -> None:
+    hint = "python -m tests.support.control_table writes it"
+    assert table_in(CHAPTER.read_text(encoding="utf-8")) == render_table(), hint

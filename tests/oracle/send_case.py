@@ -50,7 +50,6 @@ from services.inject.replies import Fatal
 from services.queue.bounce.writer import BounceWriter
 from services.queue.listing import Listing
 from services.queue.service import QueueService
-from services.queue.settings import read_settings
 from services.smtpd.desk import Desk, Putting
 from services.smtpd.facts import Commit, read_client
 from services.smtpd.policy import PolicyReader
@@ -214,7 +213,6 @@ class SendCase:
         self._queue = QueueService(
             bus=self._bus,
             control=control,
-            settings=read_settings(control, {}),
             ids=ids,
             log=self._log,
             epoch=1,

@@ -177,5 +177,5 @@ def test_bad_configuration_is_refused_with_file_line_and_what_was_expected(
     program = Smtpd(tmp_path, bus)
     assert program.process.wait(90) == 78
     output = program.output()
-    assert "databytes: line 1: 'much'; expected a number of bytes" in output
-    assert "tcp.smtp: line 2: 'permit'; expected allow or deny after the colon" in output
+    assert "databytes:1: expected a number of bytes, found 'much'" in output
+    assert "tcp.smtp:2: expected allow or deny after the colon, found 'permit'" in output

@@ -8,6 +8,7 @@ from qmail.routing import Routes
 from services.queue.message import Message
 from services.queue.ports import Job, Report
 from services.queue.scheduler import Scheduler
+from services.queue.settings import Order
 
 
 class Recorder:
@@ -64,7 +65,7 @@ def make_scheduler(
     """A scheduler whose workers are there."""
     out = Recorder()
     scheduler = Scheduler(
-        routes=routes, concurrency={"local": local, "remote": remote}, lifetime_seconds=lifetime, out=out
+        order=Order(routes=routes, concurrency={"local": local, "remote": remote}, lifetime_seconds=lifetime), out=out
     )
     scheduler.accepting_work = {"local": True, "remote": True}
     return scheduler, out

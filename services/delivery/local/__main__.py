@@ -15,7 +15,8 @@ from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
-from qmail.control import Control
+from qmail.control import Control, ControlError
+from qmail.control_table import DATABYTES
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, IdentityError
 from qmail.ids import IdSource
@@ -35,6 +36,7 @@ from services.delivery.local.spawn import Spawner
 from services.delivery.worker import Worker
 
 _ROLE: Final = "delivery-local"
+EX_CONFIG: Final = 78
 #: Within compose's stop_grace_period of 5 minutes.
 _GRACE_SECONDS: Final = 280.0
 _STREAMS: Final = (subjects.IN, subjects.BODY)
@@ -67,7 +69,7 @@ async def _open_door(paths: Paths, submitter: Submitter, accounts: Accounts, con
         paths.run / "queue",
         submitter,
         _ROLE,
-        max_bytes=lambda: control.number("databytes", 0),
+        max_bytes=lambda: control.get(DATABYTES),
         exact=control.exact,
         alias_uid=alias.uid if alias is not None else None,
     )
@@ -77,13 +79,15 @@ async def _serve(
     paths: Paths, settings: Settings, spawner: Spawner, started: asyncio.Event, stop: asyncio.Event
 ) -> None:
     log = Log("delivery-local")
+    control = Control(paths.control, log.notices)
+    control.check(_ROLE)
     bus = await connect(_ROLE, paths, os.environ, log.notices)
     log.attach(bus.publish)
     await wait_for_streams(bus, _STREAMS)
     ids = IdSource()
     node = NodeLease(bus, ids)
     await node.claim()
-    accounts, control = Accounts(paths.users / "assign"), Control(paths.control)
+    accounts = Accounts(paths.users / "assign")
     lookup, submitter = Lookup(accounts, control), Submitter(bus, ids)
     pool = ActingPool(per_user=settings.per_user)
     delivery = LocalDelivery(
@@ -129,7 +133,7 @@ async def _main(spawner: Spawner) -> None:
 
 
 def main() -> int:
-    """Run the role; the exit code."""
+    """Run the role; the exit code: 78 for a bad control file, 1 for what else it cannot start with."""
     os.umask(0o077)
     # Before any thread is started.
     spawner = Spawner()
@@ -138,6 +142,9 @@ def main() -> int:
     except (SettingsError, IdentityError, CredentialsError, AssignError) as error:
         print(f"{_ROLE}: {error}", file=sys.stderr)
         return 1
+    except ControlError as error:
+        print(f"{_ROLE}: fatal: {error}", file=sys.stderr)
+        return EX_CONFIG
     finally:
         spawner.close()
     return 0

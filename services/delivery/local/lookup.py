@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Account, Accounts, Match
+from qmail.accounts import Accounts, Match
 from qmail.control import Control
+from qmail.control_table import DEFAULTDELIVERY, ME
 from qmail.routing import LOCAL, Routes, read_routes
 from services.delivery.local import replies
 from services.delivery.local.refusal import temporary
 
-DEFAULT_DELIVERY: Final = b"./Maildir/"
 #: How old an answer may be. A stat(2) in the loop waits for the threads' lock, longer than for anything else.
 FRESH_SECONDS: Final = 0.1
 _MAX_REMEMBERED: Final = 1000
@@ -47,20 +47,15 @@ class Lookup:
         """control/me."""
         self._refresh()
         if self._me is None:
-            self._me = self._control.line_or_me("me")
+            self._me = self._control.get(ME)
         return self._me
 
     def default_delivery(self) -> bytes:
         """control/defaultdelivery, lines as in .qmail; `./Maildir/` without it."""
         self._refresh()
         if self._default_delivery is None:
-            content = self._control.content("defaultdelivery")
-            self._default_delivery = DEFAULT_DELIVERY if content is None else content.rstrip(b"\n")
+            self._default_delivery = self._control.get(DEFAULTDELIVERY)
         return self._default_delivery
-
-    def may_use_network(self, account: Account) -> bool:
-        """Whether control/programnetwork lists the account."""
-        return account.name in (self._control.lines("programnetwork") or ())
 
     def local_address(self, recipient: bytes) -> bytes | None:
         """The address that local delivery is given for a recipient, None if it is not local."""

@@ -13,7 +13,8 @@ import sys
 
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect
-from qmail.control import Control
+from qmail.control import Control, ControlError
+from qmail.control_table import DEFAULTDOMAIN
 from qmail.health import check_bus, keep_watch
 from qmail.health_names import names_check
 from qmail.log import Log
@@ -29,8 +30,7 @@ _ROLE = "delivery-remote"
 _GRACE_SECONDS = 280.0
 
 
-async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: asyncio.Event) -> None:
-    log = Log("delivery-remote")
+async def _serve(paths: Paths, world: World, log: Log, started: asyncio.Event, stop: asyncio.Event) -> None:
     bus = await connect(_ROLE, paths, os.environ, log.notices)
     log.attach(bus.publish)
     delivery = RemoteDelivery(world)
@@ -39,7 +39,7 @@ async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: async
     worker = Worker(bus, REMOTE, delivery)
     started.set()
     await worker.start()
-    domain = (world.control.line("defaultdomain") or b"localhost").decode("latin-1")
+    domain = world.control.get(DEFAULTDOMAIN).decode("latin-1")
     watch = asyncio.create_task(
         keep_watch(paths.run, lambda: check_bus(bus), also=names_check(domain), notices=log.notices)
     )
@@ -50,9 +50,9 @@ async def _serve(paths: Paths, world: World, started: asyncio.Event, stop: async
     await bus.close()
 
 
-async def _main(paths: Paths, world: World) -> None:
+async def _main(paths: Paths, world: World, log: Log) -> None:
     started, stop = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(_serve(paths, world, started, stop))
+    serving = asyncio.create_task(_serve(paths, world, log, started, stop))
 
     def end() -> None:
         stop.set()
@@ -68,13 +68,19 @@ async def _main(paths: Paths, world: World) -> None:
 def main() -> int:
     """Run the role; the exit code: 78 for a wrong setting, 111 where trying again may help."""
     paths = read_paths(os.environ)
+    log = Log("delivery-remote")
+    control = Control(paths.control, log.notices)
     try:
-        world = make_world(Control(paths.control), os.environ)
+        control.check(_ROLE)
+        world = make_world(control, os.environ)
+    except ControlError as error:
+        print(f"{_ROLE}: fatal: {error}", file=sys.stderr)
+        return 78
     except ValueError as error:
         print(f"{_ROLE}: fatal: DNS_SERVER: {error}; expected address or address:port", file=sys.stderr)
         return 78
     try:
-        run(_main(paths, world))
+        run(_main(paths, world, log))
     except (CredentialsError, OSError) as error:
         print(f"{_ROLE}: fatal: {error}", file=sys.stderr)
         return 111

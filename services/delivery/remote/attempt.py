@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qmail import address as addresses
 from qmail.control import Control, ControlError
+from qmail.control_table import ENVNOATHOST, HELOHOST, LOCALS, ME, NOTLSHOSTS, SMTPROUTES, TIMEOUTCONNECT, TIMEOUTREMOTE
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
@@ -61,7 +62,7 @@ class _Settings:
     remote_seconds: float
     ourselves: Ourselves
     no_tls_hosts: frozenset[bytes]
-    routes: tuple[bytes, ...]
+    routes: Mapping[bytes, bytes]
 
 
 class _GivenUpError(Exception):
@@ -107,17 +108,17 @@ async def attempt(
 
 
 def _read_settings(control: Control) -> _Settings:
-    exact, helo = control.exact(), control.line_or_me("helohost")
-    # 0 would mean that no answer is ever in time.
+    exact, helo = control.exact(), control.get(HELOHOST)
+    no_host = control.own(ENVNOATHOST)
     return _Settings(
-        remote_seconds=max(control.number("timeoutremote", 1200), 1),
-        connect_seconds=max(control.number("timeoutconnect", 60), 1),
+        remote_seconds=control.get(TIMEOUTREMOTE),
+        connect_seconds=control.get(TIMEOUTCONNECT),
         helo=helo,
-        no_host=control.line_or_me("envnoathost", control.line("me") or helo),
-        routes=tuple(control.lines("smtproutes") or ()),
+        no_host=no_host if no_host is not None else control.own(ME) or helo,
+        routes=control.get(SMTPROUTES),
         exact=exact,
         ourselves=_read_ourselves(control, exact),
-        no_tls_hosts=frozenset(line.lower() for line in control.lines("notlshosts") or ()),
+        no_tls_hosts=control.get(NOTLSHOSTS),
     )
 
 
@@ -125,8 +126,7 @@ def _read_ourselves(control: Control, exact: bool) -> Ourselves:
     own = own_addresses(control)
     if exact:
         return Ourselves(addresses=own)
-    me = control.line_or_me("me")
-    return known_as(own, (me, *(control.lines("locals") or ())))
+    return known_as(own, (control.get(ME), *(control.get(LOCALS) or ())))
 
 
 def _quote(address: bytes) -> bytes:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 
 from qmail.control import Control
-from services.delivery.remote.routes import parse_literal
+from qmail.control_table import LOCALIPS
 
 _ALWAYS = frozenset({"127.0.0.1", "0.0.0.0", "::1", "::"})
 
@@ -19,9 +19,9 @@ def own_addresses(control: Control, environ: Mapping[str, str] = os.environ) -> 
     """The addresses of control/localips; without it ADDRESS and those of this host's interfaces.
 
     Raises ControlError."""
-    lines = control.lines("localips")
-    if lines is not None:
-        return frozenset(address for address in map(parse_literal, lines) if address is not None)
+    listed = control.get(LOCALIPS)
+    if listed is not None:
+        return listed
     return _ALWAYS | {environ.get("ADDRESS", "127.0.0.1")} | _interface_addresses()
 
 

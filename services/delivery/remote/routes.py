@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SMTP_PORT = 25
@@ -32,13 +32,12 @@ def parse_literal(host: bytes) -> str | None:
         return None
 
 
-def find_route(lines: Sequence[bytes], host: bytes) -> Route | None:
+def find_route(routes: Mapping[bytes, bytes], host: bytes) -> Route | None:
     """The route for `host`: exact, then .suffix by suffix, then the empty key; None: ask the DNS.
 
-    The last of equal keys wins; keys are compared without case; an empty relay means the DNS."""
-    table = {key.lower(): relay for key, colon, relay in (line.partition(b":") for line in lines) if colon}
+    Keys are in lower case; an empty relay means the DNS."""
     for key in _keys(host.lower()):
-        relay = table.get(key)
+        relay = routes.get(key)
         if relay is not None:
             return _parse_relay(relay) if relay else None
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qmail.address import in_a_line, quote
 from qmail.control import Control
+from qmail.control_table import BOUNCEFROM, BOUNCEHOST, DOUBLEBOUNCEHOST, DOUBLEBOUNCETO
 from qmail.dates import date822
 
 DOUBLE_BOUNCE_SENDER = b"#@[]"
@@ -37,13 +38,11 @@ class Bounce:
 
 def read_names(control: Control) -> BounceNames:
     """The names of a deployment. Raises ControlError."""
-    me = control.line_or_me("me")
-    to = control.line_or_me("doublebounceto", b"postmaster")
     return BounceNames(
-        bounce_from=control.line_or_me("bouncefrom", b"MAILER-DAEMON"),
-        bounce_host=control.line_or_me("bouncehost", me),
+        bounce_from=control.get(BOUNCEFROM),
+        bounce_host=control.get(BOUNCEHOST),
         exact=control.exact(),
-        double_bounce_to=to + b"@" + control.line_or_me("doublebouncehost", me),
+        double_bounce_to=control.get(DOUBLEBOUNCETO) + b"@" + control.get(DOUBLEBOUNCEHOST),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
 from qmail.control import Control, ControlError
+from qmail.control_table import BOUNCEMAXBYTES
 from qmail.envelope import EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.fetch import Fetched, MessageMissing, chunks, fetch
 from qmail.place import Place
@@ -98,7 +99,7 @@ class BounceWriter:
         else:
             fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
         report = str(request["text"]).encode("latin-1")
-        copied = partial(self._copied, fetched, self._control.number("bouncemaxbytes", 0))
+        copied = partial(self._copied, fetched, self._control.get(BOUNCEMAXBYTES))
         charset = await self._charset(report, copied())
         bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock(), charset)
         if bounce is None:
@@ -135,7 +136,7 @@ class BounceWriter:
 
     async def _charset(self, report: bytes, copied: AsyncIterator[bytes]) -> bytes | None:
         """Of what the bounce will hold; qmail 1.03 says nothing of it."""
-        if self._control.line("extensions") == b"none":
+        if self._control.exact():
             return None
         octets = Octets()
         octets.take(report)

@@ -63,7 +63,8 @@ class _Capture:
 def _write_files(here: Path, given: dict[str, Any]) -> None:
     control = here / "control"
     control.mkdir()
-    for name, content in given["control"].items():
+    # What it does with a control file is the letter of qmail's control.c.
+    for name, content in {"extensions": "none\n", **given["control"]}.items():
         _write(control / name, content)
     for path, content in given.get("files", {}).items():
         _write(here / path.lstrip("/"), content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qmail.control_kinds import ROUTES
 from services.delivery.remote.routes import Route, find_route, parse_literal
 
 
@@ -26,7 +27,8 @@ from services.delivery.remote.routes import Route, find_route, parse_literal
     ],
 )
 def test_route(lines: list[bytes], host: bytes, route: Route | None) -> None:
-    assert find_route(lines, host) == route
+    table = ROUTES.parse_as_qmail(b"\n".join(lines))
+    assert isinstance(table, dict) and find_route(table, host) == route
 
 
 @pytest.mark.parametrize(

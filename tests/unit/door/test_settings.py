@@ -7,18 +7,22 @@ from pathlib import Path
 import pytest
 
 from qmail.control import Control, ControlError
+from qmail.control_table import CONCURRENCYPOP3
 from qmail.door import settings as door_settings
 from qmail.door.server import Limits, Listener
 from qmail.door.settings import Ports, Settings, SettingsError, read_settings, share
+from qmail.paths import read_paths
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 
 
 def read(directory: Path, **environ: str) -> Settings:
     def read_limits(control: Control, processes: int) -> Limits:
-        return Limits(connections=control.number("concurrency", 400) * processes)
+        return Limits(connections=control.get(CONCURRENCYPOP3) * processes)
 
-    return read_settings({"QMAIL_DIR": str(directory), **environ}, PORTS, read_limits)
+    (directory / "control").mkdir(exist_ok=True)
+    (directory / "control" / "me").write_text("mail.xeris.com\n")
+    return read_settings("pop3", {"QMAIL_DIR": str(directory), **environ}, PORTS, read_limits)
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -40,11 +44,11 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
 
 
 def test_the_limits_are_read_from_the_control_files_for_the_number_of_processes(tmp_path: Path) -> None:
-    (tmp_path / "control").mkdir()
-    (tmp_path / "control" / "concurrency").write_text("7\n")
+    read(tmp_path)
+    (tmp_path / "control" / "concurrencypop3").write_text("7\n")
     assert read(tmp_path, PROCESSES="3").limits.connections == 21
-    (tmp_path / "control" / "concurrency").write_text("9" * 19 + "\n")
-    with pytest.raises(ControlError, match="concurrency: 19 digits"):
+    (tmp_path / "control" / "concurrencypop3").write_text("fifty\n")
+    with pytest.raises(ControlError, match="concurrencypop3:1: expected a number of connections, found 'fifty'"):
         read(tmp_path)
 
 
@@ -68,7 +72,8 @@ def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str
 def test_gateways_are_only_a_container_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_settings, "read_gateways", lambda: frozenset({"172.29.29.1"}))
     assert read(tmp_path).gateways == frozenset()
-    in_a_container = read_settings({}, PORTS, lambda control, processes: Limits())
+    monkeypatch.setattr(door_settings, "read_paths", lambda environ: read_paths({"QMAIL_DIR": str(tmp_path)}))
+    in_a_container = read_settings("pop3", {}, PORTS, lambda control, processes: Limits())
     assert in_a_container.gateways == {"172.29.29.1"}
 
 

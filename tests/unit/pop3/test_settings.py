@@ -10,7 +10,14 @@ from qmail.door.settings import SettingsError
 from services.pop3.settings import read_settings
 
 
+def write(directory: Path, **files: str) -> None:
+    (directory / "control").mkdir()
+    for name, text in {"me": "mail.xeris.com\n", **files}.items():
+        (directory / "control" / name).write_text(text)
+
+
 def test_defaults(tmp_path: Path) -> None:
+    write(tmp_path)
     settings = read_settings({"QMAIL_DIR": str(tmp_path)})
     assert [(listener.port, listener.tls) for listener in settings.listeners] == [(110, False), (995, True)]
     assert (settings.limits.connections, settings.limits.connections_per_ip) == (400, 100)
@@ -18,9 +25,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 
 def test_processes_share_both_limits(tmp_path: Path) -> None:
-    (tmp_path / "control").mkdir()
-    (tmp_path / "control" / "concurrencypop3").write_text("40\n")
-    (tmp_path / "control" / "concurrencyperip").write_text("2\n")
+    write(tmp_path, concurrencypop3="40\n", concurrencypop3perip="2\n")
     settings = read_settings({"QMAIL_DIR": str(tmp_path), "PROCESSES": "3"})
     assert (settings.limits.connections, settings.limits.connections_per_ip) == (14, 1)
 

@@ -8,14 +8,20 @@ import pytest
 
 from qmail.accounts import Accounts, AssignError
 from qmail.control import Control, ControlError
+from qmail.control_table import DATABYTES
 
 
 def test_control_file(tmp_path: Path) -> None:
     (tmp_path / "databytes").write_text("9" * 5000)
-    with pytest.raises(ControlError, match="databytes: 5000 digits; expected a number"):
-        Control(tmp_path).number("databytes", 0)
-    (tmp_path / "databytes").write_text("26214400 bytes")
-    assert Control(tmp_path).number("databytes", 0) == 26_214_400
+    with pytest.raises(
+        ControlError, match="databytes:1: expected a number of bytes, of at most 18 digits, found '9999"
+    ):
+        Control(tmp_path).get(DATABYTES)
+    (tmp_path / "extensions").write_text("none\n")
+    with pytest.raises(
+        ControlError, match="databytes:1: expected a number of bytes, of at most 18 digits, found '9999"
+    ):
+        Control(tmp_path).get(DATABYTES)
 
 
 def test_users_assign(tmp_path: Path) -> None:

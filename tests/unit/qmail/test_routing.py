@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qmail.control import Control
-from qmail.routing import Route, check_routes, read_routes
+from qmail.control_table import files_of
+from qmail.routing import Route, read_routes
 
 
 def control(directory: Path, **files: str) -> Control:
@@ -56,6 +57,8 @@ def test_an_empty_locals_makes_nothing_local(tmp_path: Path) -> None:
 
 
 def test_a_reload_names_file_line_and_what_was_expected(tmp_path: Path) -> None:
-    faults = check_routes(control(tmp_path, virtualdomains="ok.example:joni\nbroken\n", locals="a b\n"))
-    assert any("virtualdomains:2" in fault and "domain:prefix" in fault for fault in faults)
-    assert any("locals:1" in fault for fault in faults)
+    files = control(tmp_path, virtualdomains="ok.example:joni\nbroken\n", locals="a b\n")
+    assert files.faults(files_of("queue")) == [
+        f"{tmp_path}/locals:1: expected one domain name, found 'a b'",
+        f"{tmp_path}/virtualdomains:2: expected domain:prefix, found 'broken'",
+    ]

@@ -62,8 +62,9 @@ def test_all_faults_of_the_control_files_are_told_at_once(directory: Path) -> No
         check(read_settings({"QMAIL_DIR": str(directory)}), LOOPBACK)
     lines = str(caught.value).split("\n")
     assert len(lines) == 3
-    assert "databytes: line 1: '25 MB'; expected a number of bytes" in lines[0]
-    assert "tcp.smtp: line 2: no colon" in lines[2]
+    assert "databytes:1: expected a number of bytes, found '25 MB'" in lines[0]
+    assert "maxrecipients:1: expected a number of recipients, found 'x'" in lines[1]
+    assert "tcp.smtp:2: expected addresses:allow or addresses:deny, found no colon" in lines[2]
 
 
 def test_missing_me_is_refused(directory: Path) -> None:
