@@ -42,7 +42,7 @@ class Routes:
         address = local + b"@" + domain
         if domain.lower() in self.locals:
             return Route(LOCAL, address)
-        prefix = self._prefix(address, len(local))
+        prefix = self._prefix(address, len(local)) if self.virtualdomains else b""
         if prefix:
             return Route(LOCAL, prefix + b"-" + address)
         return Route(REMOTE, address)

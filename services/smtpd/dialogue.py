@@ -79,6 +79,7 @@ class Dialogue:
         self._now = now
         self._hooks = hooks
         self._known = known
+        self._exact = not policy.extensions
         self._table = self.TABLE if policy.extensions else self.QMAIL_TABLE
         self._state = START
         self._buffer = b""
@@ -198,7 +199,7 @@ class Dialogue:
         if steps is None:
             self._read_auth(buffer[:end])
         else:
-            verb, argument = parse_command(buffer[:end])
+            verb, argument = parse_command(buffer[:end], exact=self._exact)
             steps.get(verb, _unimplemented)(self, argument)
         return True
 

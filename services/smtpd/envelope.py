@@ -7,10 +7,19 @@ from collections.abc import Mapping
 from qmail.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
 from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
-from services.smtpd.grammar import MAX_ADDRESS_BYTES, parse_parameters, parse_path, replace_address_literal
+from services.smtpd.grammar import (
+    MAX_ADDRESS_BYTES,
+    is_mailbox,
+    is_null_path,
+    parse_parameters,
+    parse_path,
+    replace_address_literal,
+)
 from services.smtpd.login import LoginSteps
 from services.smtpd.states import MAIL, RCPT, START
 
+_OFFERED_WITHOUT_AUTH = frozenset({b"SIZE", b"BODY", b"SMTPUTF8"})
+_OFFERED = _OFFERED_WITHOUT_AUTH | {b"AUTH"}
 _READY = Ready()
 _NO, _QUOTA = Exists.NO, Exists.QUOTA
 
@@ -33,6 +42,9 @@ class EnvelopeSteps(LoginSteps):
                     else replies.AUTH_FIRST
                 )
                 return
+            if not (is_mailbox(address) if address else is_null_path(argument)):
+                self._bad(replies.BAD_SENDER)
+                return
             parameters = parse_parameters(rest) if rest else parameters
             refusal = self._refuse_parameters(parameters)
             if refusal is not None:
@@ -54,7 +66,12 @@ class EnvelopeSteps(LoginSteps):
             self._begin_mail(address, parameters, replies.OK)
 
     def _refuse_parameters(self, parameters: Mapping[bytes, bytes]) -> bytes | None:
-        """RFC 1870 6.1, RFC 6152 2. Parameters that nobody announced are ignored, as qmail ignores all."""
+        """RFC 1870 6.1, RFC 6152 2; 555 for what EHLO does not announce (RFC 5321 4.1.1.11).
+
+        AUTH= is taken where AUTH is announced, and no more: whose mail it was is not passed on (RFC 4954 5)."""
+        known = _OFFERED if self.client.auth_offered or self.account else _OFFERED_WITHOUT_AUTH
+        if not parameters.keys() <= known:
+            return replies.UNKNOWN_PARAMETER
         size = parameters.get(b"SIZE")
         if size is not None:
             if not size.isdigit() or len(size) > 20:
@@ -89,8 +106,9 @@ class EnvelopeSteps(LoginSteps):
     def _rcpt(self, argument: bytes) -> None:
         address, rest = parse_path(argument)
         address = replace_address_literal(address, self.policy.local_ips, self.policy.local_ip_host)
-        if len(address) > MAX_ADDRESS_BYTES:
-            self._bad(replies.SYNTAX)
+        refusal = self._refuse_syntax(address, rest)
+        if refusal is not None:
+            self._bad(refusal)
             return
         self._bad_commands = 0
         refusal = self._refuse_recipient(address)
@@ -103,6 +121,16 @@ class EnvelopeSteps(LoginSteps):
             self._hooked("RCPT", address, tuple(rest.split()), lambda hooked: self._hooked_recipient(address, hooked))
         else:
             self._look_up(address, replies.OK)
+
+    def _refuse_syntax(self, address: bytes, rest: bytes) -> bytes | None:
+        """RCPT's own form. EHLO announces no parameter for it."""
+        if len(address) > MAX_ADDRESS_BYTES:
+            return replies.SYNTAX
+        if self._exact:
+            return None
+        if not is_mailbox(address):
+            return replies.BAD_RECIPIENT
+        return replies.UNKNOWN_PARAMETER if rest and parse_parameters(rest) else None
 
     def _refuse_recipient(self, address: bytes) -> bytes | None:
         if self._bad_sender:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
+from qmail.address import has_controls
+
 # qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
 MAX_ADDRESS_BYTES = 899
 # RFC 5321 4.5.3.1.4 demands 512; the longest MAIL with an address of qmail's length stays below this.
@@ -15,19 +17,23 @@ MAX_COMMAND_BYTES = 2048
 # RFC 4954 4: an AUTH exchange may need lines of this length.
 MAX_AUTH_BYTES = 12288
 
+_AT = ord("@")
+# esmtp-keyword, RFC 5321 4.1.2
+_KEYWORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _ESCAPES = re.compile(rb'[\\"]')
 _DOTTED = re.compile(rb"\[(\d+)\.(\d+)\.(\d+)\.(\d+)\]\Z")
 
 
-def parse_command(line: bytes) -> tuple[bytes, bytes]:
+def parse_command(line: bytes, *, exact: bool = False) -> tuple[bytes, bytes]:
     """(verb in lower case, argument) of a line without its LF.
 
-    One CR before the LF belongs to it; a NUL ends the line; blanks before the argument are skipped, those after
-    it are kept (commands.c)."""
+    One CR before the LF belongs to it; blanks before the argument are skipped, those after it are kept (commands.c).
+    A NUL ends the line, as qmail's strings end; in an argument only where that is asked for (`exact`)."""
     if line[-1:] == b"\r":
         line = line[:-1]
     if b"\0" in line:
-        line = line[: line.index(b"\0")]
+        nul = line.index(b"\0")
+        line = line[:nul] if exact or b" " not in line[:nul] else line
     verb, _, argument = line.partition(b" ")
     return verb.lower(), argument.lstrip(b" ") if argument[:1] == b" " else argument
 
@@ -69,6 +75,17 @@ def _unquote(text: bytes, terminator: bytes) -> tuple[bytes, bytes]:
     return bytes(address), b""
 
 
+def is_mailbox(address: bytes) -> bool:
+    """Whether an address has what RFC 5321 4.1.2 wants of a mailbox: a local part, a domain where there is an `@`, and
+    no control character."""
+    return bool(address) and address[0] != _AT and address[-1] != _AT and not has_controls(address)
+
+
+def is_null_path(argument: bytes) -> bool:
+    """Whether MAIL's argument, in which no address was found, means the null sender; `<@x>` is a path of nowhere."""
+    return b"@" not in argument.partition(b">")[0]
+
+
 def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> bytes:
     """`x@[our own address]` becomes `x@host`, host being control/localiphost (qmail-smtpd(8))."""
     local, at, domain = address.rpartition(b"@")
@@ -86,10 +103,11 @@ def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> b
 def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
     """ESMTP parameters by upper-case keyword (RFC 5321 4.1.2).
 
-    The first of a name counts, unknown ones are nobody's.
+    The first of a name counts. What has not the form of one is passed over, as qmail passes over everything.
     """
     parameters: dict[bytes, bytes] = {}
     for word in rest.split():
         keyword, _, value = word.partition(b"=")
-        parameters.setdefault(keyword.upper(), value)
+        if _KEYWORD.match(keyword):
+            parameters.setdefault(keyword.upper(), value)
     return parameters

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
+from qmail.address import has_controls
 from services.smtpd.facts import Hook, Hooked, Login
 
 HOOKS = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
@@ -23,7 +24,7 @@ def hooks_of(handler: object) -> frozenset[str]:
 
 
 async def call_hook(server: SMTP, handler: object, hook: Hook) -> Hooked:
-    """Raises whatever the plug-in raises."""
+    """Raises whatever the plug-in raises, and ValueError for an address of its own that none may be."""
     if server.envelope is None or hook.name in ("HELO", "EHLO"):
         server.envelope = Envelope()
     method = getattr(handler, f"handle_{hook.name}")
@@ -58,10 +59,17 @@ def _wants_lines(server: SMTP) -> bool:
 
 def _addresses(envelope: Envelope, hook: Hook, count: int) -> tuple[bytes, ...]:
     if hook.name == "MAIL" and envelope.mail_from is not None:
-        return (_raw(envelope.mail_from),)
+        return (_address(envelope.mail_from),)
     if hook.name == "RCPT":
-        return tuple(_raw(address) for address in envelope.rcpt_tos[count:])
+        return tuple(_address(address) for address in envelope.rcpt_tos[count:])
     return ()
+
+
+def _address(text: str) -> bytes:
+    address = _raw(text)
+    if has_controls(address):
+        raise ValueError(f"a plug-in's address has control characters: {text!r}")
+    return address
 
 
 def _raw(text: str) -> bytes:

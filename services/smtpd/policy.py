@@ -26,6 +26,7 @@ from qmail.control_table import (
     Taken,
     files_of,
 )
+from qmail.routing import LOCAL, Routes, read_routes
 
 LOOPBACK = frozenset({"127.0.0.1"})
 
@@ -34,7 +35,8 @@ LOOPBACK = frozenset({"127.0.0.1"})
 class Policy:
     """The control files' contents at one moment. `databytes` 0 is no limit; `rcpthosts` None lets everything in.
 
-    `rcpthosts_missing`: there is no such file, and `rcpthosts` holds our own domains instead (features 101)."""
+    `rcpthosts_missing`: there is no such file, and `rcpthosts` holds our own domains instead (features 101).
+    `routes`: the queue's; None where nobody is asked whether a recipient exists, as by qmail-smtpd."""
 
     greeting: bytes
     extensions: bool
@@ -46,7 +48,7 @@ class Policy:
     bad_mail_from: Set[bytes]
     rcpthosts: Set[bytes] | None
     rcpthosts_missing: bool
-    locals: Set[bytes]
+    routes: Routes | None
 
     def is_bad_sender(self, sender: bytes) -> bool:
         """badmailfrom: the whole address, or `@domain` (bmfcheck in qmail-smtpd.c)."""
@@ -63,10 +65,18 @@ class Policy:
         where its exact answers are asked for (extensions none)."""
         _, at, domain = recipient.rpartition(b"@")
         if not at:
+            return self._is_own_name(recipient)
+        return self._is_accepted(domain.lower())
+
+    def _is_own_name(self, name: bytes) -> bool:
+        """Whether what has no domain is ours by envnoathost. A `%` in it asks for a way out of the house."""
+        if self.routes is None:
             return True
+        return b"%" not in name and (self.is_local(name) or self._is_accepted(self.routes.envnoathost.lower()))
+
+    def _is_accepted(self, host: bytes) -> bool:
         if self.rcpthosts is None:
             return True
-        host = domain.lower()
         if host in self.rcpthosts:
             return True
         dot = host.find(b".", 1)
@@ -77,9 +87,8 @@ class Policy:
         return False
 
     def is_local(self, recipient: bytes) -> bool:
-        """Whether delivery-local knows this recipient: a domain in locals and not in virtualdomains."""
-        _, at, domain = recipient.rpartition(b"@")
-        return bool(at) and domain.lower() in self.locals
+        """Whether delivery-local knows this recipient: by locals, virtualdomains, percenthack or envnoathost."""
+        return self.routes is not None and self.routes.route(recipient).channel == LOCAL
 
 
 class PolicyReader:
@@ -133,5 +142,5 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
         bad_mail_from=control.get(BADMAILFROM),
         rcpthosts=rcpthosts,
         rcpthosts_missing=missing,
-        locals=own - virtual,
+        routes=read_routes(control) if extensions else None,
     )

@@ -25,6 +25,7 @@ from qmail.accounts import Account, Accounts, AssignError
 from qmail.control import Control
 from qmail.door.session import Ask, Close, Peer, Send, StartTls
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.routing import Routes
 from qmail.rules import RuleError, parse_rules
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
@@ -163,7 +164,12 @@ POLICY = Policy(
     bad_mail_from=frozenset({b"bad@x"}),
     rcpthosts=frozenset({b"xeris.com"}),
     rcpthosts_missing=False,
-    locals=frozenset({b"xeris.com"}),
+    routes=Routes(
+        locals=frozenset({b"xeris.com", b"mail.xeris.com"}),
+        virtualdomains={b"virtual.org": b"joni"},
+        percenthack=frozenset({b"hack.org"}),
+        envnoathost=b"mail.xeris.com",
+    ),
 )
 
 

@@ -98,6 +98,12 @@ class MailRun:
         """Wait for a text in the queue's log."""
         eventually(lambda: text in self.log(), f"{text!r} in the log", LOGGED_SECONDS)
 
+    def logged_after(self, began: int, text: str, times: int) -> None:
+        """Wait until a text stands so many times in the queue's log behind its first `began` characters."""
+        eventually(
+            lambda: self.log()[began:].count(text) >= times, f"{text!r} {times} times in the log", LOGGED_SECONDS
+        )
+
     def status(self) -> dict[str, Any]:
         """The queue's state; {} while nobody answers."""
         return self._ask("/status")

@@ -20,7 +20,7 @@ def test_defaults_with_me_alone(tmp_path: Path) -> None:
     policy = read_policy(write(tmp_path, me="mail.xeris.com\n"))
     assert policy.greeting == policy.local_ip_host == b"mail.xeris.com"
     assert (policy.timeout_seconds, policy.databytes, policy.max_recipients) == (300, 0, 1000)
-    assert policy.locals == {b"mail.xeris.com"} and policy.extensions
+    assert policy.is_local(b"joni@Mail.xeris.com") and not policy.is_local(b"joni@xeris.com") and policy.extensions
 
 
 def test_without_me_there_is_no_policy(tmp_path: Path) -> None:
@@ -51,7 +51,6 @@ def test_morercpthosts_counts_beside_rcpthosts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipient", "allowed"),
     [
-        (b"x", True),
         (b"x@xeris.com", True),
         (b"x@xeris.com.", False),
         (b"x@a.b.sub.org", True),
@@ -64,9 +63,45 @@ def test_rcpthosts(tmp_path: Path, recipient: bytes, allowed: bool) -> None:
     assert policy.is_in_rcpthosts(recipient) is allowed
 
 
-def test_virtual_domains_are_not_looked_up(tmp_path: Path) -> None:
-    policy = read_policy(write(tmp_path, me="m\n", locals="a.org\nb.org\n", virtualdomains="b.org:joni\n"))
-    assert policy.is_local(b"x@A.org") and not policy.is_local(b"x@b.org") and not policy.is_local(b"x")
+@pytest.mark.parametrize(
+    ("recipient", "local"),
+    [
+        (b"x@A.org", True),
+        (b"x@virtual.org", True),
+        (b"x@deep.virtual.org", True),
+        (b"x@none.virtual.org", False),
+        (b"one@far.org", True),
+        (b"two@far.org", False),
+        (b"x%a.org@hack.org", True),
+        (b"x%far.org@hack.org", False),
+        (b"x", True),
+        (b"x%a.org", True),
+    ],
+)
+def test_whoever_is_ours_by_any_rule_is_asked_for(tmp_path: Path, recipient: bytes, local: bool) -> None:
+    files = {
+        "me": "m\n",
+        "locals": "m\na.org\n",
+        "virtualdomains": "virtual.org:joni\n.virtual.org:joni\nnone.virtual.org:\none@far.org:ari\n",
+        "percenthack": "hack.org\n",
+    }
+    assert read_policy(write(tmp_path, **files)).is_local(recipient) is local
+    assert not read_policy(write(tmp_path, **files, extensions="none\n")).is_local(recipient), "as qmail-smtpd"
+
+
+@pytest.mark.parametrize(("percenthack", "extensions"), [("", ""), ("m\n", ""), ("m\n", "none\n")])
+def test_no_percent_hack_leads_strangers_out_of_the_house_without_a_domain(
+    tmp_path: Path, percenthack: str, extensions: str
+) -> None:
+    files = {"me": "m\n", "rcpthosts": "m\n", "percenthack": percenthack, "extensions": extensions}
+    policy = read_policy(write(tmp_path, **files))
+    assert policy.is_in_rcpthosts(b"x")
+    assert policy.is_in_rcpthosts(b"v%evil.test") == (extensions == "none\n")
+
+
+def test_a_name_without_a_domain_is_ours_only_where_envnoathost_is(tmp_path: Path) -> None:
+    policy = read_policy(write(tmp_path, me="m\n", rcpthosts="a.org\n", locals="a.org\n", envnoathost="far.org\n"))
+    assert not policy.is_in_rcpthosts(b"x")
 
 
 def test_reader_reads_again_when_a_file_appears_changes_or_goes(tmp_path: Path) -> None:

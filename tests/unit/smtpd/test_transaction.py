@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.door.session import Ask, Close, Effect, Send, StartTls
 from qmail.put import EnvelopeTooLarge
+from qmail.routing import Routes
 from services.smtpd import replies
 from services.smtpd.dialogue import MAX_BAD_COMMANDS
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store
@@ -34,7 +35,12 @@ POLICY = Policy(
     bad_mail_from=frozenset({b"bad@x", b"@evil.org"}),
     rcpthosts=frozenset({b"xeris.com", b".sub.org"}),
     rcpthosts_missing=False,
-    locals=frozenset({b"xeris.com"}),
+    routes=Routes(
+        locals=frozenset({b"xeris.com", b"mail.xeris.com"}),
+        virtualdomains={b"virtual.org": b"joni"},
+        percenthack=frozenset({b"hack.org"}),
+        envnoathost=b"mail.xeris.com",
+    ),
 )
 CLIENT = Client(remote_ip=b"1.2.3.4", local=b"mail.xeris.com")
 TLS = replace(CLIENT, tls_offered=True)
@@ -64,6 +70,9 @@ class Talk:
 
     def line(self, line: bytes) -> bytes:
         return self.say(line + b"\r\n")
+
+    def asked_for(self, kind: type) -> list[object]:
+        return [request for request in self.asked if isinstance(request, kind)]
 
     def _take(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -315,6 +324,130 @@ def test_nul_in_a_command_cuts_it() -> None:
     talk = Talk()
     assert talk.line(b"MAIL FROM:<a@b>\0<c@d>") == replies.OK
     assert talk.line(b"NOOP\0") == replies.OK
+
+
+# --- addresses and parameters ---
+
+EXACT = replace(POLICY, extensions=False, routes=None)
+
+
+@pytest.mark.parametrize("octet", [*(octet for octet in range(0x20) if octet != 10), 0x7F])
+def test_a_control_character_in_an_address_is_refused_but_as_qmail(octet: int) -> None:
+    odd = b"a" + bytes([octet]) + b"X-Injected: yes@xeris.com"
+    talk = Talk()
+    assert talk.line(b"MAIL FROM:<" + odd + b">") == replies.BAD_SENDER
+    assert talk.line(b"MAIL FROM:<a@b>") == replies.OK
+    for path in (b"<" + odd + b">", b'<"' + odd + b'">', b"<a\\" + odd + b">", b"<joni@xeris.com" + odd[1:2] + b">"):
+        assert talk.line(b"RCPT TO:" + path) == replies.BAD_RECIPIENT
+    assert not talk.asked_for(AskRecipient)
+    none = Talk(policy=EXACT)
+    assert none.line(b"MAIL FROM:<" + odd + b">") == none.line(b"RCPT TO:<" + odd + b">") == replies.OK
+
+
+@pytest.mark.parametrize("octet", range(0x80, 0x100))
+def test_an_8_bit_address_is_taken_as_it_is(octet: int) -> None:
+    odd = b"a" + bytes([octet]) + b"@xeris.com"
+    talk = Talk()
+    assert talk.line(b"MAIL FROM:<" + odd + b">") == talk.line(b"RCPT TO:<" + odd + b">") == replies.OK
+    assert talk.asked_for(AskRecipient) == [AskRecipient(odd)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"<>",
+        b"",
+        b"<@>",
+        b"<@xeris.com>",
+        b"<@xeris.com:>",
+        b'<""@xeris.com>',
+        b"<joni@>",
+        b"<@a,@b:@xeris.com>",
+        b"@x",
+    ],
+)
+def test_what_is_no_mailbox_is_refused_but_as_qmail(path: bytes) -> None:
+    talk = Talk(client=replace(CLIENT, relay=b""))
+    talk.line(b"MAIL FROM:<>")
+    assert talk.line(b"RCPT TO:" + path) == replies.BAD_RECIPIENT
+    assert talk.line(b"DATA") == replies.RCPT_FIRST
+    none = Talk(policy=EXACT, client=replace(CLIENT, relay=b""))
+    none.line(b"MAIL FROM:<>")
+    assert none.line(b"RCPT TO:" + path) == replies.OK
+
+
+@pytest.mark.parametrize(
+    ("path", "reply"),
+    [
+        (b"<>", replies.OK),
+        (b"", replies.OK),
+        (b"<@>", replies.BAD_SENDER),
+        (b"<@evil.test>", replies.BAD_SENDER),
+        (b"<joni@>", replies.BAD_SENDER),
+        (b'<""@evil.test>', replies.BAD_SENDER),
+        (b"<> SIZE=1 AUTH=a@b", replies.UNKNOWN_PARAMETER),
+        (b"<@a,@b:joni@evil.test>", replies.OK),
+        (b"<#@[]>", replies.OK),
+        (b"joni", replies.OK),
+    ],
+)
+def test_a_path_to_nowhere_is_not_the_null_sender(path: bytes, reply: bytes) -> None:
+    assert Talk().line(b"MAIL FROM:" + path) == reply
+    assert Talk(policy=EXACT).line(b"MAIL FROM:" + path) == replies.OK
+
+
+@pytest.mark.parametrize(
+    ("recipient", "reply"),
+    [
+        (b"nosuch@xeris.com", replies.NO_MAILBOX),
+        (b"nosuch@Virtual.org", replies.NO_MAILBOX),
+        (b"nosuch%xeris.com@hack.org", replies.NO_MAILBOX),
+        (b"nosuch", replies.NO_MAILBOX),
+        (b"nosuch%evil.test", replies.NOT_IN_RCPTHOSTS),
+        (b"nosuch@evil.test", replies.NOT_IN_RCPTHOSTS),
+    ],
+)
+def test_an_unknown_recipient_is_refused_at_rcpt_whatever_makes_him_ours(recipient: bytes, reply: bytes) -> None:
+    hosts = frozenset({b"xeris.com", b"virtual.org", b"hack.org"})
+    talk = Talk(policy=replace(POLICY, rcpthosts=hosts), world={AskRecipient: Exists.NO})
+    talk.line(b"MAIL FROM:<forged@far.org>")
+    assert talk.line(b"RCPT TO:<" + recipient + b">") == reply
+    unknown = Talk(policy=replace(POLICY, rcpthosts=hosts), world={AskRecipient: Exists.UNKNOWN})
+    unknown.line(b"MAIL FROM:<forged@far.org>")
+    expected = replies.OK if reply == replies.NO_MAILBOX else reply
+    assert unknown.line(b"RCPT TO:<" + recipient + b">") == expected, "a doubt is no reason to refuse"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        (b"MAIL FROM:<a@b> SIZE=10 BODY=8BITMIME SMTPUTF8", True),
+        (b"MAIL FROM: <a@b>  size=10 ", True),
+        (b"MAIL FROM:<a@b> RET=HDRS", False),
+        (b"MAIL FROM:<a@b> ENVID=x SIZE=10", False),
+        (b"MAIL FROM:<a@b> XYZZY", False),
+        (b"MAIL FROM:<a@b> AUTH=<>", False),
+        (b"MAIL FROM:<a@b>>", True),
+        (b"RCPT TO:<joni@xeris.com>", True),
+        (b"RCPT TO: joni@xeris.com ", True),
+        (b"RCPT TO:<joni@xeris.com> NOTIFY=NEVER", False),
+        (b"RCPT TO:<joni@xeris.com> ORCPT=rfc822;x@y", False),
+        (b"rcpt to:joni@xeris.com notify=success", False),
+    ],
+)
+def test_a_parameter_that_ehlo_does_not_announce_is_555_but_as_qmail(line: bytes, offered: bool) -> None:
+    for policy, expected in ((POLICY, offered), (EXACT, True)):
+        talk = Talk(policy=policy)
+        talk.line(b"EHLO x")
+        if line[:4].upper() == b"RCPT":
+            talk.line(b"MAIL FROM:<a@b>")
+        assert talk.line(line) == (replies.OK if expected else replies.UNKNOWN_PARAMETER)
+
+
+def test_auth_as_a_parameter_is_taken_where_auth_is_announced() -> None:
+    talk = Talk(client=AUTH)
+    assert b"AUTH" in talk.line(b"EHLO x")
+    assert talk.line(b"MAIL FROM:<a@b> AUTH=a+3Db@c") == replies.OK
 
 
 # --- DATA ---
