@@ -1,6 +1,6 @@
 """New mail beside a queue full of deferred mail: `python -m benchmarks.deferred [messages]`.
 
-So many messages (1,000,000) that no host takes lie in HOLD and STATE, as they would after days; each is due again
+So many messages (1,000,000) that no host takes lie in HOLD and JOURNAL, as they would after days; each is due again
 somewhere within three hours, as on the second day of qmail's schedule. Measured in a whole deployment, per-user, with
 every fsync: how long the scheduler needs to know them all again, what it and the bus then take of memory, and how soon
 and how fast new local mail arrives, compared with the same deployment before. Needs uid 0 and Debian's postfix package
@@ -84,7 +84,7 @@ def deferred(number: int, now: int, count: int) -> Message:
 
 
 def records(count: int) -> Iterator[Record]:
-    """HOLD's and STATE's records of so many messages."""
+    """HOLD's and JOURNAL's records of so many messages."""
     now = int(time.time())
     for number in range(count):
         message = deferred(number, now, count)

@@ -140,6 +140,7 @@ class Names:
 
 
 SENDERS = Names("one address, or @domain", _IN_NO_SENDER)
+ACCOUNTS = Names("one account name")
 HOSTS = Names("one domain, host name or address", _IN_NO_ADDRESS_OR_NAME)
 
 

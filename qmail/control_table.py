@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from qmail.control_kinds import (
+    ACCOUNTS,
     HOSTS,
     ROUTES,
     SENDERS,
@@ -550,6 +551,17 @@ NOTLSHOSTS: ControlFile[frozenset[bytes]] = ControlFile(
     sentence="{} is sent to without TLS.",
     unset="TLS wherever it is offered.",
 )
+PROGRAMNETWORK: ControlFile[frozenset[bytes]] = ControlFile(
+    name="programnetwork",
+    kind=ACCOUNTS,
+    default=frozenset(),
+    uses=(_LOCAL,),
+    manual=OURS,
+    says="accounts whose programs in `.qmail` may use the network ([chapter 6](6-running.md))",
+    without="nobody",
+    sentence="Programs of {} may use the network.",
+    unset="No program of .qmail may use the network.",
+)
 QUEUEBYTES: ControlFile[int] = ControlFile(
     name="queuebytes",
     kind=Number("bytes"),
@@ -618,6 +630,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     MAXRECIPIENTS,
     NOLOGIN,
     NOTLSHOSTS,
+    PROGRAMNETWORK,
     QUEUEBYTES,
     TCP_SMTP,
 )

@@ -28,10 +28,11 @@ _STREAM_OF = {
     "body": subjects.BODY,
     "envelope": subjects.BODY,
     "hold": subjects.HOLD,
-    "state": subjects.STATE,
-    "done": subjects.STATE,
-    "lease": subjects.STATE,
-    "node": subjects.STATE,
+    "state": subjects.JOURNAL,
+    "done": subjects.JOURNAL,
+    "lease": subjects.CLAIMS,
+    "node": subjects.CLAIMS,
+    "paused": subjects.CLAIMS,
     "event": subjects.EVENTS,
 }
 _WRITE_ONCE = (subjects.IN, subjects.BODY, subjects.HOLD)

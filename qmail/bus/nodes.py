@@ -50,7 +50,7 @@ class NodeLease:
         raise TemporaryError("no free node number for message numbers")
 
     async def _take(self, node: int) -> bool:
-        stored = await self._bus.last(subjects.STATE, subjects.node(node))
+        stored = await self._bus.last(subjects.CLAIMS, subjects.node(node))
         now_ms = int(self._clock() * 1000)
         used_ms, sequence = 0, 0
         if stored is not None:
@@ -96,7 +96,7 @@ class NodeLease:
         self._ids.grant(self._node, 0, until)
 
     async def _claim_again(self) -> None:
-        stored = await self._bus.last(subjects.STATE, subjects.node(self._node))
+        stored = await self._bus.last(subjects.CLAIMS, subjects.node(self._node))
         if stored is not None and json.loads(stored.payload)["owner"] == self._owner:
             self._sequence = stored.sequence
             return

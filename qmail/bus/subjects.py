@@ -9,10 +9,12 @@ from __future__ import annotations
 IN = "IN"  # in.<id>: accepted messages, a log; write-once
 BODY = "BODY"  # body.<id>.<n>: chunks of large bodies; envelope.<id>: envelopes too large for a header
 HOLD = "HOLD"  # hold.<id>: what is deferred, so that IN's floor can pass
-STATE = "STATE"  # state.<id>, done.<id>, lease, node.<n>: the last record of a subject counts
+# state.<id>, done.<epoch>-<n>: the last record of a subject counts; purged by sequence alone (decision 0008)
+JOURNAL = "JOURNAL"
+CLAIMS = "CLAIMS"  # lease, node.<n>, paused: overwritten for ever, never deleted
 EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
-# The consumer of the scheduler on IN and STATE; that of the logger on EVENTS.
+# The consumer of the scheduler on IN and JOURNAL; that of the logger on EVENTS.
 QUEUE_CONSUMER = "queue"
 # IN's other reader: what was there before the scheduler began.
 OLD_CONSUMER = "old"
@@ -22,6 +24,7 @@ GIVEN_UP_SECONDS = 1500
 LOG_CONSUMER = "log"
 
 LEASE = "lease"
+PAUSED = "paused"  # whether an administrator has stopped deliveries (qmailctl pause)
 ASK_RCPT = "ask.rcpt"
 ASK_DISK = "ask.disk"  # whether the disk below the bus has room; admin answers
 DISK_FULL = b"full"
@@ -100,5 +103,5 @@ def new_mail(uid: int) -> str:
 
 
 def id_of(subject: str) -> int:
-    """The message number in a subject of IN, HOLD, STATE or BODY."""
+    """The message number in a subject of IN, HOLD, JOURNAL or BODY."""
     return int(subject.split(".", 2)[1])

@@ -15,6 +15,7 @@ from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown, Message
 from qmail.notices import Notices
+from services.admin.old_state import move_state
 from services.admin.store import Store, has_room
 from services.admin.streams import Reopened, StreamError, make_streams, read_definitions
 
@@ -57,6 +58,8 @@ class StreamKeeper:
         while True:
             try:
                 size = self._queue_bytes()
+                for name in await move_state(self._bus, self._definitions, size, self._store, self._reopened):
+                    print(f"admin: moved the records of the first release to {name}", flush=True)
                 for name in await make_streams(self._bus.api, self._definitions, size, self._store, self._reopened):
                     print(f"admin: made {name}", flush=True)
                 return

@@ -46,6 +46,7 @@ def stream_config(name: str, definition: Mapping[str, Any], queue_bytes: int | N
     queue_bytes None: nobody knows it, and a stream that is there keeps its own."""
     config = dict(definition)
     share, age = config.pop("share"), config.pop("max_age_seconds", 0)
+    at_least = config.pop("at_least_bytes", 0)
     config.update(
         name=name,
         storage="file",
@@ -55,7 +56,7 @@ def stream_config(name: str, definition: Mapping[str, Any], queue_bytes: int | N
         duplicate_window=int(DUPLICATE_WINDOW_SECONDS * NANOSECONDS),
     )
     if queue_bytes is not None:
-        config["max_bytes"] = int(queue_bytes * share)
+        config["max_bytes"] = max(int(queue_bytes * share), at_least) if queue_bytes else 0
     return config
 
 
@@ -80,7 +81,7 @@ async def make_streams(
             changed.append(name)
     for stream, consumers in definitions["consumer"].items():
         for name, definition in consumers.items():
-            changed += await _make_consumer(api, stream, consumer_config(name, definition))
+            changed += await make_consumer(api, stream, name, definition)
     return changed
 
 
@@ -89,22 +90,21 @@ async def _make_stream(
 ) -> bool:
     name = wanted["name"]
     found = await api(f"STREAM.INFO.{name}", {})
-    if _error_code(found) == STREAM_NOT_FOUND:
-        if "max_bytes" not in wanted:
-            raise StreamError(f"{name} is not there, and control/queuebytes does not say its size")
+    if error_code(found) == STREAM_NOT_FOUND:
+        check_size(wanted)
         if store is not None and store.holds(name):
-            reopened(await _reopen(api, wanted, store))
+            reopened(await reopen(api, wanted, store))
         else:
-            _checked(await api(f"STREAM.CREATE.{name}", wanted))
+            checked(await api(f"STREAM.CREATE.{name}", wanted))
         return True
-    config = _checked(found)["config"]
+    config = checked(found)["config"]
     if _fits(wanted, config):
         return False
-    _checked(await api(f"STREAM.UPDATE.{name}", {**config, **wanted}))
+    checked(await api(f"STREAM.UPDATE.{name}", {**config, **wanted}))
     return True
 
 
-async def _reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
+async def reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened:
     """Made over what is there the server mostly finds its records again; where it cannot, it removes all that is there
     (measured with 2.15.1). So the files are linked to another place before."""
     call, kept = f"STREAM.CREATE.{wanted['name']}", store.keep(wanted["name"])
@@ -114,19 +114,20 @@ async def _reopen(api: Api, wanted: Mapping[str, Any], store: Store) -> Reopened
         answer = await api(call, wanted)
     if recovered or ("error" in answer and store.has_all(wanted["name"], kept)):
         store.drop(kept)
-    records = int(_checked(answer)["state"]["messages"])
+    records = int(checked(answer)["state"]["messages"])
     return Reopened(wanted["name"], records, None if recovered else kept)
 
 
-async def _make_consumer(api: Api, stream: str, wanted: Mapping[str, Any]) -> list[str]:
-    name = wanted["name"]
+async def make_consumer(api: Api, stream: str, name: str, definition: Mapping[str, Any]) -> list[str]:
+    """Make a consumer where it is missing or differs; its name then. Raises StreamError and what `api` raises."""
+    wanted = consumer_config(name, definition)
     found = await api(f"CONSUMER.INFO.{stream}.{name}", {})
-    if _error_code(found) != CONSUMER_NOT_FOUND and _fits(wanted, _checked(found)["config"]):
+    if error_code(found) != CONSUMER_NOT_FOUND and _fits(wanted, checked(found)["config"]):
         return []
     call = f"CONSUMER.CREATE.{stream}.{name}"
     if "filter_subject" in wanted:
         call += f".{wanted['filter_subject']}"
-    _checked(await api(call, {"stream_name": stream, "config": wanted}))
+    checked(await api(call, {"stream_name": stream, "config": wanted}))
     return [f"{stream}/{name}"]
 
 
@@ -135,12 +136,20 @@ def _fits(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return all((found.get(key) or None) == (value or None) for key, value in wanted.items())
 
 
-def _error_code(answer: Mapping[str, Any]) -> int | None:
+def check_size(wanted: Mapping[str, Any]) -> None:
+    """Raises StreamError for a stream that is to be made without anybody knowing its size."""
+    if "max_bytes" not in wanted:
+        raise StreamError(f"{wanted['name']} is not there, and control/queuebytes does not say its size")
+
+
+def error_code(answer: Mapping[str, Any]) -> int | None:
+    """The server's own number of what is wrong, None where nothing is."""
     error = answer.get("error")
     return None if error is None else int(error.get("err_code", 0))
 
 
-def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer. Raises StreamError where it is a refusal."""
     if "error" in answer:
         raise StreamError(str(answer["error"].get("description")))
     return answer

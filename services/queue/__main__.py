@@ -32,7 +32,7 @@ from services.queue.writer_process import BounceWriterProcess
 GRACE_SECONDS = 30.0
 EX_CONFIG = 78
 # Not EVENTS: that is never the truth.
-STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE)
+STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.JOURNAL, subjects.CLAIMS)
 
 
 async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, listen: HttpListen) -> None:

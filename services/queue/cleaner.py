@@ -1,7 +1,7 @@
-"""Forgetting what is done with, qmail-clean's work: IN by its floor, HOLD, STATE and BODY one by one.
+"""Forgetting what is done with, qmail-clean's work: IN and JOURNAL by their floors, HOLD and BODY one by one.
 
-Order: done record, then envelope, then body (design.md section 5); a crash between two steps leaves something
-that the next start removes, never a message without its record.
+Order: done record, then envelope, then body, and the records of JOURNAL last (design.md section 5); a crash between
+two steps leaves something that the next start removes, never a message without its record.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Callable
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
 from services.queue.floor import PURGE_MESSAGES, Floor
+from services.queue.journal import Journal
 from services.queue.message import Message
-from services.queue.records import DoneRecord, Records
 
 # A purge happens at the latest this long after the floor rose.
 PURGE_SECONDS = 5.0
 # Between an abort and the removal: the record that commits, if there is one, has come by then.
 ABORT_SECONDS = 20.0
+# A removal is on the disk after this time, though nobody says so: then the records that guard against its undoing, by
+# a loss of power, may go as well. More than the kernel's and the file systems' own 30 s.
+SETTLE_SECONDS = 60.0
 # Between two looks for half-stored bodies. What has not grown from one to the next was given up by whoever stored it,
 # and so long before that a commit that was under way then has come through.
 ORPHAN_SECONDS = subjects.GIVEN_UP_SECONDS + 300.0
@@ -32,14 +35,17 @@ class Cleaner:
         self,
         bus: Bus,
         floor: Floor,
-        records: Records,
+        journal: Journal,
         log: Callable[[str], None],
     ) -> None:
-        self._bus, self._floor, self._records, self._log = bus, floor, records, log
+        self._bus, self._floor, self._journal, self._log = bus, floor, journal, log
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
-        self._one_by_one: deque[tuple[int, bool, bool]] = deque()  # (id, held, has chunks) of those with a record
+        self._one_by_one: deque[tuple[int, bool]] = deque()  # (id, has chunks) of ended messages that HOLD has
         self._copies: deque[int] = deque()  # ids of those whose copy in HOLD came too late
         self._purged_at = 0.0  # by a clock that nobody sets
+        self._settling: deque[tuple[float, int]] = deque()  # (when it may go, a floor of JOURNAL)
+        self._journal_purged = 0
+        self.settle_seconds = SETTLE_SECONDS
 
     def clean(self, message: Message) -> None:
         """The message has ended and its done record is stored."""
@@ -49,22 +55,19 @@ class Cleaner:
             self._floor.dead(message.sequence, message.id)
             if large:
                 self._bodies.append((message.sequence, message.id))
+        else:
+            self._one_by_one.append((message.id, large))
         if message.saved:
-            self._one_by_one.append((message.id, message.held, large and message.held))
+            self._journal.state_ended(message.state_sequence)
 
-    def forget_record(self, message_id: int, held: bool) -> None:
-        """A message that ended before a restart, whose records are still there."""
-        self._one_by_one.append((message_id, held, held))
+    def forget_held(self, message_id: int) -> None:
+        """A message that ended before a restart, of which HOLD may still have the copy."""
+        self._one_by_one.append((message_id, True))
 
     def forget_copy(self, message_id: int) -> None:
         """HOLD has a copy of a message that ended meanwhile. Nothing else of it goes with the copy: whether its done
         record is stored is not known here."""
         self._copies.append(message_id)
-
-    def adopt_done_records(self, records: list[tuple[int, list[int]]], sequences: dict[int, int]) -> None:
-        """Done records from before a restart: needed as long as IN or STATE holds what they end."""
-        for sequence, ids in records:
-            self._records.done_records.append(DoneRecord(sequence, max((sequences.get(i, 0) for i in ids), default=0)))
 
     async def sweep(self) -> None:
         """Remove what can be removed; called once a second."""
@@ -72,12 +75,9 @@ class Cleaner:
         try:
             await self._remove_one_by_one()
             due = self._floor.purgeable() >= PURGE_MESSAGES or now - self._purged_at > PURGE_SECONDS
-            if due and self._floor.purgeable() > 0:
+            if due:
                 await self._purge(now)
-            elif due and self._records.done_records:
-                # Deferred mail that ends leaves IN as it is.
-                self._purged_at = now
-                await self._purge_done_records(self._floor.floor())
+            await self._purge_journal(now)
         except TemporaryError:
             # The bus is away; everything is still noted here and tried again in a second.
             return
@@ -87,10 +87,8 @@ class Cleaner:
             await self._bus.purge(subjects.HOLD, subjects.hold(self._copies[0]))
             self._copies.popleft()
         while self._one_by_one:
-            message_id, held, chunks = self._one_by_one[0]
-            if held:
-                await self._bus.purge(subjects.HOLD, subjects.hold(message_id))
-            await self._bus.purge(subjects.STATE, subjects.state(message_id))
+            message_id, chunks = self._one_by_one[0]
+            await self._bus.purge(subjects.HOLD, subjects.hold(message_id))
             if chunks:
                 await self._remove_body(message_id)
             self._one_by_one.popleft()
@@ -100,22 +98,30 @@ class Cleaner:
         await self._bus.purge(subjects.BODY, subjects.large_envelope(message_id))
 
     async def _purge(self, now: float) -> None:
-        floor = self._floor.floor()
-        await self._bus.purge(subjects.IN, below_sequence=floor)
-        self._floor.purged(floor)
-        self._purged_at = now
+        floor, self._purged_at = self._floor.floor(), now
+        if self._floor.purgeable() > 0:
+            await self._bus.purge(subjects.IN, below_sequence=floor)
+            self._floor.purged(floor)
         while self._bodies and self._bodies[0][0] < floor:
             await self._remove_body(self._bodies[0][1])
             self._bodies.popleft()
-        await self._purge_done_records(floor)
+        if not self._one_by_one:
+            self._journal.release_done(floor)
+        self._settle(now)
 
-    async def _purge_done_records(self, floor: int) -> None:
-        """Done records whose messages are all gone from IN; none while single removals are outstanding."""
-        records, last = self._records.done_records, 0
-        while records and records[0].sequence_in < floor and not self._one_by_one:
-            last = max(last, records.popleft().sequence)
-        if last:
-            await self._bus.purge(subjects.STATE, "done.*", below_sequence=last + 1)
+    def _settle(self, now: float) -> None:
+        """Note what of JOURNAL may go as soon as all that was removed so far is on the disk."""
+        floor = self._journal.floor()
+        if floor > (self._settling[-1][1] if self._settling else self._journal_purged):
+            self._settling.append((now + self.settle_seconds, floor))
+
+    async def _purge_journal(self, now: float) -> None:
+        floor = max((floor for ripe, floor in self._settling if ripe <= now), default=0)
+        if floor:
+            await self._bus.purge(subjects.JOURNAL, below_sequence=floor)
+            self._journal_purged = floor
+            while self._settling and self._settling[0][1] <= floor:
+                self._settling.popleft()
 
     def aborted(self, message_id: int, is_known: Callable[[int], bool]) -> None:
         """A submission was given up; its chunks go, unless its record was stored after all."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from qmail.bus.ports import BusDown
+from qmail.bus.ports import BusDown, TemporaryError
 from qmail.envelope import EnvelopeError
 from services.queue.listing import Listing, QueueEntry
 
@@ -54,6 +54,12 @@ def make_app(listing: Listing, token: str) -> FastAPI:
 
     closed = APIRouter(dependencies=[Depends(authorized)])
 
+    async def set_pause(paused: bool) -> None:
+        try:
+            await listing.service.pause(paused)
+        except TemporaryError as error:
+            raise HTTPException(503, f"done, but a restart of the queue will forget it: {error}") from error
+
     @app.get("/health", summary="200 while this process answers")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -90,14 +96,14 @@ def make_app(listing: Listing, token: str) -> FastAPI:
         listing.service.flush()
         return {"ok": True}
 
-    @closed.post("/pause")
+    @closed.post("/pause", summary="start no deliveries, whatever restarts meanwhile, until /cont")
     async def pause() -> dict[str, Any]:
-        listing.service.pause(True)
+        await set_pause(True)
         return {"ok": True}
 
     @closed.post("/cont")
     async def cont() -> dict[str, Any]:
-        listing.service.pause(False)
+        await set_pause(False)
         return {"ok": True}
 
     @closed.post("/reload", summary="SIGHUP: take new locals and virtualdomains")

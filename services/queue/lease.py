@@ -42,7 +42,7 @@ class Lease:
         seen, since = 0, loop.time()
         while True:
             try:
-                stored = await self._bus.last(subjects.STATE, subjects.LEASE)
+                stored = await self._bus.last(subjects.CLAIMS, subjects.LEASE)
                 if stored is not None and stored.sequence != seen:
                     seen, since = stored.sequence, loop.time()
                 if stored is None or await self._is_free(json.loads(stored.payload), loop.time() - since):
@@ -86,7 +86,7 @@ class Lease:
     async def _still_ours(self) -> bool:
         """A renewal whose answer was lost moved the revision on: then the record still names us."""
         try:
-            stored = await self._bus.last(subjects.STATE, subjects.LEASE)
+            stored = await self._bus.last(subjects.CLAIMS, subjects.LEASE)
         except TemporaryError:
             return True
         if stored is None or json.loads(stored.payload)["owner"] != self._owner:

@@ -83,9 +83,11 @@ class Listing:
     async def status(self) -> dict[str, Any]:
         """The fields of http.Status. Raises BusDown."""
         scheduler = self.service.scheduler
-        last = (await self._bus.info(subjects.IN)).last_sequence
+        found = await self._bus.info(subjects.IN)
+        # What IN has forgotten need not be read, whoever noted it.
+        read = max(self.service.floor.last, found.first_sequence - 1)
         return {
-            "unread": max(0, last - self.service.floor.last),
+            "unread": max(0, found.last_sequence - read),
             "ready": self.is_ready(),
             "paused": scheduler.paused,
             "messages": self.total(),

@@ -43,7 +43,7 @@ class Message:
     bounce_id: int = 0
     last: dict[int, bytes] = field(default_factory=dict)  # last report of each deferred recipient
     saved: bool = False  # whether state.<id> exists, or is on its way
-    state_sequence: int = field(default=0, compare=False)  # of its state record in STATE; 0: there is none
+    state_sequence: int = field(default=0, compare=False)  # of its state record in JOURNAL; 0: there is none
     bouncing: bool = False
 
     @property

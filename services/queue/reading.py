@@ -15,7 +15,7 @@ RETRY_SECONDS = 2.0
 
 
 class Reading:
-    """The scheduler's eyes on IN, BODY and STATE. `log` takes alerts."""
+    """The scheduler's eyes on IN, BODY and JOURNAL. `log` takes alerts."""
 
     def __init__(self, bus: Bus, log: Callable[[str], None]) -> None:
         self._bus, self._log = bus, log
@@ -33,7 +33,7 @@ class Reading:
 
     async def state(self, message_id: int) -> Message | None:
         """The message of a state record, None where there is none. Raises EnvelopeError."""
-        stored = await self._last(subjects.STATE, subjects.state(message_id))
+        stored = await self._last(subjects.JOURNAL, subjects.state(message_id))
         if stored is None:
             return None
         message = decode_state(stored.payload)

@@ -13,6 +13,7 @@ from qmail.place import Place
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.intake import Intake
+from services.queue.journal import Journal
 from services.queue.message import Message
 from services.queue.reading import Reading
 from services.queue.records import Records
@@ -33,6 +34,7 @@ class Rebuild:
         intake: Intake,
         floor: Floor,
         records: Records,
+        journal: Journal,
         cleaner: Cleaner,
         reading: Reading,
         log: Callable[[str], None],
@@ -42,19 +44,23 @@ class Rebuild:
     ) -> None:
         """As services.queue.intake."""
         self._bus, self._scheduler, self._intake, self._floor = bus, scheduler, intake, floor
-        self._records, self._cleaner, self._reading = records, cleaner, reading
+        self._records, self._journal, self._cleaner, self._reading = records, journal, cleaner, reading
         self._log, self._clock, self._pump, self._spawn = log, clock, pump, spawn
         self._recovery = Recovery(0)
         # Who runs what (channel, worker, attempt), by message and recipient number.
         self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
+        # Messages of which this scheduler stored a record and that have ended since.
+        self._ended: set[int] = set()
         self._states: Follower | None = None
         self.done = False
 
     async def begin(self) -> int:
-        """Begin to read STATE; the last sequence of IN that is old."""
-        recovery = self._recovery = Recovery((await self._bus.info(subjects.IN)).last_sequence)
+        """Begin to read JOURNAL; the last sequence of IN that is old."""
+        old = await self._bus.info(subjects.IN)
+        recovery = self._recovery = Recovery(old.last_sequence)
+        self._floor.purged(old.first_sequence)
         self._states = await self._bus.follow(
-            subjects.STATE, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
+            subjects.JOURNAL, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
         )
         return recovery.old_last
 
@@ -67,22 +73,46 @@ class Rebuild:
         for message_id, number, attempt in running:
             self._heard[message_id, number] = (channel, worker, attempt)
 
+    def ended(self, message_id: int) -> None:
+        """A message has ended of which a state record is stored."""
+        if not self.done:
+            self._ended.add(message_id)
+
     async def finish(self, listen_seconds: float) -> None:
-        """Take what STATE and IN hold, after listening for so long to what still runs."""
+        """Take what JOURNAL and IN hold, after listening for so long to what still runs."""
         recovery = self._recovery
         await asyncio.gather(recovery.state_read.wait(), asyncio.sleep(listen_seconds))
-        # What comes into STATE from now on is our own.
+        # What comes into JOURNAL from now on is our own.
         if self._states is not None:
             await self._states.stop()
         for text in recovery.unreadable:
             self._log(f"alert: unreadable record, left where it is: {text}")
-        self._take_waiting(await self._running_of_waiting())
+        running = await self._running_of_waiting()
+        await self._forget_ended()
+        self._take_waiting(running)
         await self._take_old()
-        self._cleaner.adopt_done_records(recovery.done_sequences, recovery.sequences)
+        self._journal.adopt_done(recovery.done_records(), recovery.journal_last)
+        self._floor.seen(recovery.old_last)
         self._heard.clear()
+        self._ended.clear()
         self._recovery = Recovery(0)
         self.done = True
         self._floor.complete()
+
+    async def _forget_ended(self) -> None:
+        """Have copies removed of what has ended, where HOLD has more of them than what waits."""
+        recovery = self._recovery
+        ended = [message_id for message_id in recovery.ended_waiting() if message_id in recovery.held]
+        if ended and await self._copies() > len(recovery.held) - len(ended):
+            for message_id in ended:
+                self._cleaner.forget_held(message_id)
+
+    async def _copies(self) -> int:
+        while True:
+            try:
+                return (await self._bus.info(subjects.HOLD)).messages
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _running_of_waiting(self) -> list[Message]:
         """The messages with state records of which a worker runs a job: they must be in memory to be adopted."""
@@ -92,11 +122,11 @@ class Rebuild:
     def _take_waiting(self, running: list[Message]) -> None:
         """What has a state record sleeps until it is due, but for what runs already."""
         recovery = self._recovery
-        for message_id in recovery.ended_waiting():
-            self._cleaner.forget_record(message_id, message_id in recovery.held)
-            recovery.waiting.discard(message_id)
-        for message_id in self._scheduler.messages:
-            recovery.waiting.discard(message_id)
+        ended = recovery.ended_waiting()
+        ours = {*self._scheduler.messages, *self._scheduler.asleep, *self._ended}
+        for message_id in ended | ours:
+            recovery.disregard(message_id)
+        self._journal.adopt_states(recovery.states, ended, ours)
         self._scheduler.adopt_asleep(recovery.waiting, recovery.dues)
         for message in running:
             self._scheduler.wake(message, int(self._clock()))

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Record, RecordTooLarge, TemporaryError, WrongSequence
+from services.queue.journal import Journal
 from services.queue.message import Message, encode_state
 
 DONE_RECIPIENTS = 64
@@ -40,14 +41,6 @@ class _Entry:
 
 
 @dataclass(slots=True)
-class DoneRecord:
-    """A stored done record: needed until IN's floor has passed `sequence_in` and the clean-ups are over."""
-
-    sequence: int
-    sequence_in: int
-
-
-@dataclass(slots=True)
 class _Saving:
     waiting: list[Callable[[], None]] = field(default_factory=list)
     after: list[Callable[[], None]] = field(default_factory=list)
@@ -57,9 +50,9 @@ class _Saving:
 class Records:
     """Stores the scheduler's records, each as often as it takes."""
 
-    def __init__(self, bus: Bus, on_failure: Callable[[str], None], spawn: Spawn) -> None:
+    def __init__(self, bus: Bus, journal: Journal, on_failure: Callable[[str], None], spawn: Spawn) -> None:
         """`on_failure` takes a log line; `spawn` starts a task and sees to it that its failure is noticed."""
-        self._bus = bus
+        self._bus, self._journal = bus, journal
         self._on_failure = on_failure
         self._spawn = spawn
         self.epoch = 0
@@ -67,7 +60,6 @@ class Records:
         self._done: deque[_Entry] = deque()
         self._done_task: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
-        self.done_records: deque[DoneRecord] = deque()
         self._saving: dict[int, _Saving] = {}
 
     def add_done(self, message: Message, number: int, stored: Callable[[], None], *, urgent: bool) -> None:
@@ -87,8 +79,9 @@ class Records:
             rows = [[entry.message_id, entry.number] for entry in group]
             payload = json.dumps({"v": 1, "done": rows}, separators=(",", ":")).encode()
             record = Record(f"done.{self.epoch}-{self._counter}", payload)
+            under_way = self._journal.begin()
             sequence = await self._store(record)
-            self.done_records.append(DoneRecord(sequence, max(entry.sequence for entry in group)))
+            self._journal.done_stored(under_way, sequence, max(entry.sequence for entry in group))
             for entry in group:
                 entry.stored()
         self._done_task = None
@@ -126,7 +119,7 @@ class Records:
         """Where this very record is stored; 0: it is not."""
         while True:
             try:
-                stored = await self._bus.last(subjects.STATE, record.subject)
+                stored = await self._bus.last(subjects.JOURNAL, record.subject)
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -145,7 +138,9 @@ class Records:
         while saving.waiting:
             waiting, saving.waiting = saving.waiting, []
             record = Record(subjects.state(message.id), encode_state(message))
-            message.state_sequence = await self._store(record, message.state_sequence)
+            under_way, before = self._journal.begin(), message.state_sequence
+            message.state_sequence = await self._store(record, before)
+            self._journal.state_stored(under_way, message.id, before, message.state_sequence)
             for stored in waiting:
                 stored()
         del self._saving[message.id]

@@ -1,6 +1,6 @@
-"""Rebuilding the scheduler's memory from the streams: what is in IN and STATE is the truth.
+"""Rebuilding the scheduler's memory from the streams: what is in IN and JOURNAL is the truth.
 
-STATE is read first to its end, then IN in portions, so that a long queue does not lie in memory twice; a record of IN
+JOURNAL is read first to its end, then IN in portions, so that a long queue does not lie in memory twice; a record of IN
 that came after we began is new mail and does not wait for any of this.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.envelope import Envelope, EnvelopeError
+from services.queue.journal import DoneRecord, StatePlaces
 from services.queue.message import Message
 from services.queue.records import ALL
 from services.queue.waiting import DueTimes, NumberSet
@@ -40,6 +41,11 @@ class Recovery:
     waiting: NumberSet = field(default_factory=NumberSet)
     held: NumberSet = field(default_factory=NumberSet)
     dues: dict[str, DueTimes] = field(default_factory=lambda: {"local": DueTimes(), "remote": DueTimes()})
+    # Where JOURNAL has those records, and the last of all its records.
+    states: StatePlaces = field(default_factory=StatePlaces)
+    journal_last: int = 0
+    # Of the messages that only IN has, those that it has not shown yet.
+    unseen: NumberSet = field(default_factory=NumberSet)
     # Records of IN that have been read and not been taken.
     old: list[Stored] = field(default_factory=list)
     # Of the messages that a done record names: where IN has them.
@@ -74,8 +80,9 @@ class Recovery:
         return portion
 
     def take_state(self, stored: Stored) -> None:
-        """A record of STATE from before we began."""
+        """A record of JOURNAL from before we began."""
         kind = stored.subject.split(".", 1)[0]
+        self.journal_last = stored.sequence
         try:
             if kind == "done":
                 rows = json.loads(stored.payload)["done"]
@@ -83,11 +90,14 @@ class Recovery:
                     self.done[message_id].add(number)
                 self.done_sequences.append((stored.sequence, [row[0] for row in rows]))
             elif kind == "state":
-                self._take_waiting(subjects.id_of(stored.subject), *read_waiting(stored.payload))
+                message_id = subjects.id_of(stored.subject)
+                self._take_waiting(message_id, *read_waiting(stored.payload))
+                self.states.add(stored.sequence, message_id)
         except (EnvelopeError, ValueError, KeyError, TypeError) as error:
             self.unreadable.append(f"{stored.subject}: {error}")
             if kind == "state" and (number := stored.subject.partition(".")[2]).isdigit():
                 self.left.add(int(number))
+                self.states.add(stored.sequence, int(number))
 
     def _take_waiting(self, message_id: int, dues: list[tuple[str, int]], held: bool) -> None:
         # What nobody is left to deliver to is finished at once.
@@ -95,10 +105,23 @@ class Recovery:
             self.dues[name].push(due, message_id)
         self.waiting.add(message_id)
         (self.held.add if held else self.held.discard)(message_id)
+        (self.unseen.discard if held else self.unseen.add)(message_id)
 
-    def ended_waiting(self) -> list[int]:
+    def ended_waiting(self) -> set[int]:
         """The messages whose state record outlived them."""
-        return [i for i, numbers in self.done.items() if ALL in numbers and i in self.waiting]
+        return {i for i, numbers in self.done.items() if ALL in numbers and i in self.waiting}
+
+    def disregard(self, message_id: int) -> None:
+        """The message does not wait."""
+        self.waiting.discard(message_id)
+        self.unseen.discard(message_id)
+
+    def done_records(self) -> list[DoneRecord]:
+        """The done records: needed as long as IN or JOURNAL holds what they end."""
+        return [
+            DoneRecord(sequence, max((self.sequences.get(i, 0) for i in ids), default=0))
+            for sequence, ids in self.done_sequences
+        ]
 
     def is_ended(self, message_id: int, envelope: Envelope) -> bool:
         """Whether the done records cover the message."""

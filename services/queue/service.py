@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus
+from qmail.bus.ports import Bus, TemporaryError
 from qmail.bus.ports import Message as BusMessage
 from qmail.control import Control, ControlError
 from qmail.control_table import Taken, files_of
@@ -20,9 +21,12 @@ from services.queue.cleaner import Cleaner
 from services.queue.ended import RecentlyEnded
 from services.queue.floor import Floor
 from services.queue.intake import Intake
+from services.queue.journal import Journal
 from services.queue.keeper import Keeper
 from services.queue.message import Message
+from services.queue.mover import Mover
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
+from services.queue.pause import read_pause, store_pause
 from services.queue.ports import Job, Report
 from services.queue.reading import Reading
 from services.queue.rebuild import Rebuild
@@ -65,7 +69,8 @@ class QueueService:
         start makes it anew from the streams."""
         self._bus, self._control, self._ids, self._log, self._clock = bus, control, ids, log, clock
         self.outbox = Outbox(bus)
-        self.records = Records(bus, log.line, self._spawn)
+        journal = Journal()
+        self.records = Records(bus, journal, log.line, self._spawn)
         self.outbox.epoch = self.records.epoch = epoch
         self.reading = Reading(bus, log.line)
         self._desk = BounceDesk(bus, log.line)
@@ -74,7 +79,7 @@ class QueueService:
             order=read_order(control),
             out=self,
         )
-        self.cleaner = Cleaner(bus, self.floor, self.records, log.line)
+        self.cleaner = Cleaner(bus, self.floor, journal, log.line)
         self._keeper = Keeper(
             desk=self._desk,
             floor=self.floor,
@@ -82,6 +87,14 @@ class QueueService:
             scheduler=self.scheduler,
             load=self._load,
             forget_copy=self.cleaner.forget_copy,
+        )
+        self._mover = Mover(
+            bus=bus,
+            journal=journal,
+            records=self.records,
+            scheduler=self.scheduler,
+            load=self._load,
+            let_sleep=self._keeper.let_sleep,
         )
         self._on_broken = on_broken
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
@@ -104,6 +117,7 @@ class QueueService:
             intake=self._intake,
             floor=self.floor,
             records=self.records,
+            journal=journal,
             cleaner=self.cleaner,
             reading=self.reading,
             log=log.line,
@@ -126,6 +140,7 @@ class QueueService:
 
         is_first: no delivery runs that another scheduler began."""
         self._log.line(self.scheduler.status_line())
+        await self._read_pause()
         for channel in ("local", "remote"):
             await self._bus.subscribe(subjects.report(channel), self._on_report(channel))
             await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
@@ -135,6 +150,14 @@ class QueueService:
         self._spawn(self._finish_rebuild(0.0 if is_first else LISTEN_SECONDS))
         for work in (self._sweep(), self._clean(), self._relieve()):
             self._spawn(work)
+
+    async def _read_pause(self) -> None:
+        try:
+            self.scheduler.paused = await read_pause(self._bus)
+        except ValueError as error:
+            self._log.line(f"alert: {error}; deliveries are not paused")
+        if self.scheduler.paused:
+            self._log.line("info: deliveries are paused (qmailctl cont)")
 
     async def _finish_rebuild(self, listen_seconds: float) -> None:
         await self._rebuild.finish(listen_seconds)
@@ -251,11 +274,13 @@ class QueueService:
                 await self.cleaner.sweep()
 
     async def _relieve(self) -> None:
-        """Once a second: what keeps IN's floor from rising. Apart from the cleaning, which makes the room for it."""
+        """Once a second: what keeps the floors from rising. Apart from the cleaning, which makes the room for it."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             if self._rebuild.done:
                 await self._keeper.relieve(self._clock())
+                with suppress(TemporaryError):
+                    await self._mover.relieve()
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way: no delivery, no record, no bounce; what is queued waits for its time."""
@@ -323,7 +348,8 @@ class QueueService:
         """Nothing is left to do: record it, then clean up."""
         self._ended.add(message.id, time.monotonic())
         if message.saved or not message.envelope.recipients:
-            # A state record that came after the clean-up would rise again at the next start.
+            self._rebuild.ended(message.id)
+            # A state record that came after the record of the end would live again at the next start.
             clean = lambda: self.cleaner.clean(message)
             self.records.after_saving(message.id, lambda: self.records.add_done(message, ALL, clean, urgent=True))
 
@@ -372,10 +398,13 @@ class QueueService:
         self.scheduler.flush(int(self._clock()))
         self._pump()
 
-    def pause(self, paused: bool) -> None:
-        """`qmailctl pause` and `cont`: accept mail, start no deliveries."""
+    async def pause(self, paused: bool) -> None:
+        """`qmailctl pause` and `cont`: accept mail, start no deliveries; whoever schedules after us goes by it, too.
+
+        Raises TemporaryError where that cannot be stored; what was asked for holds for this scheduler alone then."""
         self.scheduler.paused = paused
         self._pump()
+        await store_pause(self._bus, paused=paused)
 
     def reload(self) -> list[str]:
         """`qmailctl reload`: take the control files as they are now, or say what is wrong and keep all the old."""

@@ -85,10 +85,11 @@ def test_a_role_writes_into_its_own_log_only(role: Role) -> None:
         (subjects.BODY, subjects.body(1, 0)),
         (subjects.BODY, subjects.large_envelope(1)),
         (subjects.HOLD, subjects.hold(1)),
-        (subjects.STATE, subjects.state(1)),
-        (subjects.STATE, subjects.done(1)),
-        (subjects.STATE, subjects.node(1)),
-        (subjects.STATE, subjects.LEASE),
+        (subjects.JOURNAL, subjects.state(1)),
+        (subjects.JOURNAL, subjects.done(1)),
+        (subjects.CLAIMS, subjects.node(1)),
+        (subjects.CLAIMS, subjects.LEASE),
+        (subjects.CLAIMS, subjects.PAUSED),
         (subjects.EVENTS, "event.log.qmail"),
     ],
 )
@@ -105,7 +106,7 @@ def test_what_is_stored_has_exactly_its_stream(stream: str, subject: str) -> Non
 def test_the_readers_are_those_that_the_library_names() -> None:
     consumers = read_definitions()["consumer"]
     assert {(stream, name) for stream, names in consumers.items() for name in names} == {
-        *((stream, subjects.QUEUE_CONSUMER) for stream in (subjects.IN, subjects.STATE)),
+        *((stream, subjects.QUEUE_CONSUMER) for stream in (subjects.IN, subjects.JOURNAL)),
         (subjects.IN, subjects.OLD_CONSUMER),
         (subjects.EVENTS, subjects.LOG_CONSUMER),
     }

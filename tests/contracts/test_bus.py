@@ -57,7 +57,7 @@ async def open_bus(kind: str, server: BusServer) -> AsyncIterator[Bus]:
         return
     bus = JetStreamBus("_INBOX_admin")
     await bus.connect(server.url, "admin", server.password("admin"), "test")
-    for stream in (subjects.IN, subjects.BODY, subjects.HOLD, subjects.STATE):
+    for stream in (subjects.IN, subjects.BODY, subjects.HOLD, subjects.JOURNAL, subjects.CLAIMS):
         await bus.purge(stream)
     yield bus
     await bus.close()
@@ -118,9 +118,9 @@ def test_a_state_record_is_replaced_and_guarded_by_its_sequence(on_bus: OnBus) -
         with pytest.raises(WrongSequence):
             await bus.store(Record(subjects.LEASE, b"b"), expected_sequence=0)
         second = await bus.store(Record(subjects.LEASE, b"c"), expected_sequence=first)
-        stored = await bus.last(subjects.STATE, subjects.LEASE)
+        stored = await bus.last(subjects.CLAIMS, subjects.LEASE)
         assert stored is not None and (stored.payload, stored.sequence) == (b"c", second)
-        assert (await bus.info(subjects.STATE)).messages == 1
+        assert (await bus.info(subjects.CLAIMS)).messages == 1
 
     on_bus(scenario)
 
@@ -176,7 +176,7 @@ def test_a_paced_follower_begins_where_it_is_told_and_brings_more_when_it_is_ask
 def test_a_follower_of_an_empty_stream_is_caught_up_at_once(on_bus: OnBus) -> None:
     async def scenario(bus: Bus) -> None:
         caught_up = asyncio.Event()
-        follower = await bus.follow(subjects.STATE, subjects.QUEUE_CONSUMER, lambda _: None, caught_up.set)
+        follower = await bus.follow(subjects.JOURNAL, subjects.QUEUE_CONSUMER, lambda _: None, caught_up.set)
         assert await asyncio.wait_for(caught_up.wait(), 5), "long before a pull's time is over"
         await follower.stop()
 
@@ -375,10 +375,10 @@ def test_a_claim_is_renewed_as_often_as_asked_and_by_whoever_asks(on_bus: OnBus)
         lease = NodeLease(bus, IdSource(lambda: now[0]), lambda: now[0])
         await lease.renew()  # nothing is claimed yet, nothing happens
         await lease.claim()
-        (subject,) = await bus.subjects(subjects.STATE, "node.*")
+        (subject,) = await bus.subjects(subjects.CLAIMS, "node.*")
 
         async def record() -> dict[str, object]:
-            stored = await bus.last(subjects.STATE, subject)
+            stored = await bus.last(subjects.CLAIMS, subject)
             assert stored is not None
             found: dict[str, object] = json.loads(stored.payload)
             return found

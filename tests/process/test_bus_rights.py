@@ -19,20 +19,21 @@ ROLES = {role.name: role for role in RIGHTS.bus_users if role.name != "admin"}
 
 # One subject for every kind of thing that somebody may do on this bus.
 PUBLISH = [
-    "in.1", "body.1.0", "envelope.1", "hold.1", "state.1", "done.1", "lease", "node.1", "abort", "ask.pass",
+    "in.1", "body.1.0", "envelope.1", "hold.1", "state.1", "done.1", "lease", "node.1", "paused", "abort", "ask.pass",
     "ask.rcpt", "job.local", "job.remote", "report.local", "report.remote", "heartbeat.local", "heartbeat.remote",
     "confirm.local.w", "confirm.remote.w", "bounce", "keep", "new.2001", "control.flush", "event.log.qmail",
     "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.IN",
-    *(f"$JS.API.{call}.{stream}" for stream in ("IN", "BODY", "HOLD", "STATE", "EVENTS")
+    *(f"$JS.API.{call}.{stream}" for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "EVENTS")
       for call in ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE",
                    "STREAM.MSG.GET", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT", "STREAM.RESTORE",
                    "DIRECT.GET", "CONSUMER.CREATE", "CONSUMER.LIST")),
-    *(f"$JS.API.{call}.{stream}.queue" for stream in ("IN", "HOLD", "STATE")
+    *(f"$JS.API.{call}.{stream}.queue" for stream in ("IN", "HOLD", "JOURNAL", "CLAIMS")
       for call in ("CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.DELETE", "CONSUMER.INFO",
                    "CONSUMER.MSG.NEXT", "CONSUMER.RESET", "CONSUMER.PAUSE")),
     "$JS.API.DIRECT.GET.IN.in.1", "$JS.API.DIRECT.GET.BODY.body.1.0", "$JS.API.DIRECT.GET.BODY.envelope.1",
-    "$JS.API.DIRECT.GET.HOLD.hold.1", "$JS.API.DIRECT.GET.STATE.node.1", "$JS.API.DIRECT.GET.STATE.state.1",
-    "$JS.API.DIRECT.GET.STATE.lease", "$JS.ACK.IN.queue.1.1.1.1.0", "$JS.ACK.EVENTS.log.1.1.1.1.0",
+    "$JS.API.DIRECT.GET.HOLD.hold.1", "$JS.API.DIRECT.GET.CLAIMS.node.1", "$JS.API.DIRECT.GET.JOURNAL.state.1",
+    "$JS.API.DIRECT.GET.CLAIMS.lease", "$JS.API.DIRECT.GET.CLAIMS.paused",
+    "$JS.ACK.IN.queue.1.1.1.1.0", "$JS.ACK.EVENTS.log.1.1.1.1.0",
     "$SYS.REQ.SERVER.PING", "_INBOX_queue.x.1", "_INBOX_smtpd.x.1",
 ]  # fmt: skip
 SUBSCRIBE = [
@@ -151,7 +152,7 @@ def test_a_role_is_refused_every_subscription_that_is_not_its_own(server: BusSer
 @pytest.mark.parametrize("name", ROLES)
 def test_nobody_but_admin_makes_consumers_or_gets_by_sequence(name: str) -> None:
     role = ROLES[name]
-    for stream in ("IN", "BODY", "HOLD", "STATE", "EVENTS"):
+    for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "EVENTS"):
         assert not may_publish(role, f"$JS.API.CONSUMER.CREATE.{stream}")
         assert not may_publish(role, f"$JS.API.CONSUMER.CREATE.{stream}.mine")
         assert not may_publish(role, f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine")

@@ -178,6 +178,7 @@ class LocalDelivery:
                 command=command,
                 variables={**self._base_environment, **variables},
                 seconds=self._program_seconds,
+                network=self._lookup.may_use_network(account),
             )
             ended = await self._spawner.run(program, message)
         finally:

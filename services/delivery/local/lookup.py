@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Accounts, Match
+from qmail.accounts import Account, Accounts, Match
 from qmail.control import Control
-from qmail.control_table import DEFAULTDELIVERY, ME
+from qmail.control_table import DEFAULTDELIVERY, ME, PROGRAMNETWORK
 from qmail.routing import LOCAL, Routes, read_routes
 from services.delivery.local import replies
 from services.delivery.local.refusal import temporary
@@ -56,6 +56,10 @@ class Lookup:
         if self._default_delivery is None:
             self._default_delivery = self._control.get(DEFAULTDELIVERY)
         return self._default_delivery
+
+    def may_use_network(self, account: Account) -> bool:
+        """Whether control/programnetwork lists the account."""
+        return account.name in self._control.get(PROGRAMNETWORK)
 
     def local_address(self, recipient: bytes) -> bytes | None:
         """The address that local delivery is given for a recipient, None if it is not local."""

@@ -23,6 +23,7 @@ class Program:
     command: bytes
     variables: dict[bytes, bytes]
     seconds: float  #: killed when it takes longer
+    network: bool = False  #: whether it may make other sockets than Unix ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

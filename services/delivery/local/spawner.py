@@ -1,4 +1,5 @@
-"""The spawner: a small process with one thread that runs the programs of `|` lines.
+"""The spawner: a small process with one thread that runs the programs of `|` lines, each without a network unless its
+account may have one, and ends with each what it has left in the background.
 
 Started by `spawn.Spawner` as `python -m services.delivery.local.spawner FD`, because forking the delivery process
 itself, with its threads and its memory, is slow and unsafe. When delivery goes away, what still runs is killed: the
@@ -15,10 +16,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.delivery.local.orphans import Orphan, adopt_orphans, orphans
 from services.delivery.local.program import become, die_with_parent, execute
+from services.delivery.local.sandbox import NoSandbox, without_network
 from services.delivery.local.spawn_wire import (
     MAX_OUTPUT_BYTES,
     MAX_PACKET_BYTES,
@@ -31,6 +35,8 @@ from services.delivery.local.spawn_wire import (
 _MEMORY_BYTES: Final = 1024 * 1024 * 1024
 _PROCESSES: Final = 128
 _DISCARD_BYTES: Final = 65536
+# Between two looks whether what was killed has ended.
+_REAP_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -38,6 +44,7 @@ class _Child:
     """A running program."""
 
     number: int
+    uid: int
     pid: int
     pidfd: int
     pipe: int
@@ -52,6 +59,7 @@ class _Spawner:
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ, None)
         self._children: dict[int, _Child] = {}
+        self._dying: set[int] = set()
 
     def serve(self) -> None:
         """Until delivery closes its end."""
@@ -69,10 +77,14 @@ class _Spawner:
                 else:
                     self._read(child)
             self._kill_late()
+            self._reap()
 
     def _patience(self) -> float | None:
         deadlines = [child.deadline for child in self._children.values() if not child.late]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        until_late = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        if not self._dying:
+            return until_late
+        return _REAP_SECONDS if until_late is None else min(_REAP_SECONDS, until_late)
 
     def _receive(self) -> bool:
         descriptors = array.array("i")
@@ -103,7 +115,7 @@ class _Spawner:
             _be_child(program, message, writer)
         os.close(writer)
         os.set_blocking(reader, False)
-        child = _Child(program.number, pid, os.pidfd_open(pid), reader, time.monotonic() + program.seconds)
+        child = _Child(program.number, program.uid, pid, os.pidfd_open(pid), reader, time.monotonic() + program.seconds)
         self._children[pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
         self._selector.register(child.pipe, selectors.EVENT_READ, child)
@@ -131,8 +143,32 @@ class _Spawner:
         os.close(child.pipe)
         os.close(child.pidfd)
         del self._children[child.pid]
+        self._end_background(child)
         code = None if child.late else os.waitstatus_to_exitcode(status)
         self._answer(Ended(number=child.number, exit_code=code, output=bytes(child.output)))
+
+    def _end_background(self, child: _Child) -> None:
+        """Kill what the program has left: its process group, and whoever made himself a session of his own, as soon as
+        no other program of that user runs whose child he could be."""
+        _kill(child)
+        running = {other.uid for other in self._children.values()}
+        for orphan in self._orphans():
+            if orphan.session == child.pid or not running or (child.uid not in running and orphan.uid == child.uid):
+                _kill_process(orphan.pid)
+                self._dying.add(orphan.pid)
+
+    def _orphans(self) -> Iterator[Orphan]:
+        return (orphan for orphan in orphans() if orphan.pid not in self._children)
+
+    def _reap(self) -> None:
+        """Let go of the killed that have ended."""
+        for pid in list(self._dying):
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                ended = pid
+            if ended:
+                self._dying.discard(pid)
 
     def _answer(self, ended: Ended) -> None:
         self._control.sendmsg([encode_ended(ended)])
@@ -147,6 +183,8 @@ class _Spawner:
     def _kill_all(self) -> None:
         for child in self._children.values():
             _kill(child)
+        for orphan in self._orphans():
+            _kill_process(orphan.pid)
 
 
 def _kill(child: _Child) -> None:
@@ -154,6 +192,13 @@ def _kill(child: _Child) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except OSError:
         pass  # it ended by itself meanwhile, or made itself somebody whom we may not touch
+
+
+def _kill_process(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass  # it ended by itself meanwhile
 
 
 def _be_child(program: Program, message: int, writer: int) -> None:
@@ -167,6 +212,11 @@ def _be_child(program: Program, message: int, writer: int) -> None:
             _lower(resource.RLIMIT_NPROC, _PROCESSES)  # of this user; as ourselves it would count our own
             become(program.uid, program.gid)
         die_with_parent()
+        if not program.network:
+            without_network()
+    except NoSandbox as error:
+        os.write(2, f"Unable to keep the program from the network: {error}. (#4.3.0)\n".encode())
+        os._exit(111)
     except BaseException:
         os._exit(111)
     execute(program.command, program.home, program.variables)
@@ -190,6 +240,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     _limit()
+    adopt_orphans()
     control = socket.socket(fileno=int(sys.argv[1]))
     # No program may speak to delivery in our name.
     control.set_inheritable(False)

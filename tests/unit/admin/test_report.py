@@ -71,8 +71,8 @@ def test_what_stands_is_repeated_and_is_printable() -> None:
 
 
 def test_what_each_stream_has_taken_of_its_share_is_told() -> None:
-    streams = [Stream("HOLD", 0, 0, 400), Stream("IN", 12, 350, 1000), Stream("STATE", 3, 300, -1)]
-    assert render_streams(streams) == "bus: HOLD 0 records 0%, IN 12 records 35%, STATE 3 records\n"
+    streams = [Stream("HOLD", 0, 0, 400), Stream("IN", 12, 350, 1000), Stream("JOURNAL", 3, 300, -1)]
+    assert render_streams(streams) == "bus: HOLD 0 records 0%, IN 12 records 35%, JOURNAL 3 records\n"
 
 
 def test_of_address_only_what_matters_is_said() -> None:

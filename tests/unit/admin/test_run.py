@@ -129,6 +129,6 @@ def test_the_scheduler_s_readers_do_not_acknowledge_and_see_no_bodies() -> None:
         if subjects.QUEUE_CONSUMER in consumers:
             config = consumer_config(subjects.QUEUE_CONSUMER, consumers[subjects.QUEUE_CONSUMER])
             assert config["ack_policy"] == "none" and config["deliver_policy"] == "all"
-            # STATE holds the scheduler's own records; elsewhere the payload is somebody's mail.
-            assert stream == subjects.STATE or config["headers_only"]
+            # JOURNAL holds the scheduler's own records; elsewhere the payload is somebody's mail.
+            assert stream == subjects.JOURNAL or config["headers_only"]
     assert subjects.QUEUE_CONSUMER in found[subjects.IN]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.delivery.local.refusal import Refusal
+from services.delivery.local.sandbox import NoSandbox, render_filter
 from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import (
     Ended,
@@ -87,6 +90,52 @@ def test_a_program_holds_nothing_but_its_three_descriptors(null: int) -> None:
     async def work(spawner: Spawner) -> None:
         ended = await spawner.run(program(1, b"exec ls /proc/self/fd"), null)
         assert ended.output == b"0\n1\n2\n3\n"  # 3 is the listing itself
+
+    with_spawner(work)
+
+
+NETWORKS = (
+    "import socket\n"
+    "for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_VSOCK):\n"
+    "    try:\n"
+    "        socket.socket(family, socket.SOCK_RAW if family == socket.AF_NETLINK else socket.SOCK_STREAM)\n"
+    "        print(family.name)\n"
+    "    except PermissionError:\n"
+    "        pass\n"
+    "socket.socketpair()\n"
+    "socket.socket(socket.AF_UNIX)\n"
+)
+
+
+@pytest.mark.parametrize(("network", "families"), [(False, set()), (True, {b"AF_INET", b"AF_INET6", b"AF_NETLINK"})])
+def test_a_program_makes_unix_sockets_alone_unless_its_account_may_have_a_network(
+    tmp_path: Path, null: int, network: bool, families: set[bytes]
+) -> None:
+    script = tmp_path / "networks.py"
+    script.write_text(NETWORKS)
+    command = f"{sys.executable} {script}".encode()
+
+    async def work(spawner: Spawner) -> None:
+        ended = await spawner.run(replace(program(1, command), network=network), null)
+        assert ended.exit_code == 0, ended.output
+        assert families <= set(ended.output.split()) if network else ended.output == b""
+
+    with_spawner(work)
+
+
+def test_a_program_with_other_system_call_numbers_has_no_network_either() -> None:
+    text = render_filter("x86_64")
+    assert len(text) % 8 == 0 and render_filter("aarch64") != text
+    with pytest.raises(NoSandbox, match="pdp11"):
+        render_filter("pdp11")
+
+
+@pytest.mark.parametrize("command", [b"sleep 300 & echo $!", b"setsid sleep 300 >/dev/null 2>&1 & echo $!"])
+def test_what_a_program_leaves_in_the_background_ends_with_it(null: int, command: bytes) -> None:
+    async def work(spawner: Spawner) -> None:
+        ended = await spawner.run(program(1, command), null)
+        assert await asyncio.to_thread(is_gone, int(ended.output))
+        assert (await spawner.run(program(2, b"exit 0"), null)).exit_code == 0
 
     with_spawner(work)
 

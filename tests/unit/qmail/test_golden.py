@@ -17,9 +17,11 @@ from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, 
 from qmail.ids import IdSource
 from qmail.place import Place
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
+from services.queue.journal import Journal
 from services.queue.lease import Lease
 from services.queue.message import Channel, Message, decode_state, encode_state
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports, encode_jobs
+from services.queue.pause import read_pause, store_pause
 from services.queue.ports import Job as QueueJob
 from services.queue.ports import Report
 from services.queue.records import ALL, Records
@@ -111,7 +113,7 @@ def test_a_confirmation_is_as_in_its_golden_file() -> None:
 
 
 async def _end_a_message(bus: MemoryBus) -> None:
-    records = Records(bus, print, asyncio.create_task)
+    records = Records(bus, Journal(), print, asyncio.create_task)
     records.add_done(STATE, 1, lambda: None, urgent=False)
     records.add_done(STATE, ALL, lambda: None, urgent=True)
     await records.settled()
@@ -121,26 +123,32 @@ async def _take_the_lease(bus: MemoryBus) -> None:
     await Lease(bus, lambda: None, lambda: NOW).acquire()
 
 
+async def _pause(bus: MemoryBus) -> None:
+    await store_pause(bus, paused=True)
+    assert await read_pause(bus)
+
+
 async def _claim_a_node(bus: MemoryBus) -> None:
     await NodeLease(bus, IdSource(), lambda: NOW).claim()
 
 
 @pytest.mark.parametrize(
-    ("work", "pattern", "name"),
+    ("work", "stream", "pattern", "name"),
     [
-        (_end_a_message, "done.*", "done-1.json"),
-        (_take_the_lease, subjects.LEASE, "lease.json"),
-        (_claim_a_node, "node.*", "node.json"),
+        (_end_a_message, subjects.JOURNAL, "done.*", "done-1.json"),
+        (_take_the_lease, subjects.CLAIMS, subjects.LEASE, "lease.json"),
+        (_pause, subjects.CLAIMS, subjects.PAUSED, "paused-1.json"),
+        (_claim_a_node, subjects.CLAIMS, "node.*", "node.json"),
     ],
 )
 def test_a_record_is_as_in_its_golden_file(
-    work: Callable[[MemoryBus], Awaitable[None]], pattern: str, name: str
+    work: Callable[[MemoryBus], Awaitable[None]], stream: str, pattern: str, name: str
 ) -> None:
     async def store() -> bytes:
         bus = MemoryBus()
         await work(bus)
-        (subject,) = await bus.subjects(subjects.STATE, pattern)
-        stored = await bus.last(subjects.STATE, subject)
+        (subject,) = await bus.subjects(stream, pattern)
+        stored = await bus.last(stream, subject)
         assert stored is not None
         return stored.payload
 

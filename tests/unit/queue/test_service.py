@@ -27,6 +27,7 @@ from qmail.put import CHUNK_BYTES, Draft, GivenUp, Submitter
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
 from services.queue.bounce_desk import Copied
+from services.queue.listing import Listing
 from services.queue.message import Message
 from services.queue.scheduler import READY_ENOUGH
 from services.queue.service import QueueService
@@ -158,9 +159,9 @@ def test_a_restart_resumes_exactly_what_is_undone(in_house: InHouse) -> None:
         deferred = await house.put("c", "later")
         half = await house.put("d", "stuck")
         await until(
-            lambda: len(before.done) == 4 and house.held(subjects.STATE) != [] and not service.records.is_busy()
+            lambda: len(before.done) == 4 and house.held(subjects.JOURNAL) != [] and not service.records.is_busy()
         )
-        service.pause(True)
+        service.scheduler.paused = True
         fresh = await house.put("e")
         line.cut()
         workers_line.cut()
@@ -173,7 +174,70 @@ def test_a_restart_resumes_exactly_what_is_undone(in_house: InHouse) -> None:
         await until(lambda: len(after.done) == 3 and restarted.is_quiet())
         assert sorted(after.begun) == sorted([(deferred, b"later"), (half, b"stuck"), (fresh, b"e")])
         assert whole not in [message_id for message_id, _ in after.begun]
-        await until(lambda: not house.held(subjects.IN) and house.held(subjects.STATE) == [])
+        await until(lambda: not house.held(subjects.IN) and house.held(subjects.JOURNAL) == [])
+
+    in_house(work)
+
+
+def test_a_pause_outlives_the_scheduler_that_was_asked_for_it(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        await house.worker(answers := Answers())
+        await service.pause(True)
+        message = await house.put("joni")
+        line.cut()
+        restarted, line = await house.scheduler()
+        await until(lambda: restarted.ready)
+        await time_passes(60)
+        assert restarted.scheduler.paused and not answers.begun
+        await restarted.pause(False)
+        await until(lambda: answers.done == [(message, b"joni")])
+        line.cut()
+        again, _ = await house.scheduler()
+        assert not again.scheduler.paused
+
+    in_house(work)
+
+
+def test_a_pause_that_cannot_be_read_stops_nothing_and_is_told(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        await house.bus.store(Record(subjects.PAUSED, b"rusak"))
+        service, _ = await house.scheduler()
+        assert not service.scheduler.paused and any(line.startswith("alert: ") for line in house.log.lines)
+
+    in_house(work)
+
+
+def test_an_empty_queue_has_no_messages_after_a_restart(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        await house.worker(Answers())
+        for _ in range(5):
+            await house.put("joni")
+        await until(lambda: service.is_quiet() and not house.held(subjects.IN))
+        line.cut()
+        restarted, _ = await house.scheduler()
+        status = Listing(restarted, house.bus).status
+        assert (await status())["unread"] == 0, "not even before it is ready"
+        await until(lambda: restarted.ready)
+        assert ((await status())["messages"], (await status())["unread"]) == (0, 0)
+
+    in_house(work)
+
+
+def test_what_a_restart_finds_ended_in_in_counts_as_read(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        await house.worker(answers := Answers())
+        first = await house.put("later")
+        for _ in range(5):
+            await house.put("joni")
+        await until(lambda: first in service.scheduler.asleep and service.is_quiet() and len(answers.done) == 5)
+        line.cut()
+        restarted, _ = await house.scheduler()
+        await until(lambda: restarted.ready)
+        status = await Listing(restarted, house.bus).status()
+        assert (status["messages"], status["unread"]) == (1, 0)
 
     in_house(work)
 
@@ -188,11 +252,11 @@ def test_what_ended_before_a_restart_does_not_keep_the_floor(in_house: InHouse) 
         answers.table.clear()
         service.flush()
         # Its done record is stored, the clean-up has not come to it.
-        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.STATE)), 0.9)
+        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.JOURNAL)), 0.9)
         line.cut()
-        assert house.held(subjects.IN) == [f"in.{ended}"] and f"state.{ended}" in house.held(subjects.STATE)
+        assert house.held(subjects.IN) == [f"in.{ended}"] and f"state.{ended}" in house.held(subjects.JOURNAL)
         await house.scheduler()
-        await until(lambda: not house.held(subjects.IN) and not house.held(subjects.STATE))
+        await until(lambda: not house.held(subjects.IN) and not house.held(subjects.JOURNAL))
         assert answers.done == [(ended, b"later")]
 
     in_house(work)
@@ -300,7 +364,7 @@ def test_a_report_whose_record_is_stored_is_only_confirmed(in_house: InHouse) ->
         # The records get through, the confirmations do not.
         line.muted = "confirm."
         message = await house.put("joni")
-        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.STATE)))
+        await until(lambda: any(s.startswith("done.") for s in house.held(subjects.JOURNAL)))
         line.cut()
         assert not worker.is_quiet()
         await house.scheduler(is_first=False)
@@ -352,7 +416,7 @@ def test_in_is_purged_up_to_the_floor_and_blockers_go_to_hold(in_house: InHouse)
         assert blocker in service.scheduler.asleep, "it waits on the bus, not in memory"
         answers.table.clear()
         service.flush()
-        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.STATE))
+        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.JOURNAL))
         assert answers.bodies[-1] == b"Subject: wait\n\nwait\n"
 
     in_house(work)
@@ -379,7 +443,7 @@ def test_a_blocker_that_ends_while_it_is_copied_leaves_nothing_in_hold(in_house:
         stored = house.bus.streams[subjects.IN].records
         await house.bus.store(Record(subjects.hold(blocker), b"", {}))
         house.bus.publish("_INBOX.1", b'{"ok": true}')
-        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.STATE) and not stored)
+        await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.JOURNAL) and not stored)
 
     in_house(work)
 
@@ -406,13 +470,13 @@ def test_nothing_is_confirmed_while_the_record_cannot_be_stored(in_house: InHous
         await house.scheduler()
         answers = Answers()
         worker, _ = await house.worker(answers)
-        house.bus.streams[subjects.STATE].max_bytes = 0
+        house.bus.streams[subjects.JOURNAL].max_bytes = 0
         await house.put(local)
         await until(lambda: sum("will try again" in line for line in house.log.lines) >= 3)
-        assert not worker.is_quiet() and not house.held(subjects.STATE)
-        house.bus.streams[subjects.STATE].max_bytes = -1
+        assert not worker.is_quiet() and not house.held(subjects.JOURNAL)
+        house.bus.streams[subjects.JOURNAL].max_bytes = -1
         await until(worker.is_quiet)
-        assert house.held(subjects.STATE) != [] and len(answers.begun) == 1
+        assert house.held(subjects.JOURNAL) != [] and len(answers.begun) == 1
 
     in_house(work)
 
@@ -520,11 +584,11 @@ def test_a_flush_of_a_long_queue_reads_only_what_there_is_room_for(in_house: InH
             await house.put("later")
         await until(lambda: len(service.scheduler.asleep) == LONG and not service.scheduler.messages)
         answers.table.clear()
-        service.pause(True)
+        await service.pause(True)
         service.flush()
         await until(lambda: not service.scheduler.loading)
         assert len(service.scheduler.messages) == READY_ENOUGH
-        service.pause(False)
+        await service.pause(False)
         await until(lambda: len(answers.done) == LONG and service.is_quiet())
 
     in_house(work)
@@ -536,7 +600,7 @@ def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHous
         _, workers_line = await house.worker(Answers())
         deferred = await house.put("later")
         await until(lambda: deferred in service.scheduler.asleep)
-        state = await house.bus.last(subjects.STATE, subjects.state(deferred))
+        state = await house.bus.last(subjects.JOURNAL, subjects.state(deferred))
         assert state is not None
         line.cut()
         workers_line.cut()
@@ -585,7 +649,7 @@ def test_a_message_whose_state_cannot_be_read_is_neither_delivered_again_nor_los
         await house.worker(answers := Answers())
         await until(lambda: not house.held(subjects.IN))
         assert house.held(subjects.HOLD) == [subjects.hold(message)] and not answers.begun
-        assert house.held(subjects.STATE) == [subjects.state(message)]
+        assert house.held(subjects.JOURNAL) == [subjects.state(message)]
 
     in_house(work)
 
@@ -601,7 +665,7 @@ def test_a_scheduler_that_lost_its_lease_unknowing_does_not_overwrite_what_the_n
         theirs = await house.bus.store(Record(subjects.state(message), b"of the next one"))
         answers.let_go.set()
         await asyncio.wait_for(house.broken.wait(), 60)
-        stored = await house.bus.last(subjects.STATE, subjects.state(message))
+        stored = await house.bus.last(subjects.JOURNAL, subjects.state(message))
         assert stored is not None and stored.sequence == theirs
 
     in_house(work)
@@ -619,7 +683,7 @@ def test_a_late_copy_takes_nothing_else_of_its_message_along(in_house: InHouse) 
             await house.bus.store(record)
         service.cleaner.forget_copy(5)
         await until(lambda: not house.held(subjects.HOLD))
-        assert house.held(subjects.STATE) + house.held(subjects.BODY) == [record.subject for record in kept]
+        assert house.held(subjects.JOURNAL) + house.held(subjects.BODY) == [record.subject for record in kept]
 
     in_house(work)
 
@@ -666,7 +730,7 @@ def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeyp
 
     async def work(house: House) -> None:
         service, line = await house.scheduler()
-        service.pause(True)
+        await service.pause(True)
         _, workers_line = await house.worker(Answers())
         queued = [await house.put("joni") for _ in range(60)]
         await until(lambda: len(service.scheduler.asleep) == 50)
@@ -676,14 +740,14 @@ def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeyp
         # As much again is in IN when the next one begins.
         queued += [await house.put("joni") for _ in range(60)]
         restarted, _ = await house.scheduler()
-        restarted.pause(True)
+        await restarted.pause(True)
         await until(lambda: restarted.ready and len(restarted.scheduler.asleep) == 110)
         assert len(restarted.scheduler.messages) == 10
         await house.worker(answers := Answers())
-        restarted.pause(False)
+        await restarted.pause(False)
         await until(lambda: len(answers.done) == 120 and restarted.is_quiet(), 6000)
         assert sorted(answers.done) == [(message, b"joni") for message in sorted(queued)]
-        await until(lambda: not house.held(subjects.STATE) and not house.held(subjects.IN))
+        await until(lambda: not house.held(subjects.JOURNAL) and not house.held(subjects.IN))
 
     in_house(work)
 
