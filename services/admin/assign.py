@@ -31,7 +31,8 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a name; expected a-z first, then a-z 0-9 . _ -")
     if name in RESERVED:
-        raise ValueError(f"{name} is not an account; mail for it goes where alias/.qmail-{name} says")
+        file = ".qmail" if name == "alias" else f".qmail-{name}"
+        raise ValueError(f"{name} is not an account of a person; mail for it goes where alias/{file} says")
     return name
 
 
@@ -41,9 +42,10 @@ def user_lines(user: User) -> list[str]:
     return [f"={user.name}:{who}:::", f"+{user.name}-:{who}:-::"]
 
 
-def alias_line(alias_uid: int, alias_home: Path) -> str:
-    """The entry for every name without one of its own (qmail-pw2u(8))."""
-    return f"+:alias:{alias_uid}:{alias_uid}:{alias_home}:-::"
+def alias_lines(alias_uid: int, alias_home: Path) -> list[str]:
+    """alias's own entries, as every account has them, and the one for every name without an entry (qmail-pw2u(8))."""
+    alias = User(name="alias", uid=alias_uid, home=alias_home)
+    return [*user_lines(alias), f"+:alias:{alias_uid}:{alias_uid}:{alias_home}:-::"]
 
 
 def render_assign(lines: Iterable[str]) -> str:
@@ -80,7 +82,7 @@ def parse_assign(text: str, where: Path) -> Table:
         fields = line.split(":")
         if line[:1] not in ("=", "+") or len(fields) < 8 or not fields[2].isdecimal():
             raise ValueError(f"{where}:{number}: expected =local:user:uid:gid:homedir:dash:ext:")
-        if line[0] == "=" and fields[0][1:] == fields[1]:
+        if line[0] == "=" and fields[0][1:] == fields[1] and fields[1] not in RESERVED:
             users[fields[1]] = User(name=fields[1], uid=int(fields[2]), home=Path(fields[4]))
     return Table(users=tuple(users.values()), lines=tuple(lines))
 

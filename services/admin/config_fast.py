@@ -56,8 +56,12 @@ def render_control(host: str, queue_bytes: int) -> dict[str, str]:
 
 
 def render_aliases(admin_user: str) -> dict[str, str]:
-    """File name -> contents of alias/ (chapter 5.1.6)."""
+    """File name -> contents of alias/ (chapter 5.1.6).
+
+    alias has a mailbox as every account has (qmail-getpw(8)): `.qmail` says whose it is, since nobody logs in as alias.
+    """
     return {
+        ".qmail": f"{admin_user}\n",
         ".qmail-postmaster": f"{admin_user}\n",
         ".qmail-root": f"{admin_user}\n",
         ".qmail-mailer-daemon": "root\n",

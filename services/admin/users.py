@@ -135,8 +135,8 @@ class Users:
         try:
             text = self._assign.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
-            line = assign.alias_line(self._alias_uid, self._paths.alias)
-            return assign.Table(users=(), lines=(line,))
+            lines = assign.alias_lines(self._alias_uid, self._paths.alias)
+            return assign.Table(users=(), lines=tuple(lines))
         return assign.parse_assign(text, self._assign)
 
     def _write(self, lines: list[str] | tuple[str, ...], users: list[User] | tuple[User, ...]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from services.admin.assign import User, alias_line, check_name, render_assign, user_lines
+from services.admin.assign import User, alias_lines, check_name, render_assign, user_lines
 from tests.oracle.kinds.remote import to_bytes
 
 QMAIL_UIDS = {
@@ -93,8 +93,11 @@ class Homes:
         for entry in entries:
             if self._may_receive(entry) and not (covered and entry["user"].startswith(covered)):
                 lines += user_lines(User(name=entry["user"], uid=entry["uid"], home=self._home_of(entry)))
+        own, extended, others = alias_lines(QMAIL_UIDS["alias"], self.root / "alias")
+        if not (covered and "alias".startswith(covered)):
+            lines += [own, extended]
         if "" not in covered:
-            lines.append(alias_line(QMAIL_UIDS["alias"], self.root / "alias"))
+            lines.append(others)
         return render_assign(lines)
 
     def _may_receive(self, entry: dict[str, Any]) -> bool:

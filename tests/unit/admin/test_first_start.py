@@ -68,6 +68,7 @@ def test_the_aliases_are_those_of_chapter_5_1_6(tmp_path: Path) -> None:
     alias = tmp_path / "alias"
     assert (alias / ".qmail-postmaster").read_text() == "diva\n"
     assert (alias / ".qmail-root").read_text() == "diva\n"
+    assert (alias / ".qmail").read_text() == "diva\n", "mail to alias itself"
     assert (alias / ".qmail-mailer-daemon").read_text() == "root\n"
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in alias.iterdir())
 

@@ -46,8 +46,21 @@ def test_the_lines_of_users_assign_are_qmails(users: Users, places: Places) -> N
     users.add("joni", "secret")
     home, alias = places.paths.home, places.paths.alias
     assert assign(places) == (
+        f"=alias:alias:900:900:{alias}:::\n+alias-:alias:900:900:{alias}:-::\n"
         f"=joni:joni:2001:2001:{home}/joni:::\n+joni-:joni:2001:2001:{home}/joni:-::\n+:alias:900:900:{alias}:-::\n.\n"
     )
+    assert [user.name for user in users.all()] == ["joni"], "alias is nobody who logs in"
+
+
+def test_the_account_alias_has_a_mailbox_as_by_qmail_getpw(users: Users, places: Places) -> None:
+    users.add("joni", "secret")
+    found = Accounts(places.paths.users / "assign").find
+    alias = [
+        (match.account.name, match.dash, match.ext)
+        for name in (b"alias", b"Alias-Foo-x", b"aliasx")
+        if (match := found(name))
+    ]
+    assert alias == [(b"alias", b"", b""), (b"alias", b"-", b"Foo-x"), (b"alias", b"-", b"aliasx")]
 
 
 def test_extension_addresses_and_strangers_are_found_as_qmail_finds_them(users: Users, places: Places) -> None:
