@@ -23,8 +23,7 @@ from qmail.loop import run
 from qmail.put import Draft, complete
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
-from services.smtpd.server import SmtpdConnection
-from services.smtpd.settings import read_settings
+from services.smtpd.settings import DOORS, read_settings
 
 LINE = b"x" * 58 + b"\r\n"
 TEXT = b"From: ari@xeris.com\r\nTo: joni@xeris.com\r\nSubject: a benchmark\r\n\r\n" + LINE * 50 + b".\r\n"
@@ -80,11 +79,11 @@ def serve(directory: str, ready: int) -> None:
     async def main() -> None:
         settings = read_settings({"QMAIL_DIR": directory, "SMTP_LISTEN": "127.0.0.1:0", "SUBMISSION_LISTEN": ""})
         queue = Discarder()
-        admission = Admission(1)
+        admission = Admission(1, DOORS)
         admission.claim_row()
-        door = Door(settings, Desk(queue, queue, 901), QuietLog("qmail-smtpd"), admission)
-        await door.start(SmtpdConnection)
-        os.write(ready, b"%d\n" % door.ports[0])
+        server = Door(settings, Desk(queue, queue, 901), QuietLog("qmail-smtpd"), admission).server()
+        await server.start()
+        os.write(ready, b"%d\n" % server.ports[0])
         await asyncio.Event().wait()
 
     if os.environ.get("PROFILE"):

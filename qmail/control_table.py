@@ -422,7 +422,7 @@ CONCURRENCYINCOMING: ControlFile[int] = ControlFile(
     default=50,
     uses=(_SMTPD,),
     manual=OURS,
-    says="smtpd's clients at once",
+    says="clients at once on port 25",
     sentence="SMTP server concurrency is {}.",
 )
 CONCURRENCYPERIP: ControlFile[int | None] = ControlFile(
@@ -443,12 +443,24 @@ CONCURRENCYSMTPPERIP: ControlFile[int | None] = ControlFile(
     stands_in=CONCURRENCYPERIP,
     uses=(_SMTPD,),
     manual=OURS,
-    says="smtpd's clients at once from one address. Behind the engine's gateway every IPv6 client and every program of "
-    "the host itself is one address: give it more if these are many",
+    says="clients at once from one address (IPv6: one /64), on port 25 and on 587 with 465 each. Behind the engine's "
+    "gateway every IPv6 client and every program of the host itself is one address: give it more if these are many",
     without="half of `concurrencyincoming`, all of it while ADDRESS is a loopback address",
     sentence="SMTP server concurrency of one address is {}.",
     unset="SMTP server concurrency of one address is half of concurrencyincoming, or all where ADDRESS is a loopback "
     "address.",
+)
+CONCURRENCYSUBMISSION: ControlFile[int | None] = ControlFile(
+    name="concurrencysubmission",
+    kind=Number("connections", least=1),
+    default=None,
+    stands_in=CONCURRENCYINCOMING,
+    uses=(_SMTPD,),
+    manual=OURS,
+    says="clients at once on 587 and 465; those of port 25 take none of these places, nor these theirs",
+    without="as many as on port 25",
+    sentence="SMTP submission concurrency is {}.",
+    unset="SMTP submission concurrency is that of port 25.",
 )
 CONCURRENCYPOP3: ControlFile[int] = ControlFile(
     name="concurrencypop3",
@@ -624,6 +636,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     CONCURRENCYPOP3,
     CONCURRENCYPOP3PERIP,
     CONCURRENCYSMTPPERIP,
+    CONCURRENCYSUBMISSION,
     DEFAULTDELIVERY,
     EXTENSIONS,
     LOCALIPS,

@@ -1,40 +1,47 @@
-"""One accepted connection: bytes to its session, effects to the socket, questions to its handler."""
+"""One accepted connection: bytes to its session, effects to the socket, questions to its handler.
+
+There is no task for a connection that waits for its client, and none for a handshake.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from qmail.door.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping
+from qmail.door.certificate import TlsUnavailable
+from qmail.door.listeners import Listener
+from qmail.door.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping, TurnedAway
+from qmail.door.tls import reason
+from qmail.door.wire import Wire
 
 if TYPE_CHECKING:
     from qmail.door.server import Server
 
 _log = logging.getLogger(__name__)
 
-Step: TypeAlias = Callable[[], Sequence[Effect]]
+Step: TypeAlias = Callable[..., Sequence[Effect]]
 
 #: Events kept for a session while it awaits an answer. Handlers notify "look again", not the news itself,
 #: so equal events are kept once and more than this many different ones do not occur.
 HELD_EVENTS = 64
-#: The handshake's own limit ends it; where the loop forgets it, as for a transport that was lost, the deadline does.
-HANDSHAKE_MARGIN_SECONDS = 5.0
+_STOPPING = Stopping()
 
 
 class Connection(asyncio.Protocol):
-    """Driven by asyncio. Created, counted and swept by `Server`."""
+    """Driven by asyncio. Created, counted and swept by `Server`; to its handler it is the `Visitor`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, listener: Listener) -> None:
         self._server = server
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._peer = Peer("", 0, "", 0, False)
-        self._session: Session
+        self._listener = listener
+        self._loop = server.loop
+        self._wire: Wire
+        self._peer: Peer
+        self._session: Session | None = None
         self._handler: Handler | None = None
         #: Loop time at which `Server` calls `expire`. Never infinite: whatever this connection waits for, and whatever
         #: event is lost or comes out of turn, its place is free again after that.
@@ -42,18 +49,22 @@ class Connection(asyncio.Protocol):
         #: When the client last did something: said a word, took what was written, had its answer. Events do not count,
         #: or a client that has vanished in IDLE would be kept for ever.
         self._heard = self._loop.time()
+        #: Since when it has accomplished nothing, how much it has sent since, and how often it had before.
+        self._since = self._heard
+        self._sent_bytes = 0
+        self._accomplished = 0
         self._for_client = True
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._events: list[object] = []
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[object] | None = None
+        #: Why input has to wait.
         self._asking = False
-        self._securing = False
-        self._reading = True
-        self._writable: asyncio.Future[None] | None = None
+        self._handshaking = False
         self._writing_paused = False
+        self._writable: asyncio.Future[None] | None = None
         self._eof_seen = False
         self._eof_told = False
-        self._admitted = False
         self._finished = False
         self._lost = False
 
@@ -61,43 +72,39 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-        self._heard = self._loop.time()
-        if self._admitted:
-            self._securing = False
-            self._greet()
-            return
-        ip, port = (transport.get_extra_info("peername") or ("", 0))[:2]
-        local_ip, local_port = (transport.get_extra_info("sockname") or ("", 0))[:2]
-        self._peer = Peer(ip, port, local_ip, local_port, False)
-        self._admitted = self._server.admit(self, ip)
-        if self._admitted:
-            self._greet()
+        self._wire = Wire(cast(asyncio.Transport, transport))
+        self._peer = peer = self._server.meet(transport, self._listener)
+        try:
+            self._server.admit(self, peer)
+            self._session, self._handler = self._server.reception.enter(peer, self)
+        except TurnedAway as away:
+            self._turn_away(away)
+        except Exception:
+            _log.exception("no session for %s", peer.ip)
+            self._finish(at_once=True)
         else:
-            self._finished = True
-            self._transport.write(self._server.limits.refusal)
-            self._transport.close()
+            if peer.tls:
+                self._begin_tls()
+            else:
+                self._advance(self._session.connected, peer)
 
     def data_received(self, data: bytes) -> None:
         if self._finished or self._lost:
             return
-        self._heard = self._loop.time()
-        if not (self._busy or self._held):
-            self._for_client = True
-            self._advance(partial(self._session.received, data))
-            return
-        self._held += data
-        if len(self._held) > self._server.limits.held_bytes:
-            self._pause_reading()
+        if self._wire.tls is None:
+            self._take(data)
+        else:
+            self._take_encrypted(data)
 
     def eof_received(self) -> bool:
-        """A client may shut its sending side and still read answers: keep a plain connection half open."""
-        if self._finished or self._lost or self._securing:
+        """A client may shut its sending side and still read answers: keep the connection half open."""
+        if self._finished or self._lost:
             return False
-        self._eof_seen = True
-        if not self._busy:
-            self._advance(None)
-        return not self._peer.tls
+        if self._handshaking:
+            self._tls_failed("the client hung up")
+            return False
+        self._client_ended()
+        return True
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -108,178 +115,206 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._heard = self._loop.time()
         self._release_writer()
-        if self._finished or self._lost:
-            return
-        self._advance(None)
+        if self._asking:
+            self._await_answer()
+        if not (self._finished or self._lost):
+            self._advance(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         if self._lost:
             return
         self._lost = True
         self._release_writer()
+        if self._handshaking:
+            self._note_failed_handshake("the client hung up")
         if self._asking:
-            self.deadline = self._loop.time() + self._server.limits.answer_seconds
-        elif not self._securing:
+            self._await_answer()
+        else:
             self._leave()
 
     # --- what Server calls ---
 
-    def accept_tls(self, sock: socket.socket) -> None:
-        """Take a socket on which TLS begins at once. It counts as a connection from now on."""
-        ip, port = sock.getpeername()[:2]
-        local_ip, local_port = sock.getsockname()[:2]
-        self._peer = Peer(ip, port, local_ip, local_port, True)
-        self._admitted = self._server.admit(self, ip)
-        if not self._admitted:
-            sock.close()
-            return
-        self._begin_securing()
-        self._task = self._loop.create_task(self._handshake_first(sock))
-        self._task.add_done_callback(self._secured_first)
-
     def expire(self) -> None:
         """The deadline has passed. Where there is nothing to be said the place is free at once, whether or not the
         transport and the task heed being cut off."""
-        if self._finished or self._lost or self._busy or not self._carry_out(self._session.timed_out):
-            self.abort()
-            self._server.leave(self)
+        if self._handshaking:
+            self._note_failed_handshake(f"no handshake within {self._server.limits.handshake_seconds:.0f} s")
+            self._cut_off()
+        elif self._finished or self._lost or self._busy or self._session is None:
+            self._cut_off()
         else:
-            self._finish()
+            self._say_timed_out(self._session)
+
+    def _cut_off(self) -> None:
+        self.abort()
+        self._give_back()
+
+    def _say_timed_out(self, session: Session) -> None:
+        try:
+            self._carry_out(session.timed_out())
+        except Exception:
+            self._fail()
+        self._finish()
 
     def stop(self) -> None:
         """The server ends: let the session say good-bye if it is idle."""
-        if not (self._busy or self._finished):
+        if self._handshaking:
+            self._handshaking = False
+            self.abort()
+        elif not (self._busy or self._finished or self._lost):
             self._advance(None)
 
     def abort(self) -> None:
         """Cut the connection off, whatever it does."""
         if self._task is not None:
             self._task.cancel()
-        self._abort_transport()
+        self._wire.abort()
+
+    # --- what handlers call ---
+
+    def notify(self, event: object) -> None:
+        """An event for the session; in the loop's thread."""
+        if self._finished or self._lost or event in self._events or len(self._events) >= HELD_EVENTS:
+            return
+        self._events.append(event)
+        if not self._busy:
+            self._advance(None)
+
+    def send(self, data: bytes) -> None:
+        """Something that no session has said."""
+        if not (self._finished or self._lost):
+            self._wire.send(data)
+
+    @property
+    def cipher(self) -> tuple[Any, ...] | None:
+        """Name, protocol, secret bits; None without TLS."""
+        return None if self._wire.tls is None else self._wire.tls.cipher
 
     # --- the turns of a session ---
 
     @property
     def _busy(self) -> bool:
         """Whether input has to wait."""
-        return self._asking or self._securing or self._writing_paused
+        return self._asking or self._handshaking or self._writing_paused
 
-    def _greet(self) -> None:
+    def _take(self, data: bytes) -> None:
+        """What the client says, outside TLS or within."""
+        self._heard = self._loop.time()
+        self._sent_bytes += len(data)
+        if self._asking or self._writing_paused or self._held:
+            self._held.append(data)
+            self._held_bytes += len(data)
+            if self._held_bytes > self._server.limits.held_bytes:
+                self._wire.pause_reading()
+            return
+        self._for_client = True
+        self._advance(self._session.received, data)  # type: ignore[union-attr]
+
+    def _advance(self, step: Step | None, *arguments: object) -> None:
+        """Do this step and all that was held back, as far as nothing has to be waited for."""
         try:
-            self._session = self._server.make_session()
-            self._handler = self._server.make_handler(self._peer, self._notify)
+            if step is not None:
+                self._carry_out(step(*arguments))
+            if self._held or self._events or self._eof_seen or not self._wire.reading:
+                while (more := self._next_step()) is not None:
+                    self._carry_out(more())
+            if self._server.stopping and not (self._busy or self._finished or self._lost):
+                self._carry_out(self._session.notified(_STOPPING))  # type: ignore[union-attr]
         except Exception:
             self._fail()
             return
-        self._advance(partial(self._session.connected, self._peer))
-
-    def _advance(self, step: Step | None) -> None:
-        """Do this step and all that was held back, as far as nothing has to be waited for."""
-        step = step or self._next_step()
-        while step is not None:
-            if not self._carry_out(step):
-                self._fail()
-                return
-            step = self._next_step()
-        if self._server.stopping and not (self._busy or self._finished):
-            self._carry_out(partial(self._session.notified, Stopping()))
         if self._eof_told and not self._busy:
-            self._finish()
+            self._finish(at_once=True)
         self._set_deadline()
 
-    def _next_step(self) -> Step | None:
-        if self._busy or self._finished or self._lost:
+    def _next_step(self) -> Callable[[], Sequence[Effect]] | None:
+        if self._asking or self._handshaking or self._writing_paused or self._finished or self._lost:
             return None
+        session = self._session
+        assert session is not None
         if self._events:
             self._for_client = False
-            return partial(self._session.notified, self._events.pop(0))
+            event = self._events.pop(0)
+            return lambda: session.notified(event)
         if self._held:
-            data = bytes(self._held)
-            self._held.clear()
-            self._resume_reading()
+            data = b"".join(self._held)
+            self._forget_held()
             self._for_client = True
-            return partial(self._session.received, data)
-        self._resume_reading()
+            return lambda: session.received(data)
+        self._wire.resume_reading()
         if self._eof_seen and not self._eof_told:
             self._eof_told = True
-            return self._session.eof
+            return session.eof
         return None
 
-    def _carry_out(self, step: Step) -> bool:
-        """Do a step and its effects. False: the session raised; that was logged."""
-        try:
-            effects = step()
-        except Exception:
-            _log.exception("session of %s failed", self._peer.ip)
-            return False
+    def _forget_held(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
+        self._wire.resume_reading()
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        """Do the effects of a step; what is said at once goes in one piece."""
+        if len(effects) == 1 and type(effects[0]) is Send:
+            if not (self._finished or self._lost):
+                self._wire.send(effects[0].data)
+            return
         waiting: list[bytes] = []
         for effect in effects:
-            if isinstance(effect, Send):
-                waiting.append(effect.data)
+            kind = type(effect)
+            if kind is Send:
+                waiting.append(effect.data)  # type: ignore[union-attr]
                 continue
-            self._write(waiting)
-            if isinstance(effect, Close):
-                self._finish()
-                return True
-            if isinstance(effect, Ask):
-                self._ask(effect.request)
+            self._flush(waiting)
+            if kind is Ask:
+                self._ask(effect.request)  # type: ignore[union-attr]
+            elif kind is Close:
+                self._finish(at_once=effect.asked)  # type: ignore[union-attr]
+                return
             else:
-                self._secure()
-        self._write(waiting)
-        return True
+                self._begin_tls()
+        self._flush(waiting)
 
-    def _write(self, waiting: list[bytes]) -> None:
-        transport = self._open_transport
-        if waiting and transport is not None and not self._finished:
-            transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+    def _flush(self, waiting: list[bytes]) -> None:
+        if waiting and not (self._finished or self._lost):
+            self._wire.send(waiting[0] if len(waiting) == 1 else b"".join(waiting))
         waiting.clear()
 
-    def _finish(self) -> None:
+    def _finish(self, *, at_once: bool = False) -> None:
+        """Our last words are written. Whoever may be sending still would lose them in a reset: he is left a while to
+        hang up."""
         if self._finished:
             return
         self._finished = True
-        self._held.clear()
-        self.deadline = self._loop.time() + self._server.limits.linger_seconds
-        if self._transport is not None:
-            self._transport.close()
+        self._forget_held()
+        limits = self._server.limits
+        if at_once or self._eof_seen or self._server.stopping:
+            self._wire.close()
+            self.deadline = self._loop.time() + limits.linger_seconds
+        else:
+            self._wire.end()
+            self.deadline = self._loop.time() + limits.hang_up_seconds
 
     def _fail(self) -> None:
-        if not hasattr(self, "_session"):
-            _log.exception("no session for %s", self._peer.ip)
-        self._finish()
+        """A fault of ours ends the connection: a client that hears nothing more would wait."""
+        _log.exception("session of %s failed", self._peer.ip)
+        self._finish(at_once=True)
 
     def _set_deadline(self) -> None:
-        if self._finished or self._lost or self._securing or not self._admitted:
+        if self._finished or self._lost or self._handshaking:
             return
         if self._asking and not self._writing_paused:
-            self.deadline = self._loop.time() + self._server.limits.answer_seconds
-        else:
-            self.deadline = self._heard + self._session.timeout_seconds
+            return  # the answer's own
+        session = self._session
+        assert session is not None
+        deadline = self._heard + session.timeout_seconds
+        patience = session.patience
+        if patience is not None:
+            deadline = min(deadline, self._since + patience.allows(self._sent_bytes))
+        self.deadline = deadline
 
-    def _pause_reading(self) -> None:
-        if self._reading and (transport := self._open_transport) is not None:
-            self._reading = False
-            transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if not self._reading and (transport := self._open_transport) is not None:
-            self._reading = True
-            transport.resume_reading()
-
-    @property
-    def _open_transport(self) -> asyncio.Transport | None:
-        transport = self._transport
-        return None if self._lost or transport is None or transport.is_closing() else transport
-
-    def _abort_transport(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _notify(self, event: object) -> None:
-        """Given to the handler. Called in the loop's thread."""
-        if self._finished or self._lost or event in self._events or len(self._events) >= HELD_EVENTS:
-            return
-        self._events.append(event)
+    def _client_ended(self) -> None:
+        """The client sends no more. What it asked for is finished and answered."""
+        self._eof_seen = True
         if not self._busy:
             self._advance(None)
 
@@ -288,38 +323,45 @@ class Connection(asyncio.Protocol):
     def _ask(self, request: object) -> None:
         assert self._handler is not None
         self._asking = True
+        self._await_answer()
         self._task = self._loop.create_task(self._handler.answer(request, self._send))
-        self._task.add_done_callback(self._answered)
+        self._task.add_done_callback(partial(self._answered, request))
 
-    def _answered(self, task: asyncio.Task[Any]) -> None:
+    def _await_answer(self) -> None:
+        self.deadline = self._loop.time() + self._server.limits.answer_seconds
+
+    def _answered(self, request: object, task: asyncio.Task[object]) -> None:
         self._asking = False
         self._task = None
         if self._for_client:
             self._heard = self._loop.time()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._server.answer_failed(self._peer, request, error)
         if self._lost:
-            _ = task.cancelled() or task.exception()
             self._leave()
-        elif task.cancelled():
-            self._abort_transport()
-        elif (error := task.exception()) is not None:
-            self._log_error(error)
-            self._advance(partial(self._session.failed, error))
+            return
+        session = self._session
+        assert session is not None
+        if task.cancelled():
+            self._wire.abort()
+        elif error is not None:
+            self._advance(session.failed, error)
         else:
             # The answer is given even while the client is slow to read; only what follows it waits.
-            self._advance(partial(self._session.answered, task.result()))
-
-    def _log_error(self, error: BaseException) -> None:
-        # Trouble with the world outside deserves a line, anything else is a fault of ours and a traceback.
-        trace = None if isinstance(error, OSError | TimeoutError) else error
-        _log.warning("%s: %s: %s", self._peer.ip, type(error).__name__, error, exc_info=trace)
+            self._advance(session.answered, task.result())
+            if session.accomplished != self._accomplished:
+                self._accomplished = session.accomplished
+                self._since, self._sent_bytes = self._loop.time(), 0
+                self._set_deadline()
 
     async def _send(self, data: bytes) -> None:
-        transport = self._open_transport
-        if transport is None:
+        if self._lost or not self._wire.open:
             raise ConnectionResetError("client is gone")
-        transport.write(data)
-        self._set_deadline()
-        if self._writing_paused:
+        self._wire.send(data)
+        if not self._writing_paused:
+            self._await_answer()
+        else:
             self._writable = self._loop.create_future()
             await self._writable
         if self._lost:
@@ -330,89 +372,77 @@ class Connection(asyncio.Protocol):
             self._writable.set_result(None)
         self._writable = None
 
+    # --- coming and going ---
+
+    def _turn_away(self, away: TurnedAway) -> None:
+        """Who is turned away where TLS comes first is not told why: that would take a handshake."""
+        self._server.refuse(self._peer, str(away))
+        if not self._peer.tls:
+            self._wire.send(away.text)
+        self._finish(at_once=True)
+
+    def _give_back(self) -> None:
+        self._server.leave(self, self._peer, self._session)
+
     def _leave(self) -> None:
         """All is over: the socket is gone and no task runs."""
-        if not self._admitted:
-            return
-        self._admitted = False
-        self._server.leave(self)
-        if self._handler is not None:
+        self._give_back()
+        handler, self._handler = self._handler, None
+        if handler is not None:
             try:
-                self._handler.closed()
+                handler.closed()
             except Exception:
                 _log.exception("handler of %s failed to close", self._peer.ip)
 
     # --- TLS ---
 
-    def _begin_securing(self) -> None:
-        self._securing = True
-        self.deadline = self._loop.time() + self._server.limits.handshake_seconds + HANDSHAKE_MARGIN_SECONDS
-
-    def _secure(self) -> None:
-        self._begin_securing()
-        self._held.clear()
-        self._task = self._loop.create_task(self._handshake())
-        self._task.add_done_callback(self._secured)
-
-    async def _handshake(self) -> asyncio.Transport | None:
-        # What came as plain text since StartTls is not obeyed; start_tls takes the socket before it waits.
-        self._held.clear()
-        transport = self._open_transport
-        if transport is None:  # lost before this first step: start_tls would wait for ever
-            return None
-        return await self._loop.start_tls(
-            transport,
-            self,
-            self._server.tls_context(),
-            server_side=True,
-            ssl_handshake_timeout=self._server.limits.handshake_seconds,
-        )
-
-    async def _handshake_first(self, sock: socket.socket) -> None:
-        # Not start_tls: uvloop may read the client's first bytes before start_tls can take the socket over.
+    def _begin_tls(self) -> None:
+        """What the client has sent in plain text since STARTTLS is not obeyed."""
+        self._forget_held()
         try:
-            context = self._server.tls_context()
-        except BaseException:
-            sock.close()
-            raise
-        # From here on the socket is the transport's; closing it here as well could close another's descriptor.
-        await self._loop.connect_accepted_socket(
-            lambda: self,
-            sock,
-            ssl=context,
-            ssl_handshake_timeout=self._server.limits.handshake_seconds,
-        )
-
-    def _secured_first(self, task: asyncio.Task[None]) -> None:
-        if not self._securing:  # connection_made was called
-            self._task = None if self._task is task else self._task
-            _ = task.cancelled() or task.exception()
+            self._wire.begin_tls(self._server.tls_context())
+        except TlsUnavailable as error:
+            self._note_failed_handshake(str(error))
+            self._finish(at_once=True)
             return
-        self._securing = False
-        self._task = None
-        self._give_up(None if task.cancelled() else task.exception())
+        self._handshaking = True
+        self.deadline = self._loop.time() + self._server.limits.handshake_seconds
 
-    def _secured(self, task: asyncio.Task[asyncio.Transport | None]) -> None:
-        self._securing = False
-        self._task = None
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None or task.result() is None or self._lost:
-            self._give_up(error)
+    def _take_encrypted(self, data: bytes) -> None:
+        tls = self._wire.tls
+        assert tls is not None
+        try:
+            text = self._wire.decrypt(data)
+        except ssl.SSLError as error:
+            self._tls_failed(reason(error))
             return
-        self._take_over(task.result())
+        if self._handshaking and tls.established:
+            self._handshaking = False
+            self._secured()
+        if text and not self._finished:
+            self._take(text)
+        if tls.ended and not (self._finished or self._eof_seen):
+            self._client_ended()
 
-    def _take_over(self, transport: asyncio.Transport | None) -> None:
-        assert transport is not None
-        self._transport = transport
-        self._reading = True
-        self._peer = replace(self._peer, tls=True)
+    def _secured(self) -> None:
         self._heard = self._loop.time()
-        self._advance(self._session.tls_started)
+        session = self._session
+        assert session is not None
+        if self._peer.tls:
+            self._advance(session.connected, self._peer)
+        else:
+            self._peer = replace(self._peer, tls=True)
+            self._advance(session.tls_started)
 
-    def _give_up(self, error: BaseException | None) -> None:
-        """No TLS: nothing can be said to the client any more. A failed handshake is no news."""
-        if error is not None and not isinstance(error, OSError):
-            _log.warning("%s: TLS: %s: %s", self._peer.ip, type(error).__name__, error)
-        self._lost = True
-        self._abort_transport()
-        self._leave()
+    def _tls_failed(self, why: str) -> None:
+        """Nothing but the alert, which is sent by now, can be said to the client."""
+        self._note_failed_handshake(why)
+        self._finish()
+
+    def _note_failed_handshake(self, why: str) -> None:
+        """Who asked for TLS and said nothing, as one who only looks whether the port is open, was refused nothing."""
+        self._handshaking = False
+        tls = self._wire.tls
+        if tls is None or tls.heard or not self._listener.tls:
+            how = "TLS" if self._listener.tls else "STARTTLS"
+            self._server.refuse_tls(self._peer, how, why)

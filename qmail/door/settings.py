@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qmail.control import Control
+from qmail.door.admission import Budget
 from qmail.door.cleartext import read_gateways
+from qmail.door.listeners import Listener, parse_listeners
 from qmail.door.processes import parse_processes
-from qmail.door.server import Limits, Listener, parse_listeners
 from qmail.paths import Paths, read_paths
 
 
@@ -30,7 +31,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One role; `limits` are those of each of its processes."""
+    """One role; `budget` is that of all its processes together."""
 
     paths: Paths
     listeners: tuple[Listener, ...]
@@ -38,15 +39,15 @@ class Settings:
     identity: str
     address: str
     gateways: frozenset[str]
-    limits: Limits
+    budget: Budget
 
 
 def read_settings(
-    role: str, environ: Mapping[str, str], ports: Ports, read_limits: Callable[[Control, int], Limits]
+    role: str, environ: Mapping[str, str], ports: Ports, read_budget: Callable[[Control], Budget]
 ) -> Settings:
     """The variable of `ports`, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; the role's control files, checked.
 
-    read_limits: from the control files and the number of processes. Raises SettingsError, ControlError.
+    read_budget: from the control files. Raises SettingsError, ControlError.
     """
     paths = read_paths(environ)
     try:
@@ -67,10 +68,5 @@ def read_settings(
         address=environ.get("ADDRESS") or "127.0.0.1",
         # Without a container the gateway is the way to strangers.
         gateways=frozenset() if environ.get("QMAIL_DIR") else read_gateways(),
-        limits=read_limits(control, processes),
+        budget=read_budget(control),
     )
-
-
-def share(total: int, processes: int) -> int:
-    """What each process may take of a limit on all: rounded up, so that the last one is given; one at least."""
-    return max(1, -(-total // processes))

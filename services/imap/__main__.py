@@ -8,6 +8,7 @@ import sys
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import BusDown
 from qmail.control import ControlError
+from qmail.door.admission import Admission
 from qmail.door.processes import run_processes
 from qmail.door.settings import SettingsError
 from qmail.identity import IdentityError
@@ -24,9 +25,12 @@ def main() -> int:
         print(f"imap: fatal: {error}", file=sys.stderr)
         return 78
 
+    admission = Admission(settings.processes)
+
     def one() -> int:
+        admission.claim_row()
         try:
-            run(run_door(settings))
+            run(run_door(settings, admission))
         except (BusDown, CredentialsError, ControlError, IdentityError, OSError) as error:
             print(f"imap: fatal: {error}", file=sys.stderr)
             return 111

@@ -7,14 +7,17 @@ import codecs
 import contextlib
 import os
 from pathlib import Path
+from typing import Final
 
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
 from qmail.control import Control
+from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed
+from qmail.door.limits import Limits
 from qmail.door.server import Server, serve
-from qmail.door.session import Handler, Notify, Peer, Session
+from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
@@ -22,6 +25,7 @@ from qmail.log import Log
 from qmail.user_sessions import UserSessions
 from services.imap.handler import ImapHandler, Shared
 from services.imap.hub import Hub
+from services.imap.replies import TOO_MANY_CONNECTIONS
 from services.imap.session import ImapSession, Terms
 from services.imap.store.cache import sweep_cache
 
@@ -39,11 +43,14 @@ _CODECS = (
 
 
 class Door:
-    """Makes sessions and handlers for the server loop."""
+    """The reception of the server loop."""
+
+    name: Final = "imap"
+    refusals: Final = dict.fromkeys((Admitted.FULL, Admitted.FULL_FOR_ADDRESS, Admitted.STOPPING), TOO_MANY_CONNECTIONS)
 
     def __init__(self, settings: Settings, bus: Bus, pool: ActingPool, log: Log) -> None:
         self._settings = settings
-        self.tls = ServerTls(settings.paths.tls)
+        self.tls = ServerTls(settings.paths.tls, log.notices)
         self.hub = Hub(bus)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
@@ -65,17 +72,18 @@ class Door:
         settings = self._settings
         return plaintext_allowed(tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways)
 
-    def make_session(self) -> Session:
-        """For one connection."""
-        return ImapSession(self._terms)
+    def budget(self, peer: Peer) -> Budget:
+        return self._settings.budget
 
-    def make_handler(self, peer: Peer, notify: Notify) -> Handler:
-        """For the same connection."""
-        return ImapHandler(self._shared, peer, notify)
+    def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
+        """The dialogue and its I/O."""
+        return ImapSession(self._terms), ImapHandler(self._shared, peer, visitor.notify)
 
-    def server(self) -> Server:
-        """For tests; `run_door` is what the role does."""
-        return Server(self._settings.listeners, self.make_session, self.make_handler, self._settings.limits, self.tls)
+    def left(self, peer: Peer, session: Session | None) -> None:
+        """A connection is no news; a log-in was."""
+
+    def server(self, admission: Admission | None = None, limits: Limits | None = None) -> Server:
+        return Server(self._settings.listeners, self, self._shared.log, limits, self.tls, admission)
 
 
 async def keep_bounded(cache: Path) -> None:
@@ -86,7 +94,7 @@ async def keep_bounded(cache: Path) -> None:
         await asyncio.sleep(CACHE_SWEEP_SECONDS)
 
 
-async def run_door(settings: Settings) -> None:
+async def run_door(settings: Settings, admission: Admission) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("imapd")
     pool = acting_pool(settings.identity, THREADS)
@@ -101,9 +109,7 @@ async def run_door(settings: Settings) -> None:
         check = both(lambda: check_bus(bus), pool.answers)
         tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
 
-    await serve(
-        settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening
-    )
+    await serve(door.server(admission), listening)
     for task in tasks:
         task.cancel()
     door.hub.stop()

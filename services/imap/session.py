@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.imap import replies
@@ -86,6 +87,14 @@ class ImapSession:
     def timeout_seconds(self) -> float:
         return LOGIN_SECONDS if self._state == c.NOT_AUTHENTICATED else IDLE_SECONDS
 
+    @property
+    def patience(self) -> Patience | None:
+        return BEFORE_LOGIN if self._state == c.NOT_AUTHENTICATED else None
+
+    @property
+    def accomplished(self) -> int:
+        return 0 if self._state == c.NOT_AUTHENTICATED else 1
+
     def connected(self, peer: Peer) -> Sequence[Effect]:
         self._peer, self._tls = peer, peer.tls
         return [Send(replies.untagged(b"OK [CAPABILITY " + self._capabilities() + b"] " + replies.READY))]
@@ -139,9 +148,9 @@ class ImapSession:
         self._then = then
         return [Ask(request)]
 
-    def _close(self, farewell: bytes) -> Effects:
+    def _close(self, farewell: bytes, *, asked: bool = False) -> Effects:
         self._phase = Phase.CLOSED
-        return [Send(farewell), Close()]
+        return [Send(farewell), Close(asked)]
 
     def _reply(self, kind: bytes, text: bytes, code: bytes = b"") -> Effects:
         """OK or NO: the command was one."""
@@ -223,7 +232,7 @@ class ImapSession:
 
     def _logout(self, command: c.Command) -> Effects:
         done = replies.tagged(self._tag, b"OK", replies.completed(command.verb))
-        return self._close(replies.bye(replies.GOODBYE) + done)
+        return self._close(replies.bye(replies.GOODBYE) + done, asked=True)
 
     def _id(self, command: c.Command) -> Effects:
         line = replies.untagged(b'ID ("name" ' + b'"' + replies.SERVER_NAME + b'"' + b")")

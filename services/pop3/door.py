@@ -4,52 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Final
 
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
 from qmail.control import Control
+from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
+from qmail.door.limits import Limits
 from qmail.door.server import Server, serve
-from qmail.door.session import Handler, Notify, Peer, Session
+from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
 from qmail.health import both, check_bus, keep_watch
 from qmail.identity import ActingPool, acting_pool
 from qmail.log import Log
 from qmail.user_sessions import UserSessions
 from services.pop3.handler import Maildrops, Pop3Handler
+from services.pop3.replies import TOO_MANY
 from services.pop3.settings import Manners
 from services.pop3.transaction import Transaction
 
 
 class Door:
-    """Makes sessions and handlers for the server loop."""
+    """The reception of the server loop."""
+
+    name: Final = "pop3"
+    refusals: Final = dict.fromkeys((Admitted.FULL, Admitted.FULL_FOR_ADDRESS, Admitted.STOPPING), TOO_MANY)
 
     def __init__(self, settings: Settings, bus: Bus, pool: ActingPool, log: Log) -> None:
         self._settings = settings
-        self.tls = ServerTls(settings.paths.tls)
+        self.tls = ServerTls(settings.paths.tls, log.notices)
         control = Control(settings.paths.control, log.notices)
         self._manners = Manners(settings, control, lambda: self.tls.available)
         sessions = UserSessions(control)
         self._maildrops = Maildrops(
             bus, pool, log, sessions, per_user=settings.identity == "per-user", gateways=settings.gateways
         )
-        self._classic = False
+        self._log = log
 
-    def make_session(self) -> Session:
-        """Followed at once by `make_handler` for the same connection."""
+    def budget(self, peer: Peer) -> Budget:
+        return self._settings.budget
+
+    def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
+        """The dialogue and its I/O."""
         manner = self._manners.next()
-        self._classic = manner.classic
-        return Transaction(manner)
+        return Transaction(manner), Pop3Handler(self._maildrops, peer, classic=manner.classic)
 
-    def make_handler(self, peer: Peer, notify: Notify) -> Handler:
-        return Pop3Handler(self._maildrops, peer, classic=self._classic)
+    def left(self, peer: Peer, session: Session | None) -> None:
+        """A connection is no news; a log-in was."""
 
-    def server(self) -> Server:
-        """For tests; `run_door` is what the role does."""
-        return Server(self._settings.listeners, self.make_session, self.make_handler, self._settings.limits, self.tls)
+    def server(self, admission: Admission | None = None, limits: Limits | None = None) -> Server:
+        return Server(self._settings.listeners, self, self._log, limits, self.tls, admission)
 
 
-async def run_door(settings: Settings) -> None:
+async def run_door(settings: Settings, admission: Admission) -> None:
     """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
     log = Log("qmail-pop3d")
     pool = acting_pool(settings.identity)
@@ -63,9 +71,7 @@ async def run_door(settings: Settings) -> None:
         check = both(lambda: check_bus(bus), pool.answers)
         tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
 
-    await serve(
-        settings.listeners, door.make_session, door.make_handler, settings.limits, tls=door.tls, on_ready=listening
-    )
+    await serve(door.server(admission), listening)
     for task in tasks:
         task.cancel()
     log.close()

@@ -12,8 +12,7 @@ from typing import Final
 from qmail.control import Control, ControlError
 from qmail.control_table import CONCURRENCYPOP3, CONCURRENCYPOP3PERIP, ME
 from qmail.door import settings as door_settings
-from qmail.door.server import Limits
-from services.pop3.replies import TOO_MANY
+from qmail.door.admission import Budget
 from services.pop3.transaction import Manner
 
 PORTS: Final = door_settings.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
@@ -24,16 +23,11 @@ def read_settings(environ: Mapping[str, str]) -> door_settings.Settings:
 
     Raises SettingsError, ControlError.
     """
-    return door_settings.read_settings("pop3", environ, PORTS, _limits)
+    return door_settings.read_settings("pop3", environ, PORTS, _budget)
 
 
-def _limits(control: Control, processes: int) -> Limits:
-    """Each process has its share; the kernel spreads connections evenly enough."""
-    return Limits(
-        connections=door_settings.share(control.get(CONCURRENCYPOP3), processes),
-        connections_per_ip=door_settings.share(control.get(CONCURRENCYPOP3PERIP), processes),
-        refusal=TOO_MANY,
-    )
+def _budget(control: Control) -> Budget:
+    return Budget(connections=control.get(CONCURRENCYPOP3), connections_per_address=control.get(CONCURRENCYPOP3PERIP))
 
 
 class Manners:

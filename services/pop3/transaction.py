@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from qmail.door.cleartext import plaintext_allowed
+from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.pop3 import replies
@@ -77,6 +78,14 @@ class Transaction:
     @property
     def timeout_seconds(self) -> float:
         return LOGIN_SECONDS if self.state is State.AUTHORIZATION else IDLE_SECONDS
+
+    @property
+    def patience(self) -> Patience | None:
+        return BEFORE_LOGIN if self.state is State.AUTHORIZATION else None
+
+    @property
+    def accomplished(self) -> int:
+        return 0 if self.state is State.AUTHORIZATION else 1
 
     def connected(self, peer: Peer) -> Sequence[Effect]:
         self._tls = peer.tls
@@ -151,9 +160,9 @@ class Transaction:
         self._waiting = then
         return [Ask(request)]
 
-    def _end(self, *said: bytes) -> Sequence[Effect]:
+    def _end(self, *said: bytes, asked: bool = False) -> Sequence[Effect]:
         self._over = True
-        return [*(Send(text) for text in said), Close()]
+        return [*(Send(text) for text in said), Close(asked)]
 
     # --- AUTHORIZATION ---
 
@@ -248,7 +257,7 @@ class Transaction:
         return [Send(replies.SASL_CANCELLED if step is Fault.CANCELLED else replies.SYNTAX)]
 
     def quit_early(self, argument: bytes) -> Sequence[Effect]:
-        return self._end(replies.OK)
+        return self._end(replies.OK, asked=True)
 
     # --- TRANSACTION ---
 
@@ -298,7 +307,7 @@ class Transaction:
         return self._ask(Update(deleted, seen), self._updated)
 
     def _updated(self, answer: object) -> Sequence[Effect]:
-        return self._end(replies.OK if answer else replies.NO_UNLINK)
+        return self._end(replies.OK if answer else replies.NO_UNLINK, asked=True)
 
     def _total_bytes(self) -> int:
         return sum(message.size_bytes for message in self._messages)

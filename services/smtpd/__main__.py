@@ -11,7 +11,7 @@ from qmail.door.processes import run_processes
 from qmail.loop import run
 from services.smtpd.interfaces import read_interfaces
 from services.smtpd.service import serve
-from services.smtpd.settings import SettingsError, check, read_settings
+from services.smtpd.settings import DOORS, SettingsError, check, read_settings
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"smtpd: fatal: {error}", file=sys.stderr)
         return 78
-    admission = Admission(settings.processes)
+    admission = Admission(settings.processes, DOORS)
 
     def one() -> int:
         admission.claim_row()

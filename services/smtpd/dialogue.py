@@ -13,7 +13,8 @@ from typing import Any, ClassVar, TypeAlias
 
 from qmail.bus.ports import BusDown, QueueFull, TemporaryError
 from qmail.control import ControlError
-from qmail.door.session import Ask, Close, Effect, Send
+from qmail.door.limits import BEFORE_LOGIN, Patience
+from qmail.door.session import Ask, Close, Effect, Peer, Send
 from qmail.put import EnvelopeTooLarge
 from qmail.sasl import Exchange
 from services.smtpd import replies
@@ -29,6 +30,10 @@ SHORT_LINE_BYTES = 512
 MAX_QMAIL_COMMAND_BYTES = 65_536
 MAX_BAD_COMMANDS = 20
 
+# timeoutsmtpd bounds each read, as in qmail. Whoever puts no message has his place for an hour, and for the time that
+# what he sends takes at Postfix's smtpd_min_data_rate, up to a day.
+PATIENCE = Patience(seconds=3600.0, bytes_per_second=500)
+
 # wait(2)'s statuses of qmail-smtpd, as tcpserver logs them.
 EXIT_QUIT = 0
 EXIT_OTHER = 256
@@ -38,7 +43,7 @@ Step: TypeAlias = Callable[[Any, bytes], None]
 Table: TypeAlias = Mapping[State, Mapping[bytes, Step]]
 Then: TypeAlias = Callable[[Any], None]
 
-_CLOSE = Close()
+_CLOSE, _CLOSE_AS_ASKED = Close(), Close(asked=True)
 # The replies that stand alone most often, made once.
 _ALONE = {text: (Send(text),) for text in (replies.OK, replies.GO_AHEAD, replies.MAIL_FIRST, replies.UNIMPLEMENTED)}
 
@@ -76,6 +81,8 @@ class Dialogue:
         self.client = client
         self.exit_status = EXIT_OTHER
         self.account = b""
+        #: How many messages were put, and log-ins.
+        self.accomplished = 0
         self._now = now
         self._hooks = hooks
         self._known = known
@@ -112,7 +119,13 @@ class Dialogue:
         """Whether a question is open."""
         return self._then is not None
 
-    def connected(self) -> Sequence[Effect]:
+    @property
+    def patience(self) -> Patience:
+        """Whoever shall log in and has not is no better than at the doors for reading mail."""
+        return BEFORE_LOGIN if self.client.auth_required and not self.account else PATIENCE
+
+    def connected(self, peer: Peer | None = None) -> Sequence[Effect]:
+        """Who is connected is known already, by the rules: `client`."""
         self._reply(replies.greeting(self.policy.greeting))
         return self._flush()
 
@@ -142,6 +155,14 @@ class Dialogue:
         self.account = b""
         self.client = replace(self.client, tls=True, tls_offered=False, auth_offered=True)
         self._forget_mail()
+        return ()
+
+    def notified(self, event: object) -> Sequence[Effect]:
+        """There is no other event than `Stopping`."""
+        return self.stopping()
+
+    def eof(self) -> Sequence[Effect]:
+        """An unfinished message is dropped."""
         return ()
 
     def stopping(self) -> Sequence[Effect]:
@@ -244,7 +265,7 @@ class Dialogue:
     def _end(self, text: bytes, exit_status: int = EXIT_OTHER) -> None:
         self._reply(text)
         self._flush_into_effects()
-        self._effects.append(_CLOSE)
+        self._effects.append(_CLOSE_AS_ASKED if exit_status == EXIT_QUIT else _CLOSE)
         self._state = CLOSED
         self.exit_status = exit_status
 

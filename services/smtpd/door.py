@@ -1,59 +1,50 @@
-"""What all connections of one process share.
+"""What all connections of one process share: rules, limits, policy, the certificate, the log.
 
-Listeners, limits, rules, the certificate, the log, the sweep of timeouts.
+It is the reception (qmail.door.session) of the two doors, for mail from everywhere and for submission.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP
 
-from qmail.control import Control
-from qmail.control_table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP
-from qmail.door.admission import Admission, Admitted
+from qmail.control import Control, ControlError
+from qmail.control_table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP, CONCURRENCYSUBMISSION
+from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed, read_gateways
-from qmail.door.server import TlsAcceptor, bind
+from qmail.door.limits import Limits
+from qmail.door.server import Server
+from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
 from qmail.log import Log
 from qmail.rules import Rule, RuleError, Rules
+from services.smtpd import replies
 from services.smtpd.desk import Desk
+from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.facts import Client, read_client
+from services.smtpd.handler import SmtpdHandler
 from services.smtpd.interfaces import read_interfaces
 from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
-from services.smtpd.settings import Settings, read_rules
-
-if TYPE_CHECKING:
-    from services.smtpd.server import SmtpdConnection
-
-_log = logging.getLogger(__name__)
+from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
+from services.smtpd.transaction import Transaction
 
 _RULES = "control/tcp.smtp"
-BACKLOG = 511
 MAX_REMEMBERED_CLIENTS = 1000
-SWEEP_SECONDS = 1.0
-GRACE_SECONDS = 50.0
+LIMITS: Final = Limits(
+    # No client waits longer than ten minutes (RFC 5321 4.5.3.2.6).
+    answer_seconds=900.0,
+    linger_seconds=5.0,
+)
 
 # Attributes that asyncio keeps for each StreamReaderProtocol; ours needs none of them.
 _PER_CONNECTION = ("_stream_reader_wr", "_strong_reader", "_closed", "_task", "_transport")
-
-
-@dataclass(frozen=True, slots=True)
-class Purpose:
-    """What a listener is for. `submission`: RFC 6409; `tls`: from the first byte (RFC 8314)."""
-
-    submission: bool
-    tls: bool
 
 
 class Freshness:
@@ -107,7 +98,14 @@ class RulesReader:
 
 
 class Door:
-    """One process's door. `handler` and `authenticator` are plug-ins written for aiosmtpd."""
+    """One process's reception. `handler` and `authenticator` are plug-ins written for aiosmtpd."""
+
+    name: Final = "smtpd"
+    refusals: Final = {
+        Admitted.FULL: replies.TOO_MANY_CONNECTIONS,
+        Admitted.FULL_FOR_ADDRESS: replies.TOO_MANY_FROM_YOU,
+        Admitted.STOPPING: replies.STOPPING,
+    }
 
     def __init__(
         self,
@@ -118,18 +116,16 @@ class Door:
         handler: object = None,
         authenticator: Any = None,
         now: Callable[[], float] = time.time,
-        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self.settings = settings
         self.desk = desk
         self.log = log
         self.now = now
-        self.stopping = False
+        self.handler = handler
         self.authenticator = authenticator
         self.hooks = hooks_of(handler)
-        self.tls = ServerTls(settings.paths.tls)
+        self.tls = ServerTls(settings.paths.tls, log.notices)
         self.prototype = _prototype(handler, authenticator)
-        self.connections: set[SmtpdConnection] = set()
         self._admission = admission
         self._control = Control(settings.paths.control, log.notices)
         own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
@@ -140,58 +136,48 @@ class Door:
         self._freshness = Freshness(time.monotonic)
         self._current_rules = Rules()
         self._tls_offered = False
-        self._clients: dict[tuple[str, Purpose], Client | None] = {}
-        self._limits = (1, 1)
-        self._listening: list[asyncio.Server | TlsAcceptor] = []
-        #: The bound ports: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN.
-        self.ports: list[int] = []
-        self._sweep: asyncio.TimerHandle | None = None
-        self._sweep_seconds = sweep_seconds
-        self._number = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._clients: dict[tuple[str, str, bool], Client | None] = {}
+        self._budgets: dict[str, Budget] = {}
 
-    # --- life ---
-
-    async def start(self, make: Callable[[Door, Purpose], SmtpdConnection]) -> None:
-        """Bind and listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        purposes = [(listener, False) for listener in self.settings.smtp]
-        purposes += [(listener, True) for listener in self.settings.submission]
-        for listener, submission in purposes:
-            sock = bind(listener)
-            self.ports.append(sock.getsockname()[1])
-            factory = partial(make, self, Purpose(submission, listener.tls))
-            if listener.tls:
-                self._listening.append(TlsAcceptor(sock, partial(_accept_tls, factory), BACKLOG))
-            else:
-                self._listening.append(await loop.create_server(factory, sock=sock, backlog=BACKLOG))
-        self._plan_sweep()
-
-    async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """No new connections; transactions that run are finished; what is left after the grace is cut off."""
-        self.stopping = True
-        for listening in self._listening:
-            listening.close()
-        for connection in tuple(self.connections):
-            connection.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), grace_seconds)
-        for connection in tuple(self.connections):
-            connection.abort()
-        if self._sweep is not None:
-            self._sweep.cancel()
-
-    def _plan_sweep(self) -> None:
-        self._sweep = asyncio.get_running_loop().call_later(self._sweep_seconds, self._sweep_deadlines)
-
-    def _sweep_deadlines(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for connection in [late for late in self.connections if late.deadline <= now]:
-            connection.expire()
-        self._plan_sweep()
+    def server(self, limits: Limits = LIMITS) -> Server:
+        """The listeners: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN."""
+        listeners = self.settings.smtp + self.settings.submission
+        return Server(listeners, self, self.log, limits, self.tls, self._admission)
 
     # --- one client ---
+
+    def budget(self, peer: Peer) -> Budget:
+        """Of the client's door, as the control files have it now."""
+        try:
+            self.policy()
+        except ControlError as error:
+            raise TurnedAway(str(error), replies.NO_CONTROLS) from error
+        return self._budgets[peer.door]
+
+    def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
+        """The client has a place; the rules may deny it still."""
+        policy = self._policy
+        assert policy is not None
+        self._log_status(peer)
+        self.log.line(f"tcpserver: pid {peer.number} from {peer.ip}")
+        client = self.client(policy, peer)
+        verdict = "deny" if client is None else "ok"
+        here = f"{policy.greeting.decode('latin-1')}:{peer.local_ip}:{peer.local_port}"
+        self.log.line(f"tcpserver: {verdict} {peer.number} {here} :{peer.ip}::{peer.port}")
+        if client is None:
+            raise TurnedAway("denied by tcp.smtp", replies.DENIED)
+        dialogue = Transaction(policy, client, self.now, self.hooks, self.desk.known)
+        return dialogue, SmtpdHandler(self, dialogue, peer, visitor)
+
+    def left(self, peer: Peer, session: Session | None) -> None:
+        """tcpserver's two lines."""
+        status = session.exit_status if isinstance(session, Transaction) else EXIT_OTHER
+        self.log.line(f"tcpserver: end {peer.number} status {status}")
+        self._log_status(peer)
+
+    def _log_status(self, peer: Peer) -> None:
+        total, limit = self._admission.total(peer.door), self._budgets[peer.door].connections
+        self.log.line(f"tcpserver: status: {total}/{limit}")
 
     def policy(self) -> Policy:
         """The control files, the rules and the certificate as of now. Raises ControlError."""
@@ -202,85 +188,61 @@ class Door:
             self._clients.clear()
         self._current_rules, self._tls_offered = rules, offered
         if policy is not self._policy:
-            self._limits = self._read_limits()
+            self._budgets = self._read_budgets()
             self._policy = policy
             if policy.rcpthosts_missing:
                 self.log.line("smtpd: warning: control/rcpthosts is missing; only our own domains are accepted")
         return policy
 
-    def _read_limits(self) -> tuple[int, int]:
-        """concurrencyincoming, and concurrencysmtpperip.
+    def _read_budgets(self) -> dict[str, Budget]:
+        """concurrencyincoming, concurrencysubmission, concurrencysmtpperip.
 
-        Without it one address may have half, so that no single host can keep all others out. Where nobody but this
-        host can come, every client shares its address and there is nobody to keep a place for.
+        Whoever fills the door for mail from everywhere leaves people's own places as they are. Without
+        concurrencysmtpperip one address may have half, so that no single host can keep all others out; where nobody but
+        this host can come, every client shares its address and there is nobody to keep a place for.
         """
-        total = self._control.get(CONCURRENCYINCOMING)
+        incoming = self._control.get(CONCURRENCYINCOMING)
+        submission = self._control.get(CONCURRENCYSUBMISSION) or incoming
+        return {SMTP_DOOR: self._budget_of(incoming), SUBMISSION_DOOR: self._budget_of(submission)}
+
+    def _budget_of(self, total: int) -> Budget:
         fair = total if self.settings.local_only else (total + 1) // 2
-        return total, self._control.get(CONCURRENCYSMTPPERIP) or fair
+        return Budget(total, self._control.get(CONCURRENCYSMTPPERIP) or fair)
 
-    def admit(self, connection: SmtpdConnection, ip: str) -> tuple[Admitted, int]:
-        """Count a connection in, and its number for the log."""
-        self._number += 1
-        limit, per_address = self._limits
-        admitted = self._admission.enter(ip, limit, per_address)
-        if admitted is Admitted.YES:
-            self.connections.add(connection)
-            self._empty.clear()
-            self.log.line(f"tcpserver: status: {self._admission.total}/{limit}")
-            self.log.line(f"tcpserver: pid {self._number} from {ip}")
-        else:
-            self.log.line(f"tcpserver: deny {self._number} {ip}: {admitted.value}, {self._admission.total}/{limit}")
-        return admitted, self._number
-
-    def leave(self, connection: SmtpdConnection, ip: str, number: int, status: int) -> None:
-        """Count an admitted connection out, once: when it has ended, or when it is given up while something of it
-        still hangs."""
-        if connection not in self.connections:
-            return
-        self.connections.remove(connection)
-        self._admission.leave(ip)
-        self.log.line(f"tcpserver: end {number} status {status}")
-        self.log.line(f"tcpserver: status: {self._admission.total}/{self._limits[0]}")
-        if not self.connections:
-            self._empty.set()
-
-    def client(self, policy: Policy, ip: str, purpose: Purpose) -> Client | None:
+    def client(self, policy: Policy, peer: Peer) -> Client | None:
         """Who this is, from its address and what the rules set.
 
         None: a rule denies. Remembered while nothing changes.
         """
-        key = (ip, purpose)
+        key = (peer.ip, peer.door, peer.tls)
         if key not in self._clients:
             if len(self._clients) >= MAX_REMEMBERED_CLIENTS:
                 self._clients.clear()
-            self._clients[key] = self._make_client(policy, self._current_rules.find(ip), ip, purpose)
+            self._clients[key] = self._make_client(policy, self._current_rules.find(peer.ip), peer)
         return self._clients[key]
 
-    def _make_client(self, policy: Policy, rule: Rule, ip: str, purpose: Purpose) -> Client | None:
+    def _make_client(self, policy: Policy, rule: Rule, peer: Peer) -> Client | None:
         if not rule.allow:
             return None
         variables: Mapping[str, bytes] = {
-            "TCPREMOTEIP": ip.encode(),
+            "TCPREMOTEIP": peer.ip.encode(),
             # Our own name stands for TCPLOCALHOST.
             "TCPLOCALHOST": policy.greeting.split(b" ", 1)[0] or b"0",
             **rule.variables,
         }
         client = read_client(variables)
-        if not policy.extensions and not purpose.submission:
+        submission = peer.door == SUBMISSION_DOOR
+        if not policy.extensions and not submission:
             return client
         return replace(
             client,
-            tls=purpose.tls,
-            tls_offered=not purpose.tls and self._tls_offered,
+            tls=peer.tls,
+            tls_offered=not peer.tls and self._tls_offered,
             auth_offered=plaintext_allowed(
-                tls=purpose.tls, peer_ip=ip, address=self.settings.address, gateways=self.gateways
+                tls=peer.tls, peer_ip=peer.ip, address=self.settings.address, gateways=self.gateways
             ),
-            auth_required=purpose.submission,
+            auth_required=submission,
         )
-
-
-def _accept_tls(make: Callable[[], SmtpdConnection], sock: socket.socket) -> None:
-    make().accept_tls(sock)
 
 
 def _prototype(handler: object, authenticator: Any) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class LoginSteps(Dialogue):
         def answered(name: object) -> None:
             if isinstance(name, bytes) and name:
                 self.account = name
+                self.accomplished += 1
                 self._received_head = None
                 self._bad_commands = 0
                 self._reply(replies.AUTH_OK)

@@ -20,7 +20,6 @@ from qmail.log import Log
 from qmail.put import Submitter
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
-from services.smtpd.server import SmtpdConnection
 from services.smtpd.settings import Settings
 
 
@@ -49,8 +48,8 @@ async def _serve(settings: Settings, admission: Admission, started: asyncio.Even
     lease = NodeLease(bus, ids)
     await lease.claim()
     started.set()
-    door = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission)
-    await door.start(SmtpdConnection)
+    server = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission).server()
+    await server.start()
 
     async def reach_streams() -> None:
         await bus.info(subjects.IN)
@@ -60,7 +59,7 @@ async def _serve(settings: Settings, admission: Admission, started: asyncio.Even
     watch = asyncio.create_task(keep_watch(settings.paths.run, reach_streams, also=seen, notices=log.notices))
     await stop.wait()
     watch.cancel()
-    await door.stop()
+    await server.stop()
     log.close()
     await lease.release()
     await bus.close()

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from qmail.control import Control
 from qmail.control_table import files_of
 from qmail.door.cleartext import is_loopback
+from qmail.door.listeners import Listener, parse_listeners
 from qmail.door.processes import parse_processes
-from qmail.door.server import Listener, parse_listeners
 from qmail.paths import Paths, read_paths
 from qmail.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
 from services.smtpd.interfaces import Interface
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
+
+#: Mail from everywhere, and mail of our own people (RFC 6409): neither takes the other's places.
+SMTP_DOOR, SUBMISSION_DOOR = "smtp", "submission"
+DOORS = (SMTP_DOOR, SUBMISSION_DOOR)
 
 
 class SettingsError(Exception):
@@ -45,17 +49,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """SMTP_LISTEN, SUBMISSION_LISTEN, PROCESSES, ADDRESS, QMAIL_DIR. Raises SettingsError."""
     return Settings(
         paths=read_paths(environ),
-        smtp=_listeners(environ, "SMTP_LISTEN", DEFAULT_SMTP_LISTEN),
-        submission=_listeners(environ, "SUBMISSION_LISTEN", DEFAULT_SUBMISSION_LISTEN),
+        smtp=_listeners(environ, "SMTP_LISTEN", DEFAULT_SMTP_LISTEN, SMTP_DOOR),
+        submission=_listeners(environ, "SUBMISSION_LISTEN", DEFAULT_SUBMISSION_LISTEN, SUBMISSION_DOOR),
         processes=_processes(environ.get("PROCESSES", "1")),
         address=_address(environ.get("ADDRESS") or "127.0.0.1"),
         contained=not environ.get("QMAIL_DIR"),
     )
 
 
-def _listeners(environ: Mapping[str, str], name: str, default: str) -> tuple[Listener, ...]:
+def _listeners(environ: Mapping[str, str], name: str, default: str, door: str) -> tuple[Listener, ...]:
     try:
-        return parse_listeners(environ.get(name, default))
+        return parse_listeners(environ.get(name, default), door)
     except ValueError as error:
         raise SettingsError(f"{name}: {error}") from error
 

@@ -123,6 +123,7 @@ class TextSteps(EnvelopeSteps):
 
     def _stored(self, id: object) -> None:
         assert isinstance(id, int)
+        self.accomplished += 1
         self._finish_mail(replies.accepted(int(self._now()), id))
 
     def _not_committed(self, error: BaseException) -> None:

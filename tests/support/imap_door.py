@@ -19,7 +19,10 @@ import pytest
 from qmail.accounts import Account
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message
-from qmail.door.server import Limits, Listener, Server
+from qmail.door.admission import Budget
+from qmail.door.limits import Limits
+from qmail.door.listeners import Listener
+from qmail.door.server import Server
 from qmail.door.settings import Settings
 from qmail.identity import ActingPool
 from qmail.log import Log
@@ -150,7 +153,7 @@ def deployment() -> Iterator[Deployment]:
         identity="per-user",
         address="127.0.0.1",
         gateways=frozenset(),
-        limits=Limits(grace_seconds=0.0, linger_seconds=0.5),
+        budget=Budget(1000, 100),
     )
     log = Log("imapd")
     loop = deployment.loop
@@ -159,7 +162,7 @@ def deployment() -> Iterator[Deployment]:
     async def start() -> Server:
         door = Door(settings, deployment.bus, pool, log)
         door.hub.start()
-        server = door.server()
+        server = door.server(limits=Limits(grace_seconds=0.0, linger_seconds=0.5))
         await server.start()
         deployment.port = server.ports[0]
         return server

@@ -7,201 +7,33 @@ import contextlib
 import logging
 import random
 import socket
-import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvloop
 
-from qmail.door.certificate import ServerTls, TlsUnavailable
-from qmail.door.server import Limits, Listener, Server, parse_listeners
-from qmail.door.session import Ask, Close, Effect, Notify, Peer, Send, SendBytes, StartTls, Stopping
-
-CERTIFICATES = Path(__file__).parent / "certificates"
-
-
-class Lines:
-    """Answers each line with itself; `ask X`, `flood`, `tls`, `boom`, `bye` do what they say."""
-
-    timeout_seconds = 60.0
-
-    def __init__(self) -> None:
-        self.buffer = b""
-        self.asking = False
-
-    def connected(self, peer: Peer) -> Sequence[Effect]:
-        return [Send(b"hello tls\n" if peer.tls else b"hello\n")]
-
-    def received(self, data: bytes) -> Sequence[Effect]:
-        assert not self.asking, "input while an answer is awaited"
-        self.buffer += data
-        return self.turn()
-
-    def turn(self) -> Sequence[Effect]:
-        effects: list[Effect] = []
-        while b"\n" in self.buffer:
-            line, _, self.buffer = self.buffer.partition(b"\n")
-            if line == b"boom":
-                raise RuntimeError("boom")
-            if line == b"bye":
-                return [*effects, Send(b"good bye\n"), Close()]
-            if line == b"tls":
-                self.buffer = b""
-                return [*effects, Send(b"go\n"), StartTls()]
-            if line.startswith((b"ask", b"flood")):
-                self.asking = True
-                return [*effects, Ask(line)]
-            effects.append(Send(line + b"\n"))
-        return effects
-
-    def answered(self, answer: object) -> Sequence[Effect]:
-        self.asking = False
-        assert isinstance(answer, bytes)
-        return [Send(answer), *self.turn()]
-
-    def failed(self, error: BaseException) -> Sequence[Effect]:
-        self.asking = False
-        return [Send(b"failed %s\n" % type(error).__name__.encode()), *self.turn()]
-
-    def notified(self, event: object) -> Sequence[Effect]:
-        assert not self.asking, "event while an answer is awaited"
-        if isinstance(event, Stopping):
-            return () if self.buffer else [Send(b"stopping\n"), Close()]
-        return [Send(b"event %s\n" % str(event).encode())]
-
-    def tls_started(self) -> Sequence[Effect]:
-        return [Send(b"secure\n")]
-
-    def timed_out(self) -> Sequence[Effect]:
-        return [Send(b"too slow\n")]
-
-    def eof(self) -> Sequence[Effect]:
-        return [Send(b"end\n")]
-
-
-@dataclass
-class World:
-    """What the handlers share with the test."""
-
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
-    closed: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
-    notifiers: list[Notify] = field(default_factory=list)
-    sent_bytes: int = 0
-    cancelled: int = 0
-
-    def make(self, peer: Peer, notify: Notify) -> Answers:
-        self.notifiers.append(notify)
-        return Answers(self, peer)
-
-
-class Answers:
-    def __init__(self, world: World, peer: Peer) -> None:
-        self.world = world
-        self.peer = peer
-
-    async def answer(self, request: object, send: SendBytes) -> object:
-        assert isinstance(request, bytes)
-        self.world.asked.put_nowait(request)
-        try:
-            if request == b"ask wait":
-                await self.world.gate.wait()
-            if request == b"ask error":
-                raise ConnectionRefusedError("bus down")
-            if request == b"flood":
-                for _ in range(1000):
-                    await send(bytes(65536))
-                    self.world.sent_bytes += 65536
-        except asyncio.CancelledError:
-            self.world.cancelled += 1
-            raise
-        return b"answer to " + request + b"\n"
-
-    def closed(self) -> None:
-        self.world.closed.put_nowait(self.peer.ip)
-
-
-@asynccontextmanager
-async def serving(
-    limits: Limits | None = None,
-    session: Callable[[], Any] = Lines,
-    tls: ServerTls | None = None,
-    implicit: bool = False,
-    world: World | None = None,
-) -> AsyncIterator[tuple[Server, World]]:
-    world = world or World()
-    listener = Listener(host="127.0.0.1", port=0, tls=implicit)
-    server = Server([listener], session, world.make, limits or Limits(sweep_seconds=0.01), tls)
-    await server.start()
-    try:
-        yield server, world
-    finally:
-        await server.stop(0)
-
-
-async def connect(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", server.ports[0])
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-
-    def runner(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=factory) as loop:
-            loop.run(asyncio.wait_for(main, 60))
-
-    return runner
-
-
-async def until(probe: Callable[[], bool]) -> None:
-    """Give the loop turns until it is so; the time limit is the runner's."""
-    while not probe():  # noqa: ASYNC110
-        await asyncio.sleep(0)
-
-
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-Run = Callable[[Awaitable[None]], None]
-
-
-@cache
-def client_hello() -> bytes:
-    """What a client says first in TLS."""
-    written = ssl.MemoryBIO()
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client_context().wrap_bio(ssl.MemoryBIO(), written).do_handshake()
-    return written.read()
-
-
-def client_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def test_lines_are_answered_and_a_half_closed_client_still_gets_its_answers(run: Run) -> None:
-    async def main() -> None:
-        async with serving() as (server, world):
-            reader, writer = await connect(server)
-            writer.write(b"one\ntwo\nask wait\nthree\n")
-            writer.write_eof()
-            assert await reader.readexactly(14) == b"hello\none\ntwo\n"
-            world.gate.set()
-            assert await reader.read() == b"answer to ask wait\nthree\nend\n"
-            assert await world.closed.get() == "127.0.0.1"
-
-    run(main())
+from qmail.door.admission import Budget
+from qmail.door.certificate import TlsUnavailable
+from qmail.door.limits import Limits, Patience
+from qmail.door.listeners import Listener, parse_listeners
+from qmail.door.server import Server
+from qmail.door.session import Close, Effect, Notify, Peer, Send, SendBytes
+from tests.support.hall import (
+    CERTIFICATES,
+    Answers,
+    Lines,
+    LogLines,
+    Run,
+    World,
+    certificate,
+    client_context,
+    client_hello,
+    connect,
+    serving,
+    turns,
+    until,
+)
 
 
 def test_input_and_events_wait_for_the_answer(run: Run) -> None:
@@ -233,9 +65,9 @@ def test_reading_pauses_while_an_answer_is_awaited_and_nothing_is_lost(run: Run)
             lines = b"".join(b"%0999d\n" % number for number in range(20_000))
             writer.write(lines)
             writer.write_eof()
-            (connection,) = server._census.connections
-            await until(lambda: not connection._reading)
-            assert len(connection._held) <= 1000 + 256 * 1024
+            (connection,) = server.connections
+            await until(lambda: not connection._wire.reading)
+            assert connection._held_bytes <= 1000 + 256 * 1024
             world.gate.set()
             assert await reader.read() == b"hello\nanswer to ask wait\n" + lines + b"end\n"
 
@@ -314,7 +146,7 @@ def test_a_disconnect_does_not_cut_a_running_answer_and_closed_comes_after_it(ru
             world.gate.set()
             await world.closed.get()
             assert world.cancelled == 0
-            assert server.connected == 1
+            assert len(server.connections) == 1
 
     run(main())
 
@@ -327,6 +159,96 @@ def test_idle_connections_are_timed_out_with_a_word(run: Run) -> None:
         async with serving(session=Short) as (server, world):
             reader, _ = await connect(server)
             assert await reader.read() == b"hello\ntoo slow\n"
+            await world.closed.get()
+
+    run(main())
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Send a byte as often as the server hears one, until it ends; what it has said."""
+    said = asyncio.create_task(reader.read())
+    while not said.done():
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"x")
+            await writer.drain()
+        await asyncio.sleep(0)
+    return said.result()
+
+
+def test_a_byte_in_time_renews_the_idle_time_and_not_the_patience(run: Run) -> None:
+    class Waiting(Lines):
+        patience = Patience(seconds=0.2)
+
+    async def main() -> None:
+        async with serving(session=Waiting) as (server, world):
+            reader, writer = await connect(server)
+            assert await drip(reader, writer) == b"hello\ntoo slow\n"
+            await world.closed.get()
+            assert server.admission.empty
+
+    run(main())
+
+
+def test_who_accomplishes_something_is_given_the_whole_time_again(run: Run) -> None:
+    class Waiting(Lines):
+        patience = Patience(seconds=1000.0)
+
+        def answered(self, answer: object) -> Sequence[Effect]:
+            self.accomplished += 1
+            return super().answered(answer)
+
+    async def main() -> None:
+        async with serving(session=Waiting) as (server, _):
+            reader, writer = await connect(server)
+            assert await reader.readline() == b"hello\n"
+            (connection,) = server.connections
+            connection._since -= 999.0
+            writer.write(b"word\n")
+            assert await reader.readline() == b"word\n"
+            assert connection.deadline < server.loop.time() + 2
+            writer.write(b"ask\n")
+            assert await reader.readline() == b"answer to ask\n"
+            assert connection.deadline > server.loop.time() + 50
+
+    run(main())
+
+
+def test_patience_grows_with_what_is_sent_up_to_its_bound() -> None:
+    patience = Patience(seconds=100.0, bytes_per_second=10, longest_seconds=150.0)
+    assert [patience.allows(sent) for sent in (0, 200, 10_000)] == [100.0, 120.0, 150.0]
+    assert Patience(seconds=100.0).allows(10_000) == 100.0
+
+
+def test_who_is_above_a_limit_is_one_line_in_the_log(run: Run) -> None:
+    async def main() -> None:
+        log = LogLines()
+        async with serving(budget=Budget(2, 1), log=log) as (server, _):
+            first, _ = await connect(server)
+            await first.readline()
+            second, _ = await connect(server)
+            assert await second.read() == b"full\n"
+            why = "1 connections from there, as many as may be"
+            assert log.lines == [f"refused connection 127.0.0.1: port {server.ports[0]}: {why}"]
+
+    run(main())
+
+
+def test_our_last_words_are_not_lost_to_a_client_that_is_sending_still(run: Run) -> None:
+    class Strict(Lines):
+        def received(self, data: bytes) -> Sequence[Effect]:
+            return [Send(b"enough\n"), Close()]
+
+    async def main() -> None:
+        async with serving(session=Strict) as (server, world):
+            reader, writer = await connect(server)
+            writer.write(b"x" * 100)
+            assert await reader.readline() == b"hello\n"
+            assert await reader.readline() == b"enough\n"
+            for _ in range(100):
+                writer.write(b"x" * 65536)
+                await writer.drain()
+            assert await reader.read() == b""
+            writer.close()
             await world.closed.get()
 
     run(main())
@@ -351,8 +273,7 @@ def test_news_for_a_client_do_not_keep_one_that_is_silent(run: Run) -> None:
 
 def test_limits_total_and_per_ip_refuse_and_recover(run: Run) -> None:
     async def main() -> None:
-        limits = Limits(connections=3, connections_per_ip=2, refusal=b"full\n")
-        async with serving(limits) as (server, world):
+        async with serving(budget=Budget(3, 2)) as (server, world):
             first, writer = await connect(server)
             second, _ = await connect(server)
             await first.readline()
@@ -394,7 +315,7 @@ def test_stop_cuts_off_what_does_not_end_within_the_grace(run: Run) -> None:
             writer.write(b"ask wait\n")
             await world.asked.get()
             await server.stop(0.05)
-            assert server.connected == 0
+            assert len(server.connections) == 0
             assert world.cancelled == 1
 
     run(main())
@@ -402,7 +323,7 @@ def test_stop_cuts_off_what_does_not_end_within_the_grace(run: Run) -> None:
 
 def test_starttls_forgets_plain_text_sent_before_the_handshake(run: Run) -> None:
     async def main() -> None:
-        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+        async with serving(tls=certificate()) as (server, world):
             reader, writer = await connect(server)
             writer.write(b"tls\ninjected\n")
             assert await reader.readexactly(9) == b"hello\ngo\n"
@@ -417,14 +338,14 @@ def test_starttls_forgets_plain_text_sent_before_the_handshake(run: Run) -> None
 
 def test_a_failed_handshake_closes_and_is_counted_out(run: Run) -> None:
     async def main() -> None:
-        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+        async with serving(tls=certificate()) as (server, world):
             reader, writer = await connect(server)
             writer.write(b"tls\n")
             assert await reader.readexactly(9) == b"hello\ngo\n"
             writer.write(b"this is not TLS\n" * 10)
             await reader.read()
             await world.closed.get()
-            assert server.connected == 0
+            assert len(server.connections) == 0
 
     run(main())
 
@@ -432,16 +353,16 @@ def test_a_failed_handshake_closes_and_is_counted_out(run: Run) -> None:
 @pytest.mark.parametrize("lost_first", [True, False])
 def test_a_client_gone_when_the_handshake_begins_is_counted_out(run: Run, lost_first: bool) -> None:
     async def main() -> None:
-        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
+        async with serving(tls=certificate()) as (server, world):
             reader, writer = await connect(server)
             assert await reader.readline() == b"hello\n"
-            (connection,) = server._census.connections
+            (connection,) = server.connections
             if lost_first:  # the loop says so before the handshake's task has its first turn
-                connection._abort_transport()
+                connection._wire.abort()
             connection.data_received(b"tls\n")
-            connection._abort_transport()
+            connection._wire.abort()
             await world.closed.get()
-            assert server.connected == 0
+            assert len(server.connections) == 0
             await turns(5)
             assert world.closed.empty()
             writer.close()
@@ -476,7 +397,7 @@ def test_an_answer_that_never_ends_does_not_keep_the_place(run: Run, gone: bool)
             await world.asked.get()
             if gone:
                 writer.transport.abort()
-            await until(lambda: not server.connected)
+            await until(lambda: not len(server.connections))
             assert world.closed.empty(), "the answer still runs"
             world.gate.set()
             await world.closed.get()
@@ -498,26 +419,18 @@ def test_an_answer_that_never_ends_does_not_keep_the_server(run: Run) -> None:
     run(main())
 
 
-def test_a_handshake_that_the_loop_forgets_ends_at_its_deadline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handshake_that_goes_no_further_ends_at_its_deadline(run: Run) -> None:
     async def main() -> None:
-        async with serving(tls=ServerTls(CERTIFICATES)) as (server, world):
-            never = asyncio.Event()
-
-            async def forget(*_: object, **__: object) -> None:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await never.wait()
-                await never.wait()
-
-            monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", forget)
+        async with serving(tls=certificate()) as (server, world):
             reader, writer = await connect(server)
             writer.write(b"tls\n")
             assert await reader.readexactly(9) == b"hello\ngo\n"
-            (connection,) = server._census.connections
-            await until(lambda: connection._securing)
+            (connection,) = server.connections
+            writer.write(client_hello()[:20])
+            await until(lambda: connection._wire.tls is not None and connection._wire.tls.heard)
             assert connection.deadline < asyncio.get_running_loop().time() + 60
             connection.expire()
-            assert server.connected == 0
-            never.set()
+            assert len(server.connections) == 0
             await world.closed.get()
             writer.close()
 
@@ -563,13 +476,12 @@ def test_resets_at_every_stage_leave_nobody_counted(
 ) -> None:
     async def main() -> None:
         chance = random.Random(seed)
-        limits = Limits(connections=300, connections_per_ip=300)
-        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=implicit) as (server, world):
+        async with serving(tls=certificate(), implicit=implicit) as (server, world):
             for _ in range(10):
                 await asyncio.gather(*(reset_at_some_stage(server, chance) for _ in range(20)))
             world.gate.set()
-            await until(lambda: not server.connected)
-            assert not server._census.per_ip
+            await until(lambda: not len(server.connections))
+            assert server.admission.empty
 
     run(main())
 
@@ -577,7 +489,7 @@ def test_resets_at_every_stage_leave_nobody_counted(
 def test_implicit_tls_and_a_client_that_never_shakes_hands(run: Run) -> None:
     async def main() -> None:
         limits = Limits(handshake_seconds=1)
-        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=True) as (server, world):
+        async with serving(limits, tls=certificate(), implicit=True) as (server, world):
             mute, _ = await connect(server)
             reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[0], ssl=client_context())
             assert await reader.readline() == b"hello tls\n"
@@ -585,15 +497,14 @@ def test_implicit_tls_and_a_client_that_never_shakes_hands(run: Run) -> None:
             assert await reader.read() == b"good bye\n"
             assert await mute.read() == b""
             await world.closed.get()
-            await until(lambda: not server.connected)
+            await until(lambda: not len(server.connections))
 
     run(main())
 
 
 def test_failed_handshakes_by_the_hundred_disturb_nobody(run: Run) -> None:
     async def main() -> None:
-        limits = Limits(connections=300, connections_per_ip=300)
-        async with serving(limits, tls=ServerTls(CERTIFICATES), implicit=True) as (server, _):
+        async with serving(tls=certificate(), implicit=True) as (server, _):
             port = server.ports[0]
             good = [await asyncio.open_connection("127.0.0.1", port, ssl=client_context()) for _ in range(5)]
             bad = [await connect(server) for _ in range(100)]
@@ -607,27 +518,27 @@ def test_failed_handshakes_by_the_hundred_disturb_nobody(run: Run) -> None:
             for reader, writer in good:
                 writer.write(b"still\nbye\n")
                 assert await reader.read() == b"hello tls\nstill\ngood bye\n"
-            await until(lambda: not server.connected)
+            await until(lambda: not len(server.connections))
 
     run(main())
 
 
 def test_two_hundred_idle_connections_cost_no_task(run: Run) -> None:
     async def main() -> None:
-        async with serving(Limits(connections=300, connections_per_ip=300)) as (server, _):
+        async with serving() as (server, _):
             before = len(asyncio.all_tasks())
             clients = [socket.create_connection(("127.0.0.1", server.ports[0])) for _ in range(200)]
             # Those of asyncio's own accepting end by themselves; the surrounding wait_for limits the wait.
-            await until(lambda: server.connected == 200 and len(asyncio.all_tasks()) == before)
+            await until(lambda: len(server.connections) == 200 and len(asyncio.all_tasks()) == before)
             for client in clients:
                 client.close()
-            await until(lambda: not server.connected)
+            await until(lambda: not len(server.connections))
 
     run(main())
 
 
 def test_a_certificate_is_read_again_and_a_broken_one_does_not_replace_it(tmp_path: Path) -> None:
-    tls = ServerTls(tmp_path)
+    tls = certificate(tmp_path)
     assert not tls.available
     with pytest.raises(TlsUnavailable):
         tls.context()

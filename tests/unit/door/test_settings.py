@@ -9,20 +9,21 @@ import pytest
 from qmail.control import Control, ControlError
 from qmail.control_table import CONCURRENCYPOP3
 from qmail.door import settings as door_settings
-from qmail.door.server import Limits, Listener
-from qmail.door.settings import Ports, Settings, SettingsError, read_settings, share
+from qmail.door.admission import Budget
+from qmail.door.listeners import Listener
+from qmail.door.settings import Ports, Settings, SettingsError, read_settings
 from qmail.paths import read_paths
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 
 
 def read(directory: Path, **environ: str) -> Settings:
-    def read_limits(control: Control, processes: int) -> Limits:
-        return Limits(connections=control.get(CONCURRENCYPOP3) * processes)
+    def read_budget(control: Control) -> Budget:
+        return Budget(control.get(CONCURRENCYPOP3), 1)
 
     (directory / "control").mkdir(exist_ok=True)
     (directory / "control" / "me").write_text("mail.xeris.com\n")
-    return read_settings("pop3", {"QMAIL_DIR": str(directory), **environ}, PORTS, read_limits)
+    return read_settings("pop3", {"QMAIL_DIR": str(directory), **environ}, PORTS, read_budget)
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -43,10 +44,10 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
     assert (settings.processes, settings.identity, settings.address) == (64, "single", "192.0.2.1")
 
 
-def test_the_limits_are_read_from_the_control_files_for_the_number_of_processes(tmp_path: Path) -> None:
+def test_the_budget_is_read_from_the_control_files_and_is_that_of_all_processes(tmp_path: Path) -> None:
     read(tmp_path)
     (tmp_path / "control" / "concurrencypop3").write_text("7\n")
-    assert read(tmp_path, PROCESSES="3").limits.connections == 21
+    assert read(tmp_path, PROCESSES="3").budget.connections == 7
     (tmp_path / "control" / "concurrencypop3").write_text("fifty\n")
     with pytest.raises(ControlError, match="concurrencypop3:1: expected a number of connections, found 'fifty'"):
         read(tmp_path)
@@ -73,12 +74,5 @@ def test_gateways_are_only_a_container_s(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(door_settings, "read_gateways", lambda: frozenset({"172.29.29.1"}))
     assert read(tmp_path).gateways == frozenset()
     monkeypatch.setattr(door_settings, "read_paths", lambda environ: read_paths({"QMAIL_DIR": str(tmp_path)}))
-    in_a_container = read_settings("pop3", {}, PORTS, lambda control, processes: Limits())
+    in_a_container = read_settings("pop3", {}, PORTS, lambda control: Budget(1, 1))
     assert in_a_container.gateways == {"172.29.29.1"}
-
-
-@pytest.mark.parametrize(
-    ("total", "processes", "each"), [(40, 1, 40), (40, 2, 20), (40, 3, 14), (2, 3, 1), (0, 1, 1), (0, 3, 1)]
-)
-def test_the_share_of_a_process_is_rounded_up_and_never_nothing(total: int, processes: int, each: int) -> None:
-    assert share(total, processes) == each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import imaplib
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from qmail.door.connection import Connection
+from qmail.door.session import Peer, Session
 from tests.support.imap_door import Deployment, Raw, make_maildir, own
 
 HELLO = b"From: ari@xeris.com\nSubject: satu\n\nisi\n"
@@ -145,14 +147,28 @@ def test_too_many_sessions_of_an_account_are_refused_until_one_ends(deployment: 
     assert deployment.server is not None
     leave = deployment.server.leave
 
-    def leave_and_tell(connection: Connection) -> None:
-        leave(connection)
+    def leave_and_tell(connection: Connection, peer: Peer, session: Session | None) -> None:
+        leave(connection, peer, session)
         deployment.loop.call_soon(left.set)
 
     deployment.server.leave = leave_and_tell  # type: ignore[method-assign]
     second.close()
     assert left.wait(60)
     third.login()
+
+
+def test_a_byte_now_and_then_does_not_keep_a_place_before_the_log_in(deployment: Deployment) -> None:
+    stranger, friend = deployment.raw(), deployment.raw().login()
+
+    async def age() -> None:
+        assert deployment.server is not None
+        for connection in deployment.server.connections:
+            connection._since -= 601.0
+
+    asyncio.run_coroutine_threadsafe(age(), deployment.loop).result(60)
+    stranger.send(b"x")
+    assert stranger.line().startswith(b"* BYE ")
+    assert friend.ask(b"a NOOP")[-1].startswith(b"a OK")
 
 
 def test_sasl_plain_both_ways(deployment: Deployment) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
+from qmail.door.admission import Budget
 from qmail.door.settings import SettingsError
-from services.imap.door import CACHE_BOUND_BYTES, keep_bounded
+from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import read_settings
 from tests.support import warp
@@ -134,7 +135,7 @@ def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcemen
 def test_defaults(tmp_path: Path) -> None:
     settings = read_settings({"QMAIL_DIR": str(tmp_path)})
     assert [(listener.port, listener.tls) for listener in settings.listeners] == [(143, False), (993, True)]
-    assert (settings.limits.connections, settings.limits.connections_per_ip) == (1000, 20)
+    assert settings.budget == Budget(1000, 20)
 
 
 def test_settings(tmp_path: Path) -> None:
@@ -143,8 +144,8 @@ def test_settings(tmp_path: Path) -> None:
     environ = {"QMAIL_DIR": str(tmp_path), "IMAP_LISTEN": "127.0.0.1:2143,127.0.0.1:2993/tls", "PROCESSES": "3"}
     settings = read_settings(environ)
     assert [listener.tls for listener in settings.listeners] == [False, True]
-    assert (settings.limits.connections, settings.limits.connections_per_ip) == (14, 20)
-    assert settings.limits.refusal.startswith(b"* BYE")
+    assert settings.budget == Budget(40, 20)
+    assert all(text.startswith(b"* BYE") for text in Door.refusals.values())
 
 
 @pytest.mark.parametrize(("name", "value"), [("PROCESSES", "0"), ("PROCESSES", "viele"), ("IMAP_LISTEN", "143")])

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from qmail.bus.memory import MemoryBus
 from qmail.bus.subjects import WORKERS
 from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control import Control
-from qmail.door.server import Limits
+from qmail.door.admission import Budget
+from qmail.door.limits import Limits
 from qmail.hasher import HASHER
 from qmail.identity import acting_pool
 from qmail.log import Log
@@ -51,7 +53,7 @@ class Deployment:
         for name in ("cert.pem", "key.pem"):
             shutil.copy(CERTIFICATES / name, root / "tls")
         self.bus = MemoryBus()
-        self.limits = Limits(connections=60, connections_per_ip=60, refusal=b"-ERR full\r\n", grace_seconds=0.2)
+        self.budget = Budget(60, 60)
         self.ports: tuple[int, ...] = ()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: run(self._serve()), daemon=True)
@@ -88,14 +90,14 @@ class Deployment:
             "IDENTITY": "per-user" if os.geteuid() == 0 else "single",
             "ADDRESS": "192.0.2.1",
         }
-        settings = read_settings(environ)
+        settings = replace(read_settings(environ), budget=self.budget)
         log = Log("qmail-pop3d")
         pool = acting_pool(settings.identity, threads=2)
         desk = make_desk(self.root / "auth", self.root / "users", Control(self.root / "control"), log.line)
         await self.bus.subscribe(ASK_PASS, partial(desk.take, self.bus), WORKERS)
         door = Door(settings, self.bus, pool, log)
-        server = door.server()
-        server.limits = self.limits
+        server = door.server(limits=Limits(grace_seconds=0.2))
+        self.server = server
         await server.start()
         self.ports = server.ports
         self._ready.set()
@@ -256,17 +258,39 @@ def test_extensions_none_speaks_as_qmail_does(deployment: Deployment) -> None:
 
 
 def test_fifty_idle_connections_and_one_above_the_limit(deployment: Deployment) -> None:
-    deployment.limits = Limits(connections=51, connections_per_ip=51, refusal=b"-ERR full\r\n", grace_seconds=0.2)
+    deployment.budget = Budget(51, 51)
     deployment.start()
     idle = [socket.create_connection(("127.0.0.1", deployment.ports[0]), 60) for _ in range(50)]
     assert all(client.recv(100).startswith(b"+OK ") for client in idle)
     active = log_in(plain(deployment))
-    with pytest.raises(poplib.error_proto, match="full"):
+    with pytest.raises(poplib.error_proto, match="too many connections"):
         plain(deployment)
     assert active.stat()[0] == 2
     assert len({client.getsockname() for client in idle}) == 50
     for client in idle:
         client.close()
+
+
+def test_a_byte_now_and_then_does_not_keep_a_place_before_the_log_in(deployment: Deployment) -> None:
+    deployment.start()
+    logged_in = log_in(plain(deployment))
+    with socket.create_connection(("127.0.0.1", deployment.ports[0]), 60) as client:
+        stream = client.makefile("rb")
+        stream.readline()
+        age_all_connections(deployment, 601.0)
+        client.sendall(b"N")
+        assert stream.read() == b""
+    assert logged_in.noop().startswith(b"+OK")
+
+
+def age_all_connections(deployment: Deployment, seconds: float) -> None:
+    """As if they had come so much earlier."""
+
+    async def age() -> None:
+        for connection in deployment.server.connections:
+            connection._since -= seconds
+
+    asyncio.run_coroutine_threadsafe(age(), deployment._loop).result(60)
 
 
 def test_greetings_are_all_different(deployment: Deployment) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from qmail.door.admission import Budget
 from qmail.door.settings import SettingsError
+from services.pop3.door import Door
 from services.pop3.settings import read_settings
 
 
@@ -20,14 +22,14 @@ def test_defaults(tmp_path: Path) -> None:
     write(tmp_path)
     settings = read_settings({"QMAIL_DIR": str(tmp_path)})
     assert [(listener.port, listener.tls) for listener in settings.listeners] == [(110, False), (995, True)]
-    assert (settings.limits.connections, settings.limits.connections_per_ip) == (400, 100)
-    assert settings.limits.refusal.startswith(b"-ERR [SYS/TEMP]")
+    assert settings.budget == Budget(400, 100)
+    assert all(text.startswith(b"-ERR [SYS/TEMP]") for text in Door.refusals.values())
 
 
-def test_processes_share_both_limits(tmp_path: Path) -> None:
+def test_both_limits_are_those_of_all_processes_together(tmp_path: Path) -> None:
     write(tmp_path, concurrencypop3="40\n", concurrencypop3perip="2\n")
     settings = read_settings({"QMAIL_DIR": str(tmp_path), "PROCESSES": "3"})
-    assert (settings.limits.connections, settings.limits.connections_per_ip) == (14, 1)
+    assert settings.budget == Budget(40, 2)
 
 
 @pytest.mark.parametrize(("name", "value"), [("PROCESSES", "0"), ("PROCESSES", "many"), ("POP3_LISTEN", "110")])

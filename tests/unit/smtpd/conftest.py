@@ -7,6 +7,7 @@ import base64
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ from qmail.log import Log
 from qmail.loop import run
 from qmail.put import Submitter
 from services.smtpd.desk import Desk
-from services.smtpd.door import Door
-from services.smtpd.server import SmtpdConnection
-from services.smtpd.settings import read_settings
+from services.smtpd.door import LIMITS, Door
+from services.smtpd.settings import DOORS, read_settings
 
 
 class LogLines(Log):
@@ -64,20 +64,21 @@ class RunningDoor:
         self._stop = asyncio.Event()
         ids = IdSource()
         ids.grant(1, 0, 2**62)
-        admission = Admission(1)
+        admission = Admission(1, DOORS)
         admission.claim_row()
         handler, authenticator = self._plugins
         try:
             desk = Desk(self.bus, Submitter(self.bus, ids), uid=901)
-            self.door = Door(self.settings, desk, self.log, admission, handler, authenticator, sweep_seconds=0.02)
-            await self.door.start(SmtpdConnection)
+            self.door = Door(self.settings, desk, self.log, admission, handler, authenticator)
+            self.server = self.door.server(replace(LIMITS, grace_seconds=30, sweep_seconds=0.02))
+            await self.server.start()
         except BaseException as error:
             self._error = error
             self._ready.set()
             return
         self._ready.set()
         await self._stop.wait()
-        await self.door.stop(30)
+        await self.server.stop()
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run something in the door's loop and wait for it."""
@@ -115,11 +116,11 @@ class RunningDoor:
 
     @property
     def port(self) -> int:
-        return self.door.ports[0]
+        return self.server.ports[0]
 
     @property
     def submission_port(self) -> int:
-        return self.door.ports[len(self.settings.smtp)]
+        return self.server.ports[len(self.settings.smtp)]
 
     def messages(self) -> list[tuple[Envelope, bytes]]:
         """What was put: envelope and whole text, in order."""

@@ -11,6 +11,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,17 @@ import uvloop
 
 from qmail.bus.memory import MemoryBus
 from qmail.door.admission import Admission
+from qmail.door.connection import Connection
+from qmail.door.server import Server
 from qmail.ids import IdSource
 from qmail.log import Log
 from qmail.put import Submitter
 from services.smtpd.desk import Desk
-from services.smtpd.door import Door
-from services.smtpd.server import SmtpdConnection
-from services.smtpd.settings import read_settings
+from services.smtpd.door import LIMITS, Door
+from services.smtpd.settings import DOORS, read_settings
 
 CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
-PLAIN, TLS = 0, 1
+PLAIN, TLS, SUBMISSION = 0, 1, 2
 HALF_A_MESSAGE = b"MAIL FROM:<a@b>\r\nRCPT TO:<joni@xeris.com>\r\nDATA\r\nSubject: half\r\n\r\n"
 
 Main = Callable[[Coroutine[Any, Any, None]], None]
@@ -61,22 +63,22 @@ def directory(directory: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(directory: Path, handler: object = None) -> AsyncIterator[tuple[Door, Admission]]:
-    listen = {"SMTP_LISTEN": "127.0.0.1:0", "SUBMISSION_LISTEN": "127.0.0.1:0/tls"}
+async def opened(directory: Path, handler: object = None) -> AsyncIterator[tuple[Server, Admission]]:
+    listen = {"SMTP_LISTEN": "127.0.0.1:0", "SUBMISSION_LISTEN": "127.0.0.1:0/tls,127.0.0.1:0"}
     settings = read_settings({"QMAIL_DIR": str(directory), **listen})
-    bus, ids, admission = MemoryBus(), IdSource(), Admission(1)
+    bus, ids, admission = MemoryBus(), IdSource(), Admission(1, DOORS)
     ids.grant(1, 0, 2**62)
     admission.claim_row()
     desk = Desk(bus, Submitter(bus, ids), uid=901)
-    door = Door(settings, desk, Silent("qmail-smtpd"), admission, handler, sweep_seconds=0.01)
-    await door.start(SmtpdConnection)
+    door = Door(settings, desk, Silent("qmail-smtpd"), admission, handler).server(replace(LIMITS, sweep_seconds=0.01))
+    await door.start()
     try:
         yield door, admission
     finally:
         await door.stop(0)
 
 
-async def greeted(door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, SmtpdConnection]:
+async def greeted(door: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Connection]:
     before = set(door.connections)
     reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[PLAIN])
     assert await reader.readline() == b"220 mail.xeris.com ESMTP\r\n"
@@ -107,10 +109,9 @@ def test_a_client_gone_when_the_handshake_begins_is_counted_out(run: Main, direc
             if lost_first:  # the loop says so before the handshake's task has its first turn
                 connection.abort()
             connection.data_received(b"STARTTLS\r\n")
-            assert connection._wire is not None
             connection._wire.abort()
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
             writer.close()
 
     run(main())
@@ -142,42 +143,14 @@ def test_an_answer_that_never_ends_does_not_keep_the_place(run: Main, directory:
             if gone:
                 reset_when_closed(writer.get_extra_info("socket"))
                 writer.transport.abort()
-                await until(lambda: connection._gone)
+                await until(lambda: connection._lost)
             assert connection.deadline < asyncio.get_running_loop().time() + 1000
             connection.deadline = 0
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
             plugin.gate.set()
-            await until(lambda: connection._job is None)
-            assert admission.total == 0
-            writer.close()
-
-    run(main())
-
-
-def test_a_handshake_that_the_loop_forgets_ends_at_its_deadline(
-    run: Main, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def main() -> None:
-        async with opened(directory) as (door, admission):
-            never = asyncio.Event()
-
-            async def forget(*_: object, **__: object) -> None:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await never.wait()
-                await never.wait()
-
-            monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", forget)
-            reader, writer, connection = await greeted(door)
-            writer.write(b"STARTTLS\r\n")
-            assert (await reader.readline()).startswith(b"220 ")
-            await until(lambda: connection._job is not None)
-            assert connection.deadline < asyncio.get_running_loop().time() + 60
-            connection.deadline = 0
-            await until(lambda: not door.connections)
-            assert admission.total == 0
-            never.set()
-            await until(lambda: connection._gone)
+            await until(lambda: connection._task is None)
+            assert admission.empty
             writer.close()
 
     run(main())
@@ -190,7 +163,7 @@ def test_a_question_cut_off_before_its_first_step_does_not_keep_the_place(run: M
             connection.data_received(b"MAIL FROM:<a@b>\r\n")
             connection.abort()
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
             writer.close()
 
     run(main())
@@ -208,13 +181,13 @@ def test_who_does_not_shake_hands_where_tls_comes_first_is_counted(run: Main, di
         (directory / "control" / "concurrencyincoming").write_text("3\n")
         async with opened(directory) as (door, admission):
             mute = [await asyncio.open_connection("127.0.0.1", door.ports[TLS]) for _ in range(3)]
-            await until(lambda: admission.total == 3)
-            for port in (TLS, PLAIN):
+            await until(lambda: admission.total("submission") == 3)
+            for port in (TLS, SUBMISSION):
                 reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[port])
-                assert (await reader.read())[:4] == (b"421 " if port == PLAIN else b"")
+                assert (await reader.read())[:4] == (b"421 " if port == SUBMISSION else b"")
                 writer.close()
             mute[0][1].close()
-            await until(lambda: admission.total == 2)
+            await until(lambda: admission.total("submission") == 2)
             reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS], ssl=client_context())
             assert await reader.readline() == b"220 mail.xeris.com ESMTP\r\n"
             assert all(connection.deadline < asyncio.get_running_loop().time() + 400 for connection in door.connections)
@@ -222,7 +195,34 @@ def test_who_does_not_shake_hands_where_tls_comes_first_is_counted(run: Main, di
             for _, other in mute:
                 other.close()
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
+
+    run(main())
+
+
+@pytest.mark.parametrize(("full", "free"), [(PLAIN, SUBMISSION), (SUBMISSION, PLAIN)])
+def test_whoever_fills_one_door_takes_no_place_of_the_other(run: Main, directory: Path, full: int, free: int) -> None:
+    async def main() -> None:
+        (directory / "control" / "concurrencyincoming").write_text("3\n")
+        async with opened(directory) as (door, _):
+            idle = [await asyncio.open_connection("127.0.0.1", door.ports[full]) for _ in range(3)]
+            for reader, _ in idle:
+                assert (await reader.readline()).startswith(b"220 ")
+            reader, _ = await asyncio.open_connection("127.0.0.1", door.ports[full])
+            assert (await reader.readline()).startswith(b"421 ")
+            reader, _ = await asyncio.open_connection("127.0.0.1", door.ports[free])
+            assert (await reader.readline()).startswith(b"220 ")
+
+    run(main())
+
+
+def test_submission_may_have_a_number_of_places_of_its_own(run: Main, directory: Path) -> None:
+    async def main() -> None:
+        (directory / "control" / "concurrencysubmission").write_text("1\n")
+        async with opened(directory) as (door, _):
+            for port, answer in ((PLAIN, b"220 "), (PLAIN, b"220 "), (SUBMISSION, b"220 "), (SUBMISSION, b"421 ")):
+                reader, _ = await asyncio.open_connection("127.0.0.1", door.ports[port])
+                assert (await reader.readline()).startswith(answer)
 
     run(main())
 
@@ -238,7 +238,7 @@ def test_who_is_turned_away_where_tls_comes_first_is_counted_out(run: Main, dire
             reader, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS])
             assert await reader.read() == b""
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
             writer.close()
 
     run(main())
@@ -248,9 +248,9 @@ def test_the_end_does_not_wait_for_who_does_not_shake_hands(run: Main, directory
     async def main() -> None:
         async with opened(directory) as (door, admission):
             _, writer = await asyncio.open_connection("127.0.0.1", door.ports[TLS])
-            await until(lambda: admission.total == 1)
+            await until(lambda: admission.total("submission") == 1)
             await asyncio.wait_for(door.stop(60), 5)
-            assert admission.total == 0
+            assert admission.empty
             writer.close()
 
     run(main())
@@ -309,6 +309,6 @@ def test_resets_at_every_stage_leave_nobody_counted(run: Main, directory: Path, 
                 clients = [reset_at_some_stage(door.ports[port], chance) for _ in range(20)]
                 await asyncio.gather(*clients)
             await until(lambda: not door.connections)
-            assert admission.total == 0
+            assert admission.empty
 
     run(main())
