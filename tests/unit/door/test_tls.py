@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import warnings
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +19,7 @@ from tests.support.hall import (
     client_context,
     client_hello,
     connect,
+    old_client,
     serving,
     until,
 )
@@ -74,16 +74,6 @@ class Client:
             return b""
         assert isinstance(said, bytes)
         return said
-
-
-def old_client() -> ssl.SSLContext:
-    """TLS 1.0, as a printer of 2009 speaks it."""
-    context = client_context()
-    with warnings.catch_warnings(action="ignore"):
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = ssl.TLSVersion.TLSv1
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
 
 
 def strict_client() -> ssl.SSLContext:
