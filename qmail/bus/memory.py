@@ -271,7 +271,10 @@ class MemoryBus:
     async def subjects(self, stream: str, pattern: str) -> list[str]:
         """The subjects of a stream that fit a pattern and hold a record."""
         self._require_connection()
-        return [subject for subject in self.streams[stream].last_of if matches(pattern, subject)]
+        known = self.streams[stream].last_of
+        if not {"*", ">"} & set(pattern):
+            return [pattern] if pattern in known else []
+        return [subject for subject in known if matches(pattern, subject)]
 
     async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
         """Forget the records of a subject, or those below a sequence, or both."""

@@ -57,6 +57,9 @@ def large_envelope(message_id: int) -> str:
     return f"envelope.{message_id}"
 
 
+EVERY_HOLD = "hold.*"
+
+
 def hold(message_id: int) -> str:
     """The copy of a message that waits."""
     return f"hold.{message_id}"

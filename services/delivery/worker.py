@@ -19,7 +19,7 @@ from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, Message, Subscription, TemporaryError
 from qmail.envelope import Envelope, EnvelopeError
 from qmail.fetch import MessageMissing, chunks, fetch
-from qmail.outcome import Outcome, deferral
+from qmail.outcome import Kind, Outcome, deferral
 from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 
@@ -32,6 +32,8 @@ CONFIRM_SECONDS = 10.0
 REPORT_GROUP = 16
 # Reports the scheduler has confirmed are remembered this many jobs long, against a job group that came twice.
 REMEMBERED = 1000
+# The letter of a deferral because no stream has the message: the scheduler looks for it.
+MISSING = "M"
 FETCH_FAILED = b"Unable to read the message from the bus. (#4.3.0)\n"
 
 
@@ -134,9 +136,22 @@ class Worker:
             task.add_done_callback(self._tasks.discard)
 
     async def _run(self, job: Job) -> None:
+        missing = False
+
+        async def pieces(envelope: Envelope) -> AsyncIterator[bytes]:
+            nonlocal missing
+            try:
+                async for chunk in chunks(self._bus, envelope):
+                    yield chunk
+            except MessageMissing:
+                missing = True
+                raise
+
         try:
             fetched = await fetch(self._bus, job.id, job.held, job.place, self._records.read)
-        except (TemporaryError, MessageMissing, EnvelopeError):
+        except MessageMissing:
+            missing, outcome = True, deferral(FETCH_FAILED)
+        except (TemporaryError, EnvelopeError):
             outcome = deferral(FETCH_FAILED)
         except Exception:
             # A job without an outcome would be reported as running for ever.
@@ -151,10 +166,11 @@ class Worker:
                     recipient=job.recipient,
                     attempt=job.attempt,
                     body=fetched.body,
-                    chunks=lambda: chunks(self._bus, fetched.envelope),
+                    chunks=lambda: pieces(fetched.envelope),
                 )
             )
-        self._work[job.recipient_key].outcome = (outcome.kind.value, outcome.text)
+        missing = missing and outcome.kind is Kind.DEFERRAL
+        self._work[job.recipient_key].outcome = (MISSING if missing else outcome.kind.value, outcome.text)
         self._report_soon(job.recipient_key)
 
     # Reports.

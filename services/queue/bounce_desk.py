@@ -30,8 +30,11 @@ class BounceDesk:
     def __init__(self, bus: Bus, log: Callable[[str], None]) -> None:
         self._bus, self._log = bus, log
 
-    async def bounce(self, message: Message) -> str:
-        """Have the bounce of a message put, as often as it takes; the log line that says what became of it."""
+    async def bounce(self, message: Message) -> str | None:
+        """Have the bounce of a message put, as often as it takes; the log line that says what became of it.
+
+        Where its body is gone it bounces without, if it has failed in this very life of ours; None if that is only what
+        a record says, which may be older than the message's end."""
         lost = False
         while True:
             try:
@@ -40,6 +43,8 @@ class BounceDesk:
                 answer = {"error": str(error)}
             if answer.get("ok"):
                 break
+            if answer.get("missing") and not message.failed:
+                return None
             if answer.get("missing") and not lost:
                 lost = True
                 self._log(f"alert: the body of a message is gone, it bounces without: {message.id}: {answer['error']}")

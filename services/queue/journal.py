@@ -90,6 +90,8 @@ class Journal:
     def __init__(self) -> None:
         self._states = StatePlaces()
         self._done: deque[DoneRecord] = deque()
+        # Messages whose state record stays, though the scheduler does not know them.
+        self.apart: set[int] = set()
         self._behind = NumberSet()  # sequences of what is not needed and cannot go yet
         # What is being stored lies at the number here or above it, whatever becomes of the answer; in order.
         self._under_way: dict[int, int] = {}

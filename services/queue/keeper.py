@@ -29,9 +29,11 @@ class Keeper:
         scheduler: Scheduler,
         load: Callable[[int], Awaitable[None]],
         forget_copy: Callable[[int], None],
+        look: Callable[[int], Awaitable[None]],
     ) -> None:
-        """`load` reads a sleeping message into the scheduler's memory, `forget_copy` has one removed from HOLD."""
-        self._desk, self._floor, self._load, self._forget_copy = desk, floor, load, forget_copy
+        """`load` reads a sleeping message into the scheduler's memory, `forget_copy` has one removed from HOLD, `look`
+        looks for one that is not where it should be."""
+        self._desk, self._floor, self._load, self._forget_copy, self._look = desk, floor, load, forget_copy, look
         self._records, self._scheduler = records, scheduler
         self._keeping: set[int] = set()
         self._relieved_at = float("-inf")
@@ -68,12 +70,14 @@ class Keeper:
             self._forget_copy(message.id)
             return
         if copied is not Copied.LATER:
-            # Without a body there is still a sender to be told, by what the record says.
+            # Without a body there is still what the record says.
             message.held, message.saved = copied is Copied.DONE, True
             stored = asyncio.Event()
             self._records.save(message, stored.set)
             await stored.wait()
             self._floor.dead(message.sequence, message.id)
+        if copied is Copied.GONE:
+            await self._look(message.id)
 
     def let_sleep(self, message: Message) -> None:
         """A message that only waits need not stay in memory, unless something of it is on its way to the disk."""

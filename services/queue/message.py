@@ -45,6 +45,8 @@ class Message:
     saved: bool = False  # whether state.<id> exists, or is on its way
     state_sequence: int = field(default=0, compare=False)  # of its state record in JOURNAL; 0: there is none
     bouncing: bool = False
+    # Whether a worker has told this scheduler of a failure, since the message was read.
+    failed: bool = field(default=False, compare=False)
 
     @property
     def id(self) -> int:

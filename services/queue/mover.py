@@ -62,7 +62,8 @@ class Mover:
             await self._load(message_id)
         message = scheduler.messages.get(message_id)
         if message is None:
-            return False  # it ends at this moment, or nobody can read it
+            # What is not apart ends at this moment.
+            return message_id in self._journal.apart and await self._copy(sequence, message_id)
         if message.state_sequence != sequence:
             self._journal.state_is_elsewhere(sequence)
             return True
@@ -70,4 +71,12 @@ class Mover:
         self._records.save(message, stored.set)
         await stored.wait()
         self._let_sleep(message)
+        return True
+
+    async def _copy(self, sequence: int, message_id: int) -> bool:
+        stored = await self._bus.last(subjects.JOURNAL, subjects.state(message_id))
+        if stored is None or stored.sequence != sequence:
+            self._journal.state_is_elsewhere(sequence)
+        else:
+            await self._records.copy(message_id, stored.payload, sequence)
         return True

@@ -22,9 +22,13 @@ class Job:
     recipient: bytes
 
 
+# The letter of a deferral because no stream has the message.
+MISSING = "M"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a delivery ended, as its worker says; letter is K, Z or D (qmail-local, qmail-remote)."""
+    """How a delivery ended, as its worker says; letter is K, Z or D (qmail-local, qmail-remote), or MISSING."""
 
     id: int
     number: int

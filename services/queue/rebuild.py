@@ -14,6 +14,7 @@ from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.intake import Intake
 from services.queue.journal import Journal
+from services.queue.lost import Lost
 from services.queue.message import Message
 from services.queue.reading import Reading
 from services.queue.records import Records
@@ -21,6 +22,8 @@ from services.queue.recovery import Recovery, without_done
 from services.queue.scheduler import Scheduler
 
 RETRY_SECONDS = 2.0
+# The bus names no more subjects at a time.
+MOST_COMPARED = 100_000
 
 
 class Rebuild:
@@ -37,6 +40,7 @@ class Rebuild:
         journal: Journal,
         cleaner: Cleaner,
         reading: Reading,
+        lost: Lost,
         log: Callable[[str], None],
         clock: Callable[[], float],
         pump: Callable[[], None],
@@ -45,7 +49,7 @@ class Rebuild:
         """As services.queue.intake."""
         self._bus, self._scheduler, self._intake, self._floor = bus, scheduler, intake, floor
         self._records, self._journal, self._cleaner, self._reading = records, journal, cleaner, reading
-        self._log, self._clock, self._pump, self._spawn = log, clock, pump, spawn
+        self._lost, self._log, self._clock, self._pump, self._spawn = lost, log, clock, pump, spawn
         self._recovery = Recovery(0)
         # Who runs what (channel, worker, attempt), by message and recipient number.
         self._heard: dict[tuple[int, int], tuple[str, str, int]] = {}
@@ -91,6 +95,8 @@ class Rebuild:
         await self._forget_ended()
         self._take_waiting(running)
         await self._take_old()
+        doubtful = await self._doubtful()
+        self._journal.apart |= recovery.left
         self._journal.adopt_done(recovery.done_records(), recovery.journal_last)
         self._floor.seen(recovery.old_last)
         self._heard.clear()
@@ -98,6 +104,7 @@ class Rebuild:
         self._recovery = Recovery(0)
         self.done = True
         self._floor.complete()
+        self._spawn(self._look_for(doubtful))
 
     async def _forget_ended(self) -> None:
         """Have copies removed of what has ended, where HOLD has more of them than what waits."""
@@ -106,6 +113,30 @@ class Rebuild:
         if ended and await self._copies() > len(recovery.held) - len(ended):
             for message_id in ended:
                 self._cleaner.forget_held(message_id)
+
+    async def _look_for(self, doubtful: list[int]) -> None:
+        for message_id in doubtful:
+            await self._lost.look(message_id)
+
+    async def _doubtful(self) -> list[int]:
+        """The messages that a state record tells of and that their stream does not seem to have."""
+        recovery = self._recovery
+        missing = list(recovery.unseen)
+        if len(recovery.held) > (copies := await self._copies()):
+            self._log(f"alert: HOLD has {copies} of the {len(recovery.held)} messages that it should have")
+            if copies <= MOST_COMPARED:
+                there = await self._held()
+                missing += [message_id for message_id in recovery.held if message_id not in there]
+            # Of more, whoever is due is missed by its worker.
+        return missing
+
+    async def _held(self) -> set[int]:
+        while True:
+            try:
+                names = await self._bus.subjects(subjects.HOLD, subjects.EVERY_HOLD)
+                return {subjects.id_of(name) for name in names if name.partition(".")[2].isdigit()}
+            except TemporaryError:
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _copies(self) -> int:
         while True:
@@ -158,6 +189,7 @@ class Rebuild:
 
     def _take_old_message(self, envelope: Envelope, place: Place) -> None:
         recovery = self._recovery
+        recovery.unseen.discard(envelope.id)
         if envelope.id in recovery.done:
             recovery.sequences[envelope.id] = place.sequence
         if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:

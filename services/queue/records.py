@@ -147,6 +147,12 @@ class Records:
         for then in saving.after:
             then()
 
+    async def copy(self, message_id: int, state: bytes, before: int) -> None:
+        """Store a state record as it was `before`. Raises WrongSequence where there is another by now."""
+        under_way = self._journal.begin()
+        sequence = await self._store(Record(subjects.state(message_id), state), before)
+        self._journal.state_stored(under_way, message_id, before, sequence)
+
     def after_saving(self, message_id: int, then: Callable[[], None]) -> None:
         """Call `then` once no state record of the message is on its way: now, if none is."""
         saving = self._saving.get(message_id)

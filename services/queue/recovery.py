@@ -113,8 +113,8 @@ class Recovery:
 
     def disregard(self, message_id: int) -> None:
         """The message does not wait."""
-        self.waiting.discard(message_id)
-        self.unseen.discard(message_id)
+        for numbers in (self.waiting, self.held, self.unseen):
+            numbers.discard(message_id)
 
     def done_records(self) -> list[DoneRecord]:
         """The done records: needed as long as IN or JOURNAL holds what they end."""

@@ -152,7 +152,8 @@ class Scheduler:
                     break
                 message, number = queue.popleft()
                 channel = message.channels[name]
-                if number in channel.undone and number not in channel.running:
+                waits = number in channel.undone and number not in channel.running
+                if waits and self.messages.get(message.id) is message:
                     self._start(message, name, channel, number, uptime)
 
     def _start(self, message: Message, name: str, channel: Channel, number: int, uptime: float) -> None:
@@ -211,6 +212,7 @@ class Scheduler:
             channel.undone.discard(report.number)
             message.last.pop(report.number, None)
         elif letter == "D":
+            message.failed = True
             channel.undone.discard(report.number)
             message.last.pop(report.number, None)
             address = self.order.routes.without_prefix(message.addresses[report.number])
@@ -321,6 +323,21 @@ class Scheduler:
         self.asleep.discard(message_id)
         self._flushed.discard(message_id)
         self.loading.discard(message_id)
+
+    def set_aside(self, message_id: int) -> bool:
+        """Forget a message though it has not ended; False where something of it runs, or there is none."""
+        message = self.messages.get(message_id)
+        if message is None and message_id not in self.asleep:
+            return False
+        if message is not None and any(channel.running for channel in message.channels.values()):
+            return False
+        self.messages.pop(message_id, None)
+        self.lost_asleep(message_id)
+        return True
+
+    def is_over(self, message: Message, now: int) -> bool:
+        """Whether queuelifetime has passed since the message was accepted."""
+        return is_dying(message.birth, now, self.order.lifetime_seconds)
 
     def wake(self, message: Message, now: int) -> None:
         """A message that slept has been read: what is due begins, what was flushed is due."""

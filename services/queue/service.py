@@ -23,11 +23,12 @@ from services.queue.floor import Floor
 from services.queue.intake import Intake
 from services.queue.journal import Journal
 from services.queue.keeper import Keeper
+from services.queue.lost import Lost
 from services.queue.message import Message
 from services.queue.mover import Mover
 from services.queue.outbox import Outbox, decode_heartbeat, decode_reports
 from services.queue.pause import read_pause, store_pause
-from services.queue.ports import Job, Report
+from services.queue.ports import MISSING, Job, Report
 from services.queue.reading import Reading
 from services.queue.rebuild import Rebuild
 from services.queue.records import ALL, Records
@@ -80,6 +81,17 @@ class QueueService:
             out=self,
         )
         self.cleaner = Cleaner(bus, self.floor, journal, log.line)
+        self._lost = Lost(
+            bus=bus,
+            reading=self.reading,
+            scheduler=self.scheduler,
+            journal=journal,
+            floor=self.floor,
+            notices=log.notices,
+            log=log.line,
+            clock=clock,
+            end=self.ended,
+        )
         self._keeper = Keeper(
             desk=self._desk,
             floor=self.floor,
@@ -87,6 +99,7 @@ class QueueService:
             scheduler=self.scheduler,
             load=self._load,
             forget_copy=self.cleaner.forget_copy,
+            look=self._lost.look,
         )
         self._mover = Mover(
             bus=bus,
@@ -120,6 +133,7 @@ class QueueService:
             journal=journal,
             cleaner=self.cleaner,
             reading=self.reading,
+            lost=self._lost,
             log=log.line,
             clock=clock,
             pump=self._pump,
@@ -211,6 +225,8 @@ class QueueService:
                 self.scheduler.report(channel, worker, known, self._clock())
             else:
                 self.scheduler.report(channel, worker, reports, self._clock())
+            for message_id in {report.id for report in reports if report.letter == MISSING}:
+                self._spawn(self._lost.look(message_id))
             self._check_idle()
             self._pump()
 
@@ -367,7 +383,10 @@ class QueueService:
         self._bounces.add(message.bounce_id)
         line = await self._desk.bounce(message)
         self._bounces.discard(message.bounce_id)
-        self.scheduler.bounced(message, line)
+        if line is None:
+            self._lost.set_aside(message)
+        else:
+            self.scheduler.bounced(message, line)
 
     async def _next_id(self) -> int:
         while True:

@@ -20,6 +20,7 @@ from qmail.bus.ports import BusDown, Record
 from qmail.bus.subjects import GIVEN_UP_SECONDS
 from qmail.control import Control
 from qmail.envelope import Recipient
+from qmail.fetch import MessageMissing
 from qmail.ids import EPOCH_2020_MS, IdSource
 from qmail.log import Log
 from qmail.outcome import Kind, Outcome
@@ -85,7 +86,7 @@ class House:
 
     def __init__(self, control: Path) -> None:
         self.bus = MemoryBus()
-        self.control = Control(control)
+        self.directory, self.control = control, Control(control)
         self.ids = IdSource(self.clock)
         self.ids.grant(1, EPOCH_2020_MS, 2**62)
         self.submitter = Submitter(self.bus, self.ids, self.clock, self.clock)
@@ -297,6 +298,179 @@ def test_a_message_whose_body_is_gone_bounces_without_it(in_house: InHouse) -> N
             and b"<stuck@xeris.com>:" in answers.bodies[0]
         )
         assert any("the body of a message is gone" in line for line in house.log.lines)
+
+    in_house(work)
+
+
+async def defer(house: House, answers: Answers, *locals_: str, body: bytes = b"Subject: x\n\nx\n") -> int:
+    """A message that waits on the bus."""
+    service, line = await house.scheduler()
+    _, workers_line = await house.worker(answers)
+    message = await house.put(*locals_, body=body)
+    await until(lambda: message in service.scheduler.asleep)
+    line.cut()
+    workers_line.cut()
+    return message
+
+
+def alerts(house: House) -> list[str]:
+    return [line for line in house.log.lines if line.startswith("alert: ")]
+
+
+def expect_one_set_aside(house: House, service: QueueService, message: int) -> None:
+    assert not service.scheduler.messages and not service.scheduler.asleep
+    [told] = [line for line in alerts(house) if f"msg {message} " in line]
+    assert "<ari@xeris.com>" in told and "<later@xeris.com>" in told and "nobody is told" in told
+    assert [each.key for each in house.log.notices.standing] == [f"lost {message}"]
+    assert house.held(subjects.JOURNAL) == [subjects.state(message)], "the record stays"
+
+
+@pytest.mark.parametrize("stream", [subjects.IN, subjects.HOLD])
+def test_a_state_record_whose_message_is_nowhere_is_neither_tried_nor_bounced(in_house: InHouse, stream: str) -> None:
+    async def work(house: House) -> None:
+        message = await defer(house, answers := Answers(), "later")
+        await house.bounce_writer()
+        if stream == subjects.HOLD:
+            await move_to_hold(house, message)
+        await house.bus.purge(stream)
+        service, line = await house.scheduler()
+        await house.worker(answers)
+        await until(lambda: service.ready and bool(house.log.notices.standing))
+        expect_one_set_aside(house, service, message)
+        service.flush()
+        await time_passes(600)
+        assert len(answers.begun) == 1 and not house.held(subjects.IN), "no attempt, no bounce"
+        line.cut()
+        # Its time is over: this start gives it up.
+        (house.directory / "queuelifetime").write_text("60\n")
+        service, _ = await house.scheduler()
+        await until(lambda: any("it is given up" in line for line in alerts(house)))
+        await until(lambda: not house.held(subjects.JOURNAL))
+        assert len(answers.begun) == 1 and not house.held(subjects.IN)
+
+    in_house(work)
+
+
+async def move_to_hold(house: House, message: int) -> None:
+    """As the keeper does."""
+    state = await house.bus.last(subjects.JOURNAL, subjects.state(message))
+    accepted = await house.bus.last(subjects.IN, subjects.accepted(message))
+    assert state is not None and accepted is not None
+    await house.bus.store(Record(subjects.hold(message), accepted.payload, accepted.headers))
+    held = state.payload.replace(b'"held":false', b'"held":true')
+    await house.bus.store(Record(subjects.state(message), held), state.sequence)
+    await house.bus.purge(subjects.IN)
+
+
+def test_a_message_that_comes_back_is_tried_again_at_the_next_start(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        message = await defer(house, answers := Answers(), "later")
+        accepted = await house.bus.last(subjects.IN, subjects.accepted(message))
+        assert accepted is not None
+        await house.bus.purge(subjects.IN)
+        service, line = await house.scheduler()
+        await until(lambda: service.ready and bool(house.log.notices.standing))
+        line.cut()
+        await house.bus.store(Record(subjects.hold(message), accepted.payload, accepted.headers))
+        answers.table.clear()
+        await house.worker(answers)
+        service, _ = await house.scheduler()
+        service.flush()
+        await until(lambda: answers.done == [(message, b"later")])
+
+    in_house(work)
+
+
+def test_a_message_that_a_worker_misses_is_looked_for_and_set_aside(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        _, workers_line = await house.worker(answers := Answers())
+        message = await house.put("later")
+        await until(lambda: message in service.scheduler.asleep)
+        # The next worker has not read it yet.
+        workers_line.cut()
+        await house.worker(answers)
+        await house.bus.purge(subjects.IN)
+        service.flush()
+        await until(lambda: bool(house.log.notices.standing) and service.is_quiet())
+        expect_one_set_aside(house, service, message)
+        assert len(answers.begun) == 1
+
+    in_house(work)
+
+
+def test_a_large_message_that_lacks_a_piece_is_set_aside(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        message = await defer(house, answers := Answers(), "later", body=b"x" * (CHUNK_BYTES + 1))
+        await house.bus.purge(subjects.BODY, subjects.body(message, 1))
+        service, _ = await house.scheduler()
+        reader = Reader(answers)
+        await house.worker(reader)
+        service.flush()
+        await until(lambda: bool(house.log.notices.standing) and service.is_quiet())
+        expect_one_set_aside(house, service, message)
+
+    in_house(work)
+
+
+class Reader(Answers):
+    """Reads a message whole, as qmail-local does, and defers what it cannot read."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self.table = answers.table
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        try:
+            async for _ in delivery.chunks():
+                pass
+        except MessageMissing:
+            return LATER
+        return await super().deliver(delivery)
+
+
+def test_a_bounce_that_only_a_record_asks_for_is_not_written_without_the_message(in_house: InHouse) -> None:
+    async def work(house: House) -> None:
+        service, line = await house.scheduler()
+        await house.worker(Answers())
+        message = await house.put("never")
+        await until(lambda: house.held(subjects.JOURNAL) == [subjects.state(message)] and not service.records.is_busy())
+        line.cut()
+        await house.bus.purge(subjects.IN)
+        service, _ = await house.scheduler()
+        await house.bounce_writer()
+        await until(lambda: bool(house.log.notices.standing))
+        assert not house.held(subjects.IN) and not service.scheduler.messages
+        assert "with failures that its sender may not know of" in alerts(house)[-1]
+
+    in_house(work)
+
+
+def test_a_state_record_that_holds_the_floor_is_written_anew_at_the_end(
+    in_house: InHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.queue.journal.BEHIND_ENOUGH", 10)
+    monkeypatch.setattr("services.queue.keeper.BLOCKED_MESSAGES", 1)
+
+    async def work(house: House) -> None:
+        lost = await defer(house, answers := Answers(), "later")
+        await house.bus.purge(subjects.IN)
+        service, _ = await house.scheduler()
+        await house.worker(answers)
+        await house.bounce_writer()
+        waiting = await house.put("later")
+        await until(lambda: waiting in service.scheduler.asleep and bool(house.log.notices.standing))
+        for _ in range(40):
+            await house.put("joni")
+            await time_passes(1)
+        await until(lambda: min(house.bus.streams[subjects.JOURNAL].records) > 20)
+        assert {subjects.state(lost), subjects.state(waiting)} <= set(house.held(subjects.JOURNAL))
+        assert waiting in service.scheduler.asleep
+        answers.table.clear()
+        service.flush()
+        await until(lambda: (waiting, b"later") in answers.done and service.is_quiet())
+        assert answers.done.count((waiting, b"later")) == 1 and lost not in dict(answers.done)
 
     in_house(work)
 
