@@ -229,6 +229,7 @@ class Work:
         selected = self.selected
         if selected is None:
             return Updates(())
+        selected.mailbox.keep(None)  # who waits asks for no more pieces
         answer = self._guarded(b"IDLE", lambda: Answer(b"OK", b"", selected.tell(expunge=True)))
         return Updates(answer.lines)
 

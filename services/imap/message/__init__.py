@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.imap.message.bodystructure import body, bodystructure
 from services.imap.message.envelope import envelope
 from services.imap.message.header import Field, read_header
-from services.imap.message.parse import Message, Part, parse
+from services.imap.message.parse import Message, Part, parse, parse_head
 from services.imap.message.section import Section, SectionSpec, rfc822_size, section
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "bodystructure",
     "envelope",
     "parse",
+    "parse_head",
     "read_header",
     "rfc822_size",
     "section",

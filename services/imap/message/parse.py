@@ -49,9 +49,14 @@ class Message:
     root: Part
 
 
-def parse(data: Data) -> Message:
-    """Parses any bytes; nothing is raised."""
-    return Message(text=Text(data), root=_Parser(data).parse())
+def parse(data: Data, text: Text | None = None) -> Message:
+    """Parses any bytes; nothing is raised. text: of the same data, where there is one already."""
+    return Message(text=text or Text(data), root=_Parser(data).parse())
+
+
+def parse_head(data: Data) -> Message:
+    """The message with its header alone: no look at what the body is made of."""
+    return Message(text=Text(data), root=_Parser(data).head())
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +84,9 @@ class _Parser:
         self.count = 0
         self.header_bytes_left = MAX_HEADERS_BYTES
         self.fields_left = MAX_FIELDS
+
+    def head(self) -> Part:
+        return self._entity(0, None)
 
     def parse(self) -> Part:
         root = self._entity(0, None)

@@ -28,18 +28,15 @@ class Data(Protocol):
 class Text:
     """Sizes and pieces of `data[start:end]` in CRLF form. Offsets are those of the file unless called virtual."""
 
-    __slots__ = ("_bare", "_has_cr", "data", "length")
+    __slots__ = ("_bare", "data", "length")
 
     def __init__(self, data: Data) -> None:
         self.data = data
         self.length = len(data)
-        self._has_cr: bool | None = None
         self._bare = [0]  # bare LFs before mark k, as far as anybody has asked
 
     def lines(self, start: int, end: int) -> int:
         """Number of LF in the range."""
-        if not self._crs():
-            return self.size(start, end) - max(0, end - start)
         return sum(self.data[at : min(at + PIECE_BYTES, end)].count(b"\n") for at in range(start, end, PIECE_BYTES))
 
     def size(self, start: int, end: int) -> int:
@@ -83,26 +80,22 @@ class Text:
 
     def _crlf(self, start: int, end: int) -> bytes:
         piece = self.data[start:end]
-        if not self._crs():
-            return piece.replace(b"\n", b"\r\n")
         joined = self._joined(start, piece)
-        crlf = piece.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n")
+        crlf = piece.replace(b"\n", b"\r\n")
         return crlf[1:] if joined else crlf
 
     def _bare_in(self, start: int, end: int) -> int:
+        if end <= start:
+            return 0
         piece = self.data[start:end]
-        if not self._crs():
-            return piece.count(b"\n")
-        return piece.count(b"\n") - piece.count(b"\r\n") - self._joined(start, piece)
+        joined = self._joined(start, piece)
+        return piece.count(b"\n") - (piece.count(b"\r\n") if b"\r" in piece else 0) - joined
 
     def _joined(self, start: int, piece: bytes) -> bool:
         """Whether the piece begins with the LF of a CR LF."""
         return piece[:1] == b"\n" and start > 0 and self.data[start - 1 : start] == b"\r"
-
-    def _crs(self) -> bool:
-        if self._has_cr is None:
-            self._has_cr = self.data.find(b"\r") >= 0
-        return self._has_cr
 
     def _bare_before(self, end: int) -> int:
         mark = end // MARK_BYTES

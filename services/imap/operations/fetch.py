@@ -76,11 +76,12 @@ def _whole(pieces: Pieces) -> Pieces:
 
 def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen: bool) -> Pieces:
     """One message's answer; nothing is given out before it is certain that its file can be read."""
-    with OpenMessage(selected.mailbox, uid) as opened:
+    with OpenMessage(selected.mailbox, uid, keep=True) as opened:
         if uid not in selected.mailbox.messages:
             raise MessageGone
-        if any(isinstance(item, Body) for item in items):
-            opened.parsed()
+        for item in items:
+            if isinstance(item, Body):
+                _of_section(item.spec, opened)
         if seen and b"S" not in selected.mailbox.messages[uid].flags:
             with contextlib.suppress(OSError):  # no room to note that it was read is no reason not to show it
                 add_flags(selected, uid, b"S")
@@ -98,14 +99,21 @@ def _render(selected: Selected, uid: int, items: Iterable[FetchItem], opened: Op
         if isinstance(item, Plain):
             ready.append(_PLAIN[item.name](selected, uid, opened))
             continue
-        found = mime.section(opened.parsed(), item.spec, item.partial)
+        found = mime.section(_of_section(item.spec, opened), item.spec, item.partial)
         ready.append(item.label + (b" NIL" if found is None else b" {%d}\r\n" % found.size))
         if found is not None:
+            pieces = _exactly(found)
+            ready.append(next(pieces, b""))  # read before anything is given out: most sections are no longer
             yield b"".join(ready)
             ready.clear()
-            yield from _exactly(found)
+            yield from pieces
     ready.append(b")\r\n")
     yield b"".join(ready)
+
+
+def _of_section(spec: mime.SectionSpec, opened: OpenMessage) -> mime.Message:
+    """As much of the message as the section needs to be known of it: for a header no look at a large attachment."""
+    return opened.parsed() if spec.part else opened.head()
 
 
 def _exactly(found: mime.Section) -> Pieces:
@@ -131,12 +139,12 @@ def _internaldate(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
 
 
 def _cached(
-    name: bytes, kind: bytes, compute: Callable[[mime.Message], bytes]
+    name: bytes, kind: bytes, compute: Callable[[mime.Message], bytes], *, whole: bool
 ) -> Callable[[Selected, int, OpenMessage], bytes]:
     def item(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
         value = selected.cache.get(kind, uid)
         if value is None:
-            value = compute(opened.parsed())
+            value = compute(opened.parsed() if whole else opened.head())
             selected.cache.put(kind, uid, value)
         return name + b" " + value
 
@@ -152,8 +160,8 @@ _PLAIN: dict[bytes, Callable[[Selected, int, OpenMessage], bytes]] = {
     b"UID": _uid,
     b"FLAGS": _flags,
     b"INTERNALDATE": _internaldate,
-    b"RFC822.SIZE": _cached(b"RFC822.SIZE", cache.SIZE, render_size),
-    b"ENVELOPE": _cached(b"ENVELOPE", cache.ENVELOPE, mime.envelope),
-    b"BODY": _cached(b"BODY", cache.BODY, mime.body),
-    b"BODYSTRUCTURE": _cached(b"BODYSTRUCTURE", cache.BODYSTRUCTURE, mime.bodystructure),
+    b"RFC822.SIZE": _cached(b"RFC822.SIZE", cache.SIZE, render_size, whole=False),
+    b"ENVELOPE": _cached(b"ENVELOPE", cache.ENVELOPE, mime.envelope, whole=False),
+    b"BODY": _cached(b"BODY", cache.BODY, mime.body, whole=True),
+    b"BODYSTRUCTURE": _cached(b"BODYSTRUCTURE", cache.BODYSTRUCTURE, mime.bodystructure, whole=True),
 }

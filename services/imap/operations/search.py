@@ -51,12 +51,12 @@ class _Candidate:
     def size(self) -> int:
         known = self._selected.cache.get(cache.SIZE, self.uid)
         if known is None:
-            known = render_size(self.message())
+            known = render_size(self._opened.head())
             self._selected.cache.put(cache.SIZE, self.uid, known)
         return int(known)
 
     def header(self) -> list[Field]:
-        return self.message().root.header
+        return self._opened.head().root.header
 
     def message(self) -> mime.Message:
         return self._opened.parsed()

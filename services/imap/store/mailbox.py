@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from services.imap.store import files, keywords, snapshot, uidstore
 from services.imap.store.errors import Busy
 from services.imap.store.keywords import Keywords, KeywordTable
+from services.imap.store.known import KnownFile
 from services.imap.store.snapshot import File, Stamp
 from services.imap.store.transient import TransientList, forget_transient, transient_list
 from services.imap.store.troubles import Troubles
@@ -50,6 +51,7 @@ class Mailbox:
         self.keyword_table = KeywordTable()
         self._keywords_known = False
         self._maildir = maildir
+        self._kept: KnownFile | None = None
         self._directory = directory
         self._troubles = troubles
         self._list: UidList | None = None
@@ -60,7 +62,8 @@ class Mailbox:
         self._stamp = Stamp()
 
     def close(self) -> None:
-        """Give the directory back."""
+        """Give the directory back, and the file that was kept."""
+        self.keep(None)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -84,6 +87,19 @@ class Mailbox:
     def first_unclaimed(self) -> int:
         """The first UID that no session has been told as \\Recent."""
         return self._list.recent if self._list else 1
+
+    def keep(self, file: KnownFile | None) -> None:
+        """Hold one open file for the next command, in place of that which was held; None: none."""
+        kept, self._kept = self._kept, file
+        if kept is not None:
+            kept.close()
+
+    def take_kept(self, uid: int) -> KnownFile | None:
+        """The file that is held, if it is this message's; whoever takes it owns it."""
+        if self._kept is None or self._kept.uid != uid:
+            return None
+        kept, self._kept = self._kept, None
+        return kept
 
     def note(self, name: bytes, error: OSError) -> None:
         """Something in the folder cannot be used; name: its path from here."""
@@ -191,6 +207,8 @@ class Mailbox:
             # EXAMINE shows what is \\Recent without taking it (RFC 3501 section 6.3.2).
             self.recent.update(uid for uid in fresh if uid >= self.first_unclaimed and uid not in known)
         self.messages = fresh
+        if self._kept is not None and self._kept.uid not in fresh:
+            self.keep(None)  # the room that it took on the disk is free now
 
     # --- looking and numbering ---
 

@@ -58,9 +58,9 @@ def test_nothing_more_is_done_for_a_client_that_is_gone(
     monkeypatch.setattr("services.imap.work.TURN_SECONDS", 0.0)
     looked_into: list[int] = []
 
-    def opened(mailbox: Mailbox, uid: int) -> OpenMessage:
+    def opened(mailbox: Mailbox, uid: int, *, keep: bool = False) -> OpenMessage:
         looked_into.append(uid)
-        return OpenMessage(mailbox, uid)
+        return OpenMessage(mailbox, uid, keep=keep)
 
     for module in ("search", "fetch"):
         monkeypatch.setattr(f"services.imap.operations.{module}.OpenMessage", opened)
