@@ -9,24 +9,25 @@ import time
 from services.imap.grammar.errors import BadSyntax
 
 _MONTHS = (b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC")
-_DATE_TIME = re.compile(
-    rb"([ 0-3]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-2][0-9]):([0-5][0-9]):([0-6][0-9]) (.*)\Z", re.DOTALL
-)
+_DATE_TIME = re.compile(rb"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) (.*)\Z", re.DOTALL)
 _ZONE = re.compile(rb"([+-])([0-9][0-9])([0-9][0-9])")
 
 
-def parse_date_time(text: bytes) -> int:
-    """Seconds since the epoch. Raises BadSyntax, also for a 31st of February.
+def parse_date_time(text: bytes) -> int | None:
+    """Seconds since the epoch; None for a day that no calendar has, or an hour. Raises BadSyntax.
 
-    A zone that is none (`--400`, `EST`) counts as UTC, as Dovecot has it: a message is not refused for that."""
+    What is only wrong is read as Dovecot reads it, since no message is to be refused for that: a zone that is none
+    (`--400`, `EST`) counts as UTC, a 31st of February as no date given."""
     found = _DATE_TIME.match(text)
     if found is None or found[2].upper() not in _MONTHS:
         raise BadSyntax("not a date and time")
     day, month, year = int(found[1]), _MONTHS.index(found[2].upper()) + 1, int(found[3])
-    if not (1 <= day <= calendar.monthrange(max(year, 1), month)[1] and int(found[4]) < 24 and year >= 1):
-        raise BadSyntax("no such date")
-    clock = int(found[4]), int(found[5]), int(found[6])
-    return calendar.timegm((year, month, day, *clock)) - _zone_seconds(found[7])
+    hour, minute, second = int(found[4]), int(found[5]), int(found[6])
+    if not (year >= 1 and 1 <= day <= calendar.monthrange(year, month)[1]):
+        return None
+    if hour > 23 or minute > 59 or second > 60:
+        return None
+    return calendar.timegm((year, month, day, hour, minute, min(second, 59))) - _zone_seconds(found[7])
 
 
 def _zone_seconds(text: bytes) -> int:

@@ -67,8 +67,8 @@ class _Parser:
 
     def _one(self) -> None:
         lexer = self.lexer
-        lexer.comment = None
         lexer.skip()
+        lexer.comment = None  # only one behind an address names it
         if lexer.at >= lexer.end:
             return
         if lexer.take(b","):
@@ -93,7 +93,7 @@ class _Parser:
         """Reads one of them; True if it was the beginning of a group."""
         lexer = self.lexer
         start = lexer.at
-        phrase, dotted = self._phrase()
+        phrase, dotted, apart = self._phrase()
         if lexer.take(b"<"):
             self._angle(phrase)
         elif lexer.take(b"@"):
@@ -104,29 +104,40 @@ class _Parser:
                 self._angle(unfold(written))
                 self._drop_name_that_is_the_address()
             else:
-                self.found.append(Address(lexer.comment or None, None, dotted, host))
+                self._bare(phrase if apart else None, dotted, host)
         elif not self.in_group and lexer.take(b":"):
             self.found.append(Address(None, None, phrase, None))
             self.in_group = True
             return True
         elif phrase:
-            self.found.append(Address(lexer.comment or None, None, dotted, b""))
+            quoted = lexer.value[start : start + 1] == b'"'
+            self._bare(phrase if apart or quoted else None, dotted, b"")
         return False
 
-    def _phrase(self) -> tuple[bytes, bytes]:
-        """Words up to a special, as a display name (joined by blanks) and as a local part (as written)."""
+    def _bare(self, words: bytes | None, local: bytes, host: bytes) -> None:
+        """An address without brackets; or, of several words or quoted ones, a name that has none."""
+        if words is None:
+            self.found.append(Address(self.lexer.comment or None, None, local, host))
+        else:
+            self.found.append(Address(words, None, b"", b""))
+
+    def _phrase(self) -> tuple[bytes, bytes, bool]:
+        """Words up to a special, as a display name (joined by blanks) and as a local part (as written); whether blanks
+        stand between two of them that no dot joins."""
         lexer = self.lexer
         phrase: list[bytes] = []
         local: list[bytes] = []
+        apart = False
         while True:
             before = lexer.at
             lexer.skip()
             start = lexer.at
             word = lexer.quoted() if lexer.peek() == b'"' else self._dotted()
             if lexer.at == start:
-                return b"".join(phrase), b"".join(local)
+                return b"".join(phrase), b"".join(local), apart
             if phrase and start > before:
                 phrase.append(b" ")
+                apart = apart or not (local[-1].endswith(b".") or word.startswith(b"."))
             phrase.append(word)
             local.append(word)
 
@@ -148,7 +159,7 @@ class _Parser:
         lexer.skip()
         route = self._route()
         lexer.skip()
-        _, local = self._phrase()
+        _, local, _ = self._phrase()
         host = self._domain() if lexer.take(b"@") else b""
         lexer.skip()
         lexer.take(b">")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.imap.message.envelope import header_envelope
-from services.imap.message.header import Field, first, unfold
+from services.imap.message.header import Field, first, last, unfold
 from services.imap.message.lexer import Lexer
 from services.imap.message.params import Params, parse_disposition
 from services.imap.message.parse import Message, Part
@@ -44,9 +44,9 @@ def _multipart(text: Text, part: Part, *, extended: bool) -> bytes:
 
 def _single(text: Text, part: Part, *, extended: bool) -> bytes:
     content = part.content
+    kind = (b"message", b"rfc822") if part.enclosed is not None else (content.type, content.subtype)
     items = [
-        string(content.type),
-        string(content.subtype),
+        *map(string, kind),
         _params(_with_charset(part)),
         _text(part.header, b"content-id"),
         _text(part.header, b"content-description"),
@@ -82,11 +82,14 @@ def _params(params: Params) -> bytes:
 def _encoding(header: list[Field]) -> bytes:
     lexer = Lexer(first(header, b"content-transfer-encoding") or b"")
     lexer.skip()
-    return string(lexer.token() or b"7bit")
+    token = lexer.token()
+    lexer.skip()
+    # `base64;` is meant, `7 bit` says nothing.
+    return string(token if token and lexer.peek() in (b"", b";", b",") else b"7bit")
 
 
 def _disposition(header: list[Field]) -> bytes:
-    value = first(header, b"content-disposition")
+    value = last(header, b"content-disposition")
     if value is None:
         return NIL
     kind, params = parse_disposition(value)

@@ -23,7 +23,7 @@ _LINES = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+\Z")
 class Field(NamedTuple):
     """One header field as stored."""
 
-    name: bytes  #: lower case, without blanks; the whole line where there is no colon
+    name: bytes  #: lower case, without blanks at its end; the whole line where there is no colon
     raw: bytes  #: all its lines, with the line end of the last
     colon: int  #: offset of the colon in `raw`, -1 if there is none
 
@@ -56,7 +56,7 @@ def fields(data: Data, start: int, end: int, most: int = MAX_FIELDS) -> list[Fie
     for line in islice(_LINES.finditer(data[start:end]), most):
         raw = line[0]
         colon = raw.find(b":")
-        name = (raw[:colon] if colon >= 0 else raw).strip().lower()
+        name = (raw[:colon] if colon >= 0 else raw).rstrip().lower()
         if raw.strip(b"\r\n"):
             found.append(Field(name, raw, colon))
     return found
@@ -76,6 +76,11 @@ def read_header(data: Data) -> list[Field]:
 def first(header: Iterable[Field], name: bytes) -> bytes | None:
     """The folded value of the first field called `name` (lower case)."""
     return next((field.value for field in header if field.name == name), None)
+
+
+def last(header: Sequence[Field], name: bytes) -> bytes | None:
+    """The folded value of the last field called `name` (lower case)."""
+    return first(reversed(header), name)
 
 
 def unfold(value: bytes) -> bytes:

@@ -34,16 +34,20 @@ class ContentType:
 
 
 def parse_content_type(value: bytes) -> ContentType:
-    """Reads a Content-Type field value; what cannot be read is left out."""
+    """Reads a Content-Type field value; what cannot be read is left out.
+
+    A type without subtype is taken where nothing else is there, a subtype without type never, as the recorded server
+    has it."""
     lexer = Lexer(value)
     lexer.skip()
     kind = lexer.token()
     lexer.skip()
-    if not lexer.take(b"/"):
+    if lexer.at >= lexer.end:
         return ContentType(type=kind, subtype=b"", params=())
+    slash = lexer.take(b"/")
     lexer.skip()
     subtype = lexer.token()
-    if not subtype:
+    if not (kind and slash and subtype):
         return ContentType(type=b"", subtype=b"", params=())
     lexer.skip()
     return ContentType(type=kind, subtype=subtype, params=_params(lexer))
@@ -67,15 +71,14 @@ def _params(lexer: Lexer) -> Params:
         lexer.skip()
         name = lexer.token()
         lexer.skip()
-        if name and lexer.take(b"="):
-            value = _value(lexer)
-            if value is not None:
-                found.append((name, value))
+        if lexer.take(b"="):
+            found.append((name, _value(lexer)))
         lexer.skip()
     return _join_continuations(found)
 
 
-def _value(lexer: Lexer) -> bytes | None:
+def _value(lexer: Lexer) -> bytes:
+    """May be empty."""
     lexer.skip()
     here = lexer.peek()
     if here == b'"':
@@ -85,7 +88,7 @@ def _value(lexer: Lexer) -> bytes | None:
         assert found
         lexer.at = found.end()
         return found[0]
-    return lexer.token() or None
+    return lexer.token()
 
 
 def _join_continuations(found: list[tuple[bytes, bytes]]) -> Params:

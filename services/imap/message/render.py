@@ -13,13 +13,15 @@ MAX_QUOTED_BYTES = 4000
 
 
 def string(value: bytes) -> bytes:
-    """A quoted string where that is allowed, else a literal. A NUL, which neither may hold, becomes 0x80."""
+    """A quoted string where that is allowed, else a literal. A NUL, which neither may hold, becomes U+FFFD."""
+    if b"\0" in value:
+        value = value.replace(b"\0", b"\xef\xbf\xbd")
     if len(value) <= MAX_QUOTED_BYTES:
         if _QUOTED.match(value):
             return b'"%b"' % value
         if _QUOTABLE.match(value):
             return b'"%b"' % value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b"{%d}\r\n%b" % (len(value), value.replace(b"\0", b"\x80"))
+    return b"{%d}\r\n%b" % (len(value), value)
 
 
 def nstring(value: bytes | None) -> bytes:

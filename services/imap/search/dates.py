@@ -29,7 +29,7 @@ def parse_date(value: bytes) -> datetime | None:
     day, month, year, hour, minute, second, sign, zone_hours, zone_minutes, name = found.groups()
     try:
         zone = UTC
-        if sign:
+        if sign and int(zone_hours) < 24:  # beyond that it says nothing, as one of no known name
             offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
             zone = timezone(-offset if sign == b"-" else offset)
         elif name and name.lower() in _HOURS:

@@ -15,7 +15,7 @@ import time
 import zlib
 from pathlib import Path
 
-_MAGIC = b"qmail imap cache 2\n"
+_MAGIC = b"qmail imap cache 3\n"
 _HEAD = struct.Struct(">cIII")
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_VALUE_BYTES = 256 * 1024

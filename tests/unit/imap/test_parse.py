@@ -215,12 +215,27 @@ def test_a_list_has_a_bound_on_its_patterns() -> None:
 
 def test_dates() -> None:
     assert render_date_time(836732665) == b'" 7-Jul-1996 09:44:25 +0000"'
-    for text in (
-        b"31-Feb-2004 00:00:00 +0000",
-        b"1-Xyz-2004 00:00:00 +0000",
-        b"01-Jan-2004",
-        b"01-Jan-0000 00:00:00 +0000",
-    ):
+    for text in (b"1-Xyz-2004 00:00:00 +0000", b"01-Jan-2004", b"18-Mar-2015 11:25:52", b"18-Mar-15 11:25:52 +0000"):
         with pytest.raises(BadSyntax):
             parse_date_time(text)
     assert render_date_time(2**62) == b'" 1-Jan-1970 00:00:00 +0000"'
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (b"18-Mar-2015 11:25:52 -0400", 1426692352),
+        (b"18-Mar-2015 11:25:52 --400", 1426677952),
+        (b"18-Mar-2015 11:25:52 +400", 1426677952),
+        (b"18-Mar-2015 11:25:52 EST", 1426677952),
+        (b"18-Mar-2015 11:25:52 ", 1426677952),
+        (b"8-Mar-2015 11:25:52 +0000 x", 1425813952),
+        (b"18-Mar-2015 23:59:60 +0000", 1426723199),
+        (b"31-Feb-2015 11:25:52 +0000", None),
+        (b"18-Mar-2015 24:00:00 +0000", None),
+        (b"01-Jan-0000 00:00:00 +0000", None),
+    ],
+)
+def test_dates_beside_the_grammar_are_read_as_dovecot_reads_them(text: bytes, seconds: int | None) -> None:
+    """By Dovecot 2.3.19.1, which stores a message whose date no calendar has with that of now."""
+    assert parse_date_time(text) == seconds
