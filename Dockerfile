@@ -15,7 +15,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3.13 \
     && rm -rf /var/lib/apt/lists/*
 ENV PATH=/opt/venv/bin:/var/qmail/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    PYTHONPATH=/opt/qmail PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+    PYTHONPATH=/opt/qmail PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /opt/qmail
 
 # The installer stays here: no role's image has pip.
@@ -92,7 +92,7 @@ COPY --from=library /opt/qmail/qmail qmail
 COPY services/smtpd services/smtpd
 RUN python3.13 -m compileall -q services
 USER 901:920
-CMD ["python", "-m", "services.smtpd"]
+CMD ["python", "-P", "-s", "-m", "services.smtpd"]
 
 FROM python AS queue
 COPY --from=queue-packages /opt/venv /opt/venv
@@ -100,7 +100,7 @@ COPY --from=library /opt/qmail/qmail qmail
 COPY services/queue services/queue
 RUN python3.13 -m compileall -q services
 USER 902:902
-CMD ["python", "-m", "services.queue"]
+CMD ["python", "-P", "-s", "-m", "services.queue"]
 
 FROM accounts AS delivery-local
 COPY --from=delivery-local-packages /opt/venv /opt/venv
@@ -110,7 +110,7 @@ COPY services/delivery/local services/delivery/local
 RUN python3.13 -m compileall -q services
 USER 0:0
 ENTRYPOINT ["setpriv", "--reuid=903", "--regid=903", "--clear-groups", "--inh-caps=-all,+setuid,+setgid,+kill", "--ambient-caps=+setuid,+setgid,+kill", "--"]
-CMD ["python", "-m", "services.delivery.local"]
+CMD ["python", "-P", "-s", "-m", "services.delivery.local"]
 
 FROM python AS delivery-remote
 COPY --from=delivery-remote-packages /opt/venv /opt/venv
@@ -119,7 +119,7 @@ COPY services/delivery/*.py services/delivery/
 COPY services/delivery/remote services/delivery/remote
 RUN python3.13 -m compileall -q services
 USER 904:904
-CMD ["python", "-m", "services.delivery.remote"]
+CMD ["python", "-P", "-s", "-m", "services.delivery.remote"]
 
 FROM python AS auth
 COPY --from=auth-packages /opt/venv /opt/venv
@@ -127,7 +127,7 @@ COPY --from=library /opt/qmail/qmail qmail
 COPY services/auth services/auth
 RUN python3.13 -m compileall -q services
 USER 0:0
-CMD ["python", "-m", "services.auth"]
+CMD ["python", "-P", "-s", "-m", "services.auth"]
 
 FROM python AS pop3
 COPY --from=pop3-packages /opt/venv /opt/venv
@@ -136,7 +136,7 @@ COPY services/pop3 services/pop3
 RUN python3.13 -m compileall -q services
 USER 0:0
 ENTRYPOINT ["setpriv", "--reuid=905", "--regid=920", "--clear-groups", "--inh-caps=-all,+setuid,+setgid", "--ambient-caps=+setuid,+setgid", "--"]
-CMD ["python", "-m", "services.pop3"]
+CMD ["python", "-P", "-s", "-m", "services.pop3"]
 
 FROM python AS imap
 COPY --from=imap-packages /opt/venv /opt/venv
@@ -145,7 +145,7 @@ COPY services/imap services/imap
 RUN python3.13 -m compileall -q services
 USER 0:0
 ENTRYPOINT ["setpriv", "--reuid=906", "--regid=920", "--clear-groups", "--inh-caps=-all,+setuid,+setgid", "--ambient-caps=+setuid,+setgid", "--"]
-CMD ["python", "-m", "services.imap"]
+CMD ["python", "-P", "-s", "-m", "services.imap"]
 
 # --- beside them ------------------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ RUN python3.13 -m compileall -q services \
         ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl
 USER 0:0
-CMD ["python", "-m", "services.admin"]
+CMD ["python", "-P", "-s", "-m", "services.admin"]
 
 # The stock server with our configuration; its users are a file that admin makes.
 FROM ${NATS_IMAGE} AS bus

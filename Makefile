@@ -36,12 +36,12 @@ test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGI
 	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture
 
 run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180
-	@exec $(BIN)/python -m services.admin.run
+	@PYTHONPATH=$(CURDIR) exec $(BIN)/python -P -s -m services.admin.run
 
 up: ## the mail server in containers: docker compose up --build --wait
 	@$(COMPOSE) ls >/dev/null || { \
 	  echo 'up: no container engine with compose answers to `$(COMPOSE)`; without one there is: make run' >&2; exit 1; }
-	$(COMPOSE) up --build --wait
+	$(COMPOSE) up --build --wait $$(sh services/admin/copies.sh $(COMPOSE))
 
 down: ## stop the containers; mail, accounts and queue stay
 	$(COMPOSE) down

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # TAI64 label of the epoch, ten leap seconds included as in libtai's tai_now (tai64n(8)).
 _TAI64_EPOCH = 4611686018427387914
+_STAMP = re.compile("@([0-9a-f]{16})([0-9a-f]{8})")
 
 
 def date822(seconds: float) -> bytes:
@@ -48,3 +50,16 @@ def tai64n(seconds: float) -> str:
     """`@` and 24 hexadecimal digits, the stamp that multilog t puts in front of a line (multilog(8))."""
     whole = int(seconds)
     return f"@{_TAI64_EPOCH + whole:016x}{int((seconds - whole) * 1e9):08x}"
+
+
+def tai64nlocal(line: str) -> str:
+    """The line with the stamp that it begins with as local time, `2026-11-28 11:00:00.123456789` (tai64nlocal(8)); a
+    line without a stamp, or with one that no calendar has, as it is."""
+    found = _STAMP.match(line)
+    if found is None:
+        return line
+    try:
+        t = time.localtime(int(found[1], 16) - _TAI64_EPOCH)
+    except (OverflowError, ValueError, OSError):
+        return line
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', t)}.{int(found[2], 16):09d}{line[found.end() :]}"

@@ -88,9 +88,10 @@ def parse_assign(text: str, where: Path) -> Table:
 
 
 def render_passwd(users: Iterable[User], alias_uid: int, alias_home: Path) -> str:
-    """passwd(5) for libnss-extrausers."""
+    """passwd(5) for libnss-extrausers. `*`, and not `x`: su(1) would ask a shadow file, which there is not, whether the
+    account has expired."""
     people = [(u.name, u.uid, u.home) for u in users] + [("alias", alias_uid, alias_home)]
-    return "".join(f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n" for name, uid, home in people)
+    return "".join(f"{name}:*:{uid}:{uid}::{home}:/bin/sh\n" for name, uid, home in people)
 
 
 def render_group(users: Iterable[User], alias_uid: int) -> str:

@@ -11,6 +11,7 @@ from services.admin import report
 from services.admin.home import MAILDIR
 from services.admin.places import read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
+from services.inject.quiet import ends_quietly
 
 EX_USAGE = 100
 EX_TEMPORARY = 111
@@ -58,10 +59,12 @@ def main(name: str, arguments: Sequence[str]) -> int:
     """The program's exit code; 111 where the queue does not answer, or is not for the caller to see."""
     try:
         return PROGRAMS[name](arguments)
+    except BrokenPipeError:
+        raise  # nobody reads
     except (QueueUnreachable, OSError) as error:
         print(f"{name}: fatal: {printable_lines(str(error))}", file=sys.stderr)
         return EX_TEMPORARY
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1], sys.argv[2:]))
+    raise SystemExit(ends_quietly(lambda: main(sys.argv[1], sys.argv[2:])))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from services.admin.child import with_identity
+from services.admin.environment import SAFE_FLAGS
 from services.admin.places import REPOSITORY
 from services.admin.rights import Role
 
@@ -17,7 +18,7 @@ from services.admin.rights import Role
 _PROBE = """
 import os, subprocess, sys
 os.chdir(sys.argv[1])
-subprocess.run([sys.executable, "-c", "import ssl, nats, uvloop, qmail, services.admin"], check=True)
+subprocess.run([sys.executable, "-P", "-s", "-c", "import ssl, nats, uvloop, qmail, services.admin"], check=True)
 """
 
 
@@ -35,8 +36,8 @@ def find_interpreter(role: Role, directory: Path, environ: Mapping[str, str]) ->
     as the role and can enter the directory. Raises NoInterpreter."""
     why = ""
     for candidate in _candidates():
-        command = with_identity(role, (candidate, "-c", _PROBE, str(directory)))
-        probe_environ = {**environ, "PYTHONPATH": python_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = with_identity(role, (candidate, *SAFE_FLAGS, "-c", _PROBE, str(directory)))
+        probe_environ = {**environ, "PYTHONPATH": python_path()}
         found = subprocess.run(command, env=probe_environ, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         if found.returncode == 0:
             return candidate

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.admin.child import Program, with_identity
+from services.admin.environment import SAFE_FLAGS
 from services.admin.interpreter import python_path
 from services.admin.places import Places
 from services.admin.rights import Rights, Role
@@ -49,17 +50,15 @@ def run_directory(settings: RunSettings, role: Role) -> Path:
 
 
 def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str) -> Program:
-    """One of our roles: `python -m` in the repository."""
+    """One of our roles: `python -m` of the repository's code, whatever the current directory is. `base` was chosen."""
     environ = {
         **base,
         **deployment(settings, bus_port),
         "PYTHONPATH": python_path(),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     if role.name != "admin":
         environ["RUN_DIR"] = str(run_directory(settings, role))
-    argv: tuple[str, ...] = (python, "-m", str(role.program))
+    argv: tuple[str, ...] = (python, *SAFE_FLAGS, "-m", str(role.program))
     # admin keeps root's rights: it gives files to their owners.
     if settings.per_user and role.name != "admin":
         argv = with_identity(role, argv)

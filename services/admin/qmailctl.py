@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
@@ -11,6 +12,7 @@ from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control import Control
 from qmail.control_table import DEFAULTDOMAIN
+from qmail.dates import tai64nlocal
 from qmail.printable import printable_lines
 from services.admin import report
 from services.admin.deployment import Deployment, Usage
@@ -23,6 +25,7 @@ from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
 from services.admin.users import UserError
 from services.inject.__main__ import run as qmail_inject
+from services.inject.quiet import ends_quietly
 from services.inject.sendmail import run as sendmail
 
 EX_TEMPORARY = 111
@@ -118,9 +121,18 @@ def users(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def log(deployment: Deployment, arguments: list[str]) -> int:
-    """What tail(1) shows of the queue's log."""
+    """What tail(1) shows of the queue's log, with times that people read (tai64nlocal(8))."""
     path = deployment.places.paths.log / "qmail" / "current"
-    os.execvp("tail", ["tail", *(arguments or ["-n", LOG_LINES]), str(path)])
+    argv = ["tail", *(arguments or ["-n", LOG_LINES]), str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as tail:
+        assert tail.stdout is not None
+        try:
+            for line in tail.stdout:
+                print(tai64nlocal(line.decode("utf-8", "replace")), end="", flush=True)
+        except (BrokenPipeError, KeyboardInterrupt):
+            tail.terminate()
+            raise
+    return tail.returncode
 
 
 def su(deployment: Deployment, arguments: list[str]) -> int:
@@ -139,7 +151,9 @@ def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command
     """A command that puts the message on standard input."""
 
     def command(deployment: Deployment, arguments: list[str]) -> int:
-        sender = {b"QMAILUSER": b"root", **os.environb}
+        # Who says nothing of himself (qmail-inject(8)) is the administrator.
+        unknown = not any(os.environb.get(name) for name in (b"QMAILUSER", b"MAILUSER", b"USER", b"LOGNAME"))
+        sender = {**os.environb, b"QMAILUSER": b"root"} if unknown else os.environb
         return program([os.fsencode(argument) for argument in arguments], sender)
 
     return command
@@ -213,10 +227,12 @@ def main(arguments: list[str]) -> int:
         why = printable_lines(str(error)) or "the bus does not answer"
         print(f"qmailctl: {why}; try again", file=sys.stderr)
         return EX_TEMPORARY
+    except BrokenPipeError:
+        raise  # nobody reads
     except (UserError, CredentialsError, ValueError, OSError, EOFError, KeyboardInterrupt) as error:
         print(f"qmailctl: {printable_lines(str(error))}", file=sys.stderr)
         return 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(ends_quietly(lambda: main(sys.argv[1:])))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.admin.environment import chosen
 from services.admin.files import Keeper
 from services.admin.first_start import Settings, first_start
 from services.admin.interpreter import NoInterpreter, find_interpreter
@@ -54,7 +55,7 @@ def _let_roles_in(directory: Path) -> None:
 
 
 def _prepare(settings: RunSettings) -> Supervisor:
-    environ = {**os.environ, "QMAIL_DIR": str(settings.directory), "IDENTITY": settings.identity}
+    environ = chosen({**os.environ, "QMAIL_DIR": str(settings.directory), "IDENTITY": settings.identity})
     rights, places = read_rights(), read_places(environ)
     # What first start would refuse, before anything else is looked at.
     Settings.read(environ)

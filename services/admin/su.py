@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from services.admin.assign import User
+from services.admin.environment import without_python
 from services.admin.way import open_way
 
 SHELL = "/bin/sh"
@@ -57,4 +58,4 @@ def stay(directory: Path, environ: Mapping[str, str], argv: tuple[str, ...]) -> 
 def _replace(home: Path, name: str, umask: int, environ: Mapping[str, str], argv: tuple[str, ...]) -> NoReturn:
     os.chdir(home)
     os.umask(umask)
-    os.execve(argv[0], argv, {**environ, "HOME": str(home), "USER": name, "LOGNAME": name})
+    os.execve(argv[0], argv, {**without_python(environ), "HOME": str(home), "USER": name, "LOGNAME": name})

@@ -27,7 +27,7 @@ HELP = """\
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
     users -- lists the accounts
-    log -- the last lines of log/qmail/current; -f follows
+    log -- the last lines of log/qmail/current in local time; -f follows
     su name -- a shell as the account, in its home; without name where control and alias are
-    inject, sendmail -- qmail-inject and sendmail: a message from standard input, sent by root
+    inject, sendmail -- qmail-inject and sendmail: a message from standard input, by root unless USER says who
 """

@@ -5,4 +5,4 @@ case $name in
     qmailctl) set -- services.admin.qmailctl "$@" ;;
     *) set -- services.admin.bin "$name" "$@" ;;
 esac
-PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m "$@"
+PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -s -m "$@"

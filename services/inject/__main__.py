@@ -10,6 +10,7 @@ from qmail.control import Control
 from qmail.paths import read_paths
 from services.inject.command import Surroundings, inject
 from services.inject.queue import SocketQueue
+from services.inject.quiet import ends_quietly
 from services.inject.replies import Fatal
 
 
@@ -32,4 +33,4 @@ def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes], message: Ite
 
 
 if __name__ == "__main__":
-    sys.exit(run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb))
+    sys.exit(ends_quietly(lambda: run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb)))

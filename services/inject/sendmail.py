@@ -13,6 +13,7 @@ from qmail.paths import read_paths
 from services.inject import replies
 from services.inject.__main__ import run as inject
 from services.inject.options import Options
+from services.inject.quiet import ends_quietly
 from services.inject.replies import PERMANENT, Fatal
 
 _ALONE = b"vimtxGUn"
@@ -111,4 +112,4 @@ def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb))
+    sys.exit(ends_quietly(lambda: run([os.fsencode(argument) for argument in sys.argv[1:]], os.environb)))

@@ -11,4 +11,4 @@ esac
 if [ -z "${QMAILUSER+set}${MAILUSER+set}${USER+set}${LOGNAME+set}" ] && USER=$(id -un 2>/dev/null); then
     export USER
 fi
-SENDMAIL_NAME=$name PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -m "$module" "$@"
+SENDMAIL_NAME=$name PYTHONPATH=/opt/qmail exec /opt/venv/bin/python -P -s -m "$module" "$@"

@@ -79,7 +79,7 @@ def test_the_image_has_its_own_packages(role: Role) -> None:
 
 @each_image
 def test_the_image_starts_the_role_s_program(role: Role) -> None:
-    assert values(role.name, "CMD") == [f'["python", "-m", "{role.program}"]']
+    assert values(role.name, "CMD") == [f'["python", "-P", "-s", "-m", "{role.program}"]']
 
 
 def test_the_stock_servers_run_no_code_of_ours() -> None:

@@ -140,8 +140,18 @@ class Deployment:
 
 
 @contextmanager
-def deployed(directory: Path, *, project: str, me: str, address: str, subnet: str) -> Iterator[Deployment]:
-    """Build and start a deployment; whatever happens, nothing of it is left on the engine."""
+def deployed(
+    directory: Path,
+    *,
+    project: str,
+    me: str,
+    address: str,
+    subnet: str,
+    prepare: Callable[[Deployment], None] | None = None,
+) -> Iterator[Deployment]:
+    """Build and start a deployment; whatever happens, nothing of it is left on the engine.
+
+    `prepare` is called when its volumes are there, and nothing has been started."""
     env_file = directory / f"{project}.env"
     env_file.write_text(f"COMPOSE_PROJECT_NAME={project}\nME={me}\nADDRESS={address}\nSUBNET={subnet}\n")
     # The environment would win over the file.
@@ -151,6 +161,9 @@ def deployed(directory: Path, *, project: str, me: str, address: str, subnet: st
     deployment = Deployment(project=project, me=me, address=address, subnet=subnet, compose=compose)
     compose.stop()
     try:
+        if prepare is not None:
+            deployment.control("create", "--build")
+            prepare(deployment)
         compose.start()
         yield deployment
     finally:

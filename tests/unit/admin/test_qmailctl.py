@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,16 +39,40 @@ def test_a_changed_first_password_is_shown_no_more(directory: Path, monkeypatch:
     assert passwd("ari", monkeypatch) == 0
 
 
-def test_a_message_is_put_by_root_unless_the_caller_says_who(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for sender in ("root", "joni"):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"to: ari\n\nhello\n")))
-        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
-        assert main(["inject", "-n"]) == 0
-        sys.stdout.flush()
-        shown = sys.stdout.buffer
-        assert isinstance(shown, io.BytesIO)
-        assert f"From: {sender}@mail.xeris.com".encode() in shown.getvalue()
-        monkeypatch.setenv("QMAILUSER", "joni")
+WHO = ("QMAILUSER", "MAILUSER", "USER", "LOGNAME")
+
+
+@pytest.mark.parametrize("name", [None, *WHO])
+def test_a_message_is_put_by_root_unless_the_environment_says_who(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    for each in WHO:
+        monkeypatch.delenv(each, raising=False)
+    if name is not None:
+        monkeypatch.setenv(name, "joni")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"to: ari\n\nhello\n")))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
+    assert main(["inject", "-n"]) == 0
+    sys.stdout.flush()
+    shown = sys.stdout.buffer
+    assert isinstance(shown, io.BytesIO)
+    assert f"From: {'root' if name is None else 'joni'}@mail.xeris.com".encode() in shown.getvalue()
+
+
+def test_the_log_is_shown_with_local_times_and_keeps_its_stamps(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    current = directory / "log" / "qmail" / "current"
+    current.write_text("@400000003ed3626b075bcd15 new msg 1\nno stamp\n")
+    monkeypatch.setenv("TZ", "Asia/Jakarta")
+    time.tzset()
+    try:
+        assert main(["log"]) == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert capfd.readouterr().out == "2003-05-27 20:04:33.123456789 new msg 1\nno stamp\n"
+    assert current.read_text().startswith("@4000")
 
 
 def test_help_names_every_command() -> None:

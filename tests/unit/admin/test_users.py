@@ -92,7 +92,7 @@ def test_the_skeleton_is_copied(users: Users, places: Places) -> None:
 def test_the_files_for_the_c_library_name_the_same_accounts(users: Users, places: Places) -> None:
     users.add("joni", "secret")
     lines = (places.paths.users / "passwd").read_text().splitlines()
-    assert f"joni:x:2001:2001::{places.paths.home}/joni:/bin/sh" in lines
+    assert f"joni:*:2001:2001::{places.paths.home}/joni:/bin/sh" in lines
     assert "joni:x:2001:" in (places.paths.users / "group").read_text().splitlines()
 
 
