@@ -32,7 +32,7 @@ class BounceWriterProcess:
     async def _keep(self) -> None:
         while True:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-s", "-m", "services.queue.bounce", preexec_fn=_die_with_parent
+                sys.executable, "-m", "services.queue.bounce", preexec_fn=_die_with_parent
             )
             code = await self._process.wait()
             self._log(f"alert: the bounce writer ended with {code}; starting it again")

@@ -59,7 +59,7 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_PACKET_BYTES)
-        arguments = [sys.executable, "-P", "-s", "-m", "services.delivery.local.spawner", str(theirs.fileno())]
+        arguments = [sys.executable, "-m", "services.delivery.local.spawner", str(theirs.fileno())]
         self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         ours.setblocking(False)
