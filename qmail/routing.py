@@ -34,11 +34,7 @@ class Routes:
 
     def route(self, recipient: bytes) -> Route:
         """Where a recipient of an envelope goes."""
-        local, at, domain = recipient.rpartition(b"@")
-        if not at:
-            local, domain = recipient, self.envnoathost
-        while domain.lower() in self.percenthack and b"%" in local:
-            local, _, domain = local.rpartition(b"%")
+        local, domain = self._rewritten(recipient)
         address = local + b"@" + domain
         if domain.lower() in self.locals:
             return Route(LOCAL, address)
@@ -46,6 +42,23 @@ class Routes:
         if prefix:
             return Route(LOCAL, prefix + b"-" + address)
         return Route(REMOTE, address)
+
+    def is_local(self, recipient: bytes) -> bool:
+        """Whether `route` would say LOCAL."""
+        local, domain = self._rewritten(recipient)
+        if domain.lower() in self.locals:
+            return True
+        return bool(self.virtualdomains and self._prefix(local + b"@" + domain, len(local)))
+
+    def _rewritten(self, recipient: bytes) -> tuple[bytes, bytes]:
+        """Local part and domain, after envnoathost and percenthack."""
+        local, at, domain = recipient.rpartition(b"@")
+        if not at:
+            local, domain = recipient, self.envnoathost
+        if self.percenthack:
+            while domain.lower() in self.percenthack and b"%" in local:
+                local, _, domain = local.rpartition(b"%")
+        return local, domain
 
     def _prefix(self, address: bytes, at: int) -> bytes:
         """The value of the first key that fits: the whole address, the domain, .parents, the empty key."""

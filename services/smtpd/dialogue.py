@@ -15,8 +15,9 @@ from qmail.bus.ports import BusDown, QueueFull, TemporaryError
 from qmail.control import ControlError
 from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.session import Ask, Close, Effect, Peer, Send
+from qmail.notices import Refused
 from qmail.put import EnvelopeTooLarge
-from qmail.sasl import Exchange
+from qmail.sasl import MECHANISMS, Exchange
 from services.smtpd import replies
 from services.smtpd.data import DataReader
 from services.smtpd.facts import Client, Hook, Hooked, Request
@@ -39,11 +40,26 @@ EXIT_QUIT = 0
 EXIT_OTHER = 256
 
 # A step is a method of the class that has the table, or of a base of it.
+Tell: TypeAlias = Callable[[Refused, bytes, bytes], None]
 Step: TypeAlias = Callable[[Any, bytes], None]
 Table: TypeAlias = Mapping[State, Mapping[bytes, Step]]
 Then: TypeAlias = Callable[[Any], None]
 
 _CLOSE, _CLOSE_AS_ASKED = Close(), Close(asked=True)
+# The first digit of a reply that refuses, 4 or 5.
+_REFUSING = ord("4")
+_KINDS = {
+    b"mail": Refused.SENDER,
+    b"rcpt": Refused.RECIPIENT,
+    b"data": Refused.MESSAGE,
+    b"auth": Refused.LOGIN,
+    b"star": Refused.TLS,
+}
+_OF_THE_CONNECTION = frozenset({replies.TIMEOUT, replies.STOPPING})
+# A client whose AUTH was refused may go on with what it would have answered.
+_MAY_BE_SECRET = frozenset({replies.UNIMPLEMENTED, replies.LINE_TOO_LONG, replies.BAD_COMMANDS})
+_NOT_SHOWN = b"(a line after AUTH, not shown)"
+MAX_SHOWN_BYTES = 300
 # The replies that stand alone most often, made once.
 _ALONE = {text: (Send(text),) for text in (replies.OK, replies.GO_AHEAD, replies.MAIL_FIRST, replies.UNIMPLEMENTED)}
 
@@ -75,8 +91,10 @@ class Dialogue:
         now: Callable[[], float],
         hooks: frozenset[str] = frozenset(),
         known: Callable[[object], object] = lambda request: None,
+        tell: Tell = lambda kind, what, why: None,
     ) -> None:
-        """`known` gives the answer to a request that needs no asking, else None; `now` the time since the epoch."""
+        """`known` gives the answer to a request that needs no asking, else None; `now` the time since the epoch;
+        `tell` hears of each reply that refuses: its kind, what was refused, the reply."""
         self.policy = policy
         self.client = client
         self.exit_status = EXIT_OTHER
@@ -86,6 +104,10 @@ class Dialogue:
         self._now = now
         self._hooks = hooks
         self._known = known
+        self._tell = tell
+        #: The line that is being answered; in AUTH and DATA the one that began it.
+        self._command = b""
+        self._auth_refused = False
         self._exact = not policy.extensions
         self._table = self.TABLE if policy.extensions else self.QMAIL_TABLE
         self._state = START
@@ -220,7 +242,8 @@ class Dialogue:
         if steps is None:
             self._read_auth(buffer[:end])
         else:
-            verb, argument = parse_command(buffer[:end], exact=self._exact)
+            self._command = line = buffer[:end]
+            verb, argument = parse_command(line, exact=self._exact)
             steps.get(verb, _unimplemented)(self, argument)
         return True
 
@@ -234,6 +257,8 @@ class Dialogue:
 
     def _skip_long_line(self, end: int) -> None:
         """Forget what there is of a line that is too long; answer when its end has come."""
+        if not self._skipping and self._state in COMMAND_STATES:
+            self._command = self._buffer[:MAX_SHOWN_BYTES]
         self._skipping = end < 0
         self._buffer = b"" if end < 0 else self._buffer[end + 1 :]
         if end >= 0:
@@ -253,6 +278,23 @@ class Dialogue:
 
     def _reply(self, text: bytes) -> None:
         self._replies.append(text)
+        if text[0] >= _REFUSING:
+            self._refused(text)
+
+    def _refused(self, text: bytes) -> None:
+        """Tell of a reply that refuses; never of what may be a password."""
+        verb = self._command.lstrip()[:4].lower()
+        kind = Refused.CONNECTION if text in _OF_THE_CONNECTION else _KINDS.get(verb, Refused.COMMAND)
+        self._auth_refused = self._auth_refused or verb == b"auth"
+        what = self._command[:MAX_SHOWN_BYTES].rstrip(b"\r")
+        if verb == b"auth":
+            named = [word for word in what.upper().split()[1:2] if word in MECHANISMS]
+            what = b" ".join([b"AUTH", *named])
+        elif kind is Refused.COMMAND and self._auth_refused and text in _MAY_BE_SECRET:
+            what = _NOT_SHOWN
+        elif kind in (Refused.RECIPIENT, Refused.MESSAGE):
+            what += b" from <" + self._sender + b">"
+        self._tell(kind, what, text.rstrip(b"\r\n"))
 
     def _bad(self, text: bytes) -> None:
         """A command that was wrong in itself; too many of them in a row end the connection."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP
@@ -23,6 +24,8 @@ from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
 from qmail.log import Log
+from qmail.notices import Refused
+from qmail.printable import printable
 from qmail.rules import Rule, RuleError, Rules
 from services.smtpd import replies
 from services.smtpd.desk import Desk
@@ -166,7 +169,8 @@ class Door:
         self.log.line(f"tcpserver: {verdict} {peer.number} {here} :{peer.ip}::{peer.port}")
         if client is None:
             raise TurnedAway("denied by tcp.smtp", replies.DENIED)
-        dialogue = Transaction(policy, client, self.now, self.hooks, self.desk.known)
+        tell = partial(self._refused, peer.ip)
+        dialogue = Transaction(policy, client, self.now, self.hooks, self.desk.known, tell)
         return dialogue, SmtpdHandler(self, dialogue, peer, visitor)
 
     def left(self, peer: Peer, session: Session | None) -> None:
@@ -208,6 +212,10 @@ class Door:
     def _budget_of(self, total: int) -> Budget:
         fair = total if self.settings.local_only else (total + 1) // 2
         return Budget(total, self._control.get(CONCURRENCYSMTPPERIP) or fair)
+
+    def _refused(self, ip: str, kind: Refused, what: bytes, why: bytes) -> None:
+        """A reply that refused, for the log."""
+        self.log.notices.refused(kind, ip, printable(what), printable(why))
 
     def client(self, policy: Policy, peer: Peer) -> Client | None:
         """Who this is, from its address and what the rules set.

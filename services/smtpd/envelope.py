@@ -9,6 +9,7 @@ from services.smtpd import replies
 from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
 from services.smtpd.grammar import (
     MAX_ADDRESS_BYTES,
+    has_unknown,
     is_mailbox,
     is_null_path,
     parse_parameters,
@@ -18,6 +19,7 @@ from services.smtpd.grammar import (
 from services.smtpd.login import LoginSteps
 from services.smtpd.states import MAIL, RCPT, START
 
+_NONE: frozenset[bytes] = frozenset()
 _OFFERED_WITHOUT_AUTH = frozenset({b"SIZE", b"BODY", b"SMTPUTF8"})
 _OFFERED = _OFFERED_WITHOUT_AUTH | {b"AUTH"}
 _READY = Ready()
@@ -70,7 +72,7 @@ class EnvelopeSteps(LoginSteps):
 
         AUTH= is taken where AUTH is announced, and no more: whose mail it was is not passed on (RFC 4954 5)."""
         known = _OFFERED if self.client.auth_offered or self.account else _OFFERED_WITHOUT_AUTH
-        if not parameters.keys() <= known:
+        if has_unknown(parameters, known):
             return replies.UNKNOWN_PARAMETER
         size = parameters.get(b"SIZE")
         if size is not None:
@@ -130,7 +132,7 @@ class EnvelopeSteps(LoginSteps):
             return None
         if not is_mailbox(address):
             return replies.BAD_RECIPIENT
-        return replies.UNKNOWN_PARAMETER if rest and parse_parameters(rest) else None
+        return replies.UNKNOWN_PARAMETER if rest and has_unknown(parse_parameters(rest), _NONE) else None
 
     def _refuse_recipient(self, address: bytes) -> bytes | None:
         if self._bad_sender:

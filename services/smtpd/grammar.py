@@ -6,7 +6,7 @@ Lax on purpose: the tutorial's telnet sessions write `mail from:ari@mail.xeris.c
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 from qmail.address import has_controls
 
@@ -103,11 +103,15 @@ def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> b
 def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
     """ESMTP parameters by upper-case keyword (RFC 5321 4.1.2).
 
-    The first of a name counts. What has not the form of one is passed over, as qmail passes over everything.
+    The first of a name counts. What has not the form of one is among them too: see `has_unknown`.
     """
     parameters: dict[bytes, bytes] = {}
     for word in rest.split():
         keyword, _, value = word.partition(b"=")
-        if _KEYWORD.match(keyword):
-            parameters.setdefault(keyword.upper(), value)
+        parameters.setdefault(keyword.upper(), value)
     return parameters
+
+
+def has_unknown(parameters: Mapping[bytes, bytes], known: Set[bytes]) -> bool:
+    """Whether there is any but those known. What has not the form of one is passed over, as by qmail everything."""
+    return not parameters.keys() <= known and any(map(_KEYWORD.match, parameters.keys() - known))

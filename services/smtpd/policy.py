@@ -26,7 +26,7 @@ from qmail.control_table import (
     Taken,
     files_of,
 )
-from qmail.routing import LOCAL, Routes, read_routes
+from qmail.routing import Routes, read_routes
 
 LOOPBACK = frozenset({"127.0.0.1"})
 
@@ -88,7 +88,7 @@ class Policy:
 
     def is_local(self, recipient: bytes) -> bool:
         """Whether delivery-local knows this recipient: by locals, virtualdomains, percenthack or envnoathost."""
-        return self.routes is not None and self.routes.route(recipient).channel == LOCAL
+        return self.routes is not None and self.routes.is_local(recipient)
 
 
 class PolicyReader:

@@ -130,8 +130,8 @@ class TextSteps(EnvelopeSteps):
         self._finish_mail(self._failure(error))
 
     def _finish_mail(self, text: bytes) -> None:
-        self._forget_mail()
         self._reply(text)
+        self._forget_mail()
 
 
 def _nothing(_: object) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.mail_run import MailRun, mail_run
+from tests.support.deployment import eventually
+from tests.support.mail_run import LOGGED_SECONDS, MailRun, mail_run
 from tests.support.talk import Talk
 
 NAME, OTHER = "joni", "diva"
@@ -89,6 +90,12 @@ def test_nobody_is_bounced_to_whose_recipient_does_not_exist(deployment: MailRun
             deployment, b"MAIL FROM:<forged@victim.test>", *lines, b"RCPT TO:<joni>", b"RCPT TO:<ari@virtual.test>"
         )
         assert codes[1:] == [b"550"] * len(unknown) + [b"501"] * len(malformed) + [b"250", b"550"]
+        log = deployment.directory / "log" / "qmail-smtpd" / "current"
+        told = (
+            "refused recipient 127.0.0.1: RCPT TO:<nosuch@virtual.test> from <forged@victim.test>: "
+            "550 sorry, no mailbox here by that name. (#5.1.1)"
+        )
+        eventually(lambda: told in log.read_text(), "the refusal in the log", LOGGED_SECONDS)
     finally:
         (control / "virtualdomains").unlink()
         (control / "percenthack").unlink()

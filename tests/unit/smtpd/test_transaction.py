@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.door.session import Ask, Close, Effect, Send, StartTls
+from qmail.notices import Refused
 from qmail.put import EnvelopeTooLarge
 from qmail.routing import Routes
 from services.smtpd import replies
@@ -56,7 +57,10 @@ class Talk:
     world: dict[type, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.transaction = Transaction(self.policy, self.client, lambda: 1_086_000_000.0)
+        self.told: list[tuple[Refused, bytes, bytes]] = []
+        self.transaction = Transaction(
+            self.policy, self.client, lambda: 1_086_000_000.0, tell=lambda *refusal: self.told.append(refusal)
+        )
         self.out = b""
         self.asked: list[object] = []
         self.effects: list[Effect] = []
@@ -448,6 +452,80 @@ def test_auth_as_a_parameter_is_taken_where_auth_is_announced() -> None:
     talk = Talk(client=AUTH)
     assert b"AUTH" in talk.line(b"EHLO x")
     assert talk.line(b"MAIL FROM:<a@b> AUTH=a+3Db@c") == replies.OK
+
+
+# --- what is refused is told ---
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([b"EHLO x", b"MAIL FROM:<a@b>", b"RCPT TO:<joni@xeris.com>", b"DATA"], []),
+        ([b"GET / HTTP/1.1"], [(Refused.COMMAND, b"GET / HTTP/1.1", replies.UNIMPLEMENTED)]),
+        ([b"RCPT TO:<a@b>"], [(Refused.RECIPIENT, b"RCPT TO:<a@b> from <>", replies.MAIL_FIRST)]),
+        (
+            [b"MAIL FROM:<a\x1bb@c>"],
+            [(Refused.SENDER, b"MAIL FROM:<a\x1bb@c>", replies.BAD_SENDER)],
+        ),
+        (
+            [b"MAIL FROM:<bad@x>", b"RCPT TO:<joni@xeris.com>"],
+            [(Refused.RECIPIENT, b"RCPT TO:<joni@xeris.com> from <bad@x>", replies.BAD_MAIL_FROM)],
+        ),
+        (
+            [b"MAIL FROM:<a@b>", b"RCPT TO:<joni@xeris.com>", b"DATA", b"a\nb"],
+            [(Refused.MESSAGE, b"DATA from <a@b>", replies.STRAY_NEWLINE)],
+        ),
+        (
+            [b"MAIL FROM:<a@b>", b"RCPT TO:<joni@xeris.com>", b"DATA", b"Received: x\r\n" * 100 + b"\r\n."],
+            [(Refused.MESSAGE, b"DATA from <a@b>", replies.TOO_MANY_HOPS)],
+        ),
+        ([b"STARTTLS"], [(Refused.TLS, b"STARTTLS", replies.TLS_UNAVAILABLE)]),
+        ([b"x" * 3000], [(Refused.COMMAND, b"x" * 300, replies.LINE_TOO_LONG)]),
+    ],
+)
+def test_each_reply_that_refuses_is_told(lines: list[bytes], told: list[tuple[Refused, bytes, bytes]]) -> None:
+    talk = Talk()
+    for line in lines:
+        talk.line(line)
+    assert talk.told == [(kind, what, why.rstrip()) for kind, what, why in told]
+
+
+SECRET = b"AGpvbmkAc2VjcmV0"
+
+
+@pytest.mark.parametrize("client", [CLIENT, TLS, AUTH])
+@pytest.mark.parametrize("extensions", [True, False])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"AUTH PLAIN " + SECRET],
+        [b" AUTH PLAIN " + SECRET],
+        [b"AUTHPLAIN " + SECRET],
+        [b"AUTH " + SECRET],
+        [b"AUTH CRAM-MD5 " + SECRET, SECRET],
+        [b"AUTH PLAIN", SECRET, SECRET],
+        [b"AUTH LOGIN", b"am9uaQ==", SECRET, SECRET + b"x" * 20_000],
+        [b"MAIL FROM:<a@b>", b"auth plain " + SECRET, SECRET],
+        [b"AUTH PLAIN", SECRET + b"x" * 20_000, *[SECRET] * 30],
+    ],
+)
+def test_a_password_is_never_told(client: Client, extensions: bool, lines: list[bytes]) -> None:
+    talk = Talk(policy=POLICY if extensions else EXACT, client=client)
+    for line in lines:
+        talk.line(line)
+    assert talk.told and not any(SECRET[:8] in what for _, what, _ in talk.told)
+    assert talk.told[0][:2] in (
+        (Refused.LOGIN, b"AUTH PLAIN"),
+        (Refused.LOGIN, b"AUTH"),
+        (Refused.LOGIN, b"AUTH LOGIN"),
+    )
+
+
+def test_a_client_who_is_left_waiting_for_is_told_of_as_a_connection() -> None:
+    talk = Talk()
+    talk.line(b"MAIL FROM:<a@b>")
+    talk.transaction.timed_out()
+    assert talk.told == [(Refused.CONNECTION, b"MAIL FROM:<a@b>", replies.TIMEOUT.rstrip())]
 
 
 # --- DATA ---
