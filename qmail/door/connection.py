@@ -9,13 +9,14 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from qmail.door.certificate import TlsUnavailable
+from qmail.door.held import Held
 from qmail.door.listeners import Listener
 from qmail.door.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping, TurnedAway
+from qmail.door.stay import Stay
 from qmail.door.tls import reason
 from qmail.door.wire import Wire
 
@@ -26,14 +27,17 @@ _log = logging.getLogger(__name__)
 
 Step: TypeAlias = Callable[..., Sequence[Effect]]
 
-#: Events kept for a session while it awaits an answer. Handlers notify "look again", not the news itself,
-#: so equal events are kept once and more than this many different ones do not occur.
-HELD_EVENTS = 64
 _STOPPING = Stopping()
 
 
 class Connection(asyncio.Protocol):
     """Driven by asyncio. Created, counted and swept by `Server`; to its handler it is the `Visitor`."""
+
+    __slots__ = (
+        "_asking", "_bound", "_eof_seen", "_eof_told", "_finished", "_for_client", "_handler", "_handshaking",
+        "_held", "_listener", "_loop", "_lost", "_peer", "_server", "_session", "_task", "_wire", "_writable",
+        "_writing_paused", "stay",
+    )  # fmt: skip
 
     def __init__(self, server: Server, listener: Listener) -> None:
         self._server = server
@@ -43,20 +47,11 @@ class Connection(asyncio.Protocol):
         self._peer: Peer
         self._session: Session | None = None
         self._handler: Handler | None = None
-        #: Loop time at which `Server` calls `expire`. Never infinite: whatever this connection waits for, and whatever
-        #: event is lost or comes out of turn, its place is free again after that.
-        self.deadline = self._loop.time() + server.limits.linger_seconds
-        #: When the client last did something: said a word, took what was written, had its answer. Events do not count,
-        #: or a client that has vanished in IDLE would be kept for ever.
-        self._heard = self._loop.time()
-        #: Since when it has accomplished nothing, how much it has sent since, and how often it had before.
-        self._since = self._heard
-        self._sent_bytes = 0
-        self._accomplished = 0
+        #: What this connection may take for what it does now; None while it waits for its client: see `deadline`.
+        self._bound: float | None = self._loop.time() + server.limits.linger_seconds
+        self.stay = Stay(self._loop.time())
         self._for_client = True
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._events: list[object] = []
+        self._held = Held()
         self._task: asyncio.Task[object] | None = None
         #: Why input has to wait.
         self._asking = False
@@ -86,6 +81,7 @@ class Connection(asyncio.Protocol):
             if peer.tls:
                 self._begin_tls()
             else:
+                self._bound = None
                 self._advance(self._session.connected, peer)
 
     def data_received(self, data: bytes) -> None:
@@ -108,12 +104,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writing_paused = True
-        self._heard = self._loop.time()
-        self._set_deadline()
+        self.stay.heard = self._loop.time()
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        self._heard = self._loop.time()
+        self.stay.heard = self._loop.time()
         self._release_writer()
         if self._asking:
             self._await_answer()
@@ -133,6 +128,15 @@ class Connection(asyncio.Protocol):
             self._leave()
 
     # --- what Server calls ---
+
+    @property
+    def deadline(self) -> float:
+        """Loop time at which `expire` is to be called. Never infinite: whatever this connection waits for, and whatever
+        event is lost or comes out of turn, its place is free again after that."""
+        if self._bound is None or (self._asking and self._writing_paused):
+            assert self._session is not None
+            return self.stay.ends(self._session)
+        return self._bound
 
     def expire(self) -> None:
         """The deadline has passed. Where there is nothing to be said the place is free at once, whether or not the
@@ -174,9 +178,8 @@ class Connection(asyncio.Protocol):
 
     def notify(self, event: object) -> None:
         """An event for the session; in the loop's thread."""
-        if self._finished or self._lost or event in self._events or len(self._events) >= HELD_EVENTS:
+        if self._finished or self._lost or not self._held.keep_event(event):
             return
-        self._events.append(event)
         if not self._busy:
             self._advance(None)
 
@@ -199,23 +202,30 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """What the client says, outside TLS or within."""
-        self._heard = self._loop.time()
-        self._sent_bytes += len(data)
-        if self._asking or self._writing_paused or self._held:
-            self._held.append(data)
-            self._held_bytes += len(data)
-            if self._held_bytes > self._server.limits.held_bytes:
+        stay = self.stay
+        stay.heard = self._loop.time()
+        stay.sent_bytes += len(data)
+        if self._asking or self._writing_paused or self._held.data:
+            self._held.keep(data)
+            if self._held.size_bytes > self._server.limits.held_bytes:
                 self._wire.pause_reading()
             return
         self._for_client = True
-        self._advance(self._session.received, data)  # type: ignore[union-attr]
+        try:
+            self._carry_out(self._session.received(data))  # type: ignore[union-attr]
+        except Exception:
+            self._fail()
+            return
+        # Nothing was held back, or this would have been too.
+        if self._server.stopping:
+            self._advance(None)
 
     def _advance(self, step: Step | None, *arguments: object) -> None:
         """Do this step and all that was held back, as far as nothing has to be waited for."""
         try:
             if step is not None:
                 self._carry_out(step(*arguments))
-            if self._held or self._events or self._eof_seen or not self._wire.reading:
+            if self._held or self._eof_seen or not self._wire.reading:
                 while (more := self._next_step()) is not None:
                     self._carry_out(more())
             if self._server.stopping and not (self._busy or self._finished or self._lost):
@@ -225,31 +235,27 @@ class Connection(asyncio.Protocol):
             return
         if self._eof_told and not self._busy:
             self._finish(at_once=True)
-        self._set_deadline()
 
     def _next_step(self) -> Callable[[], Sequence[Effect]] | None:
         if self._asking or self._handshaking or self._writing_paused or self._finished or self._lost:
             return None
         session = self._session
         assert session is not None
-        if self._events:
+        event = self._held.take_event()
+        if event is not None:
             self._for_client = False
-            event = self._events.pop(0)
-            return lambda: session.notified(event)
-        if self._held:
-            data = b"".join(self._held)
-            self._forget_held()
-            self._for_client = True
-            return lambda: session.received(data)
+            return partial(session.notified, event)
         self._wire.resume_reading()
+        if self._held.data:
+            self._for_client = True
+            return partial(session.received, self._held.take_data())
         if self._eof_seen and not self._eof_told:
             self._eof_told = True
             return session.eof
         return None
 
     def _forget_held(self) -> None:
-        self._held.clear()
-        self._held_bytes = 0
+        self._held.forget_data()
         self._wire.resume_reading()
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -289,28 +295,15 @@ class Connection(asyncio.Protocol):
         limits = self._server.limits
         if at_once or self._eof_seen or self._server.stopping:
             self._wire.close()
-            self.deadline = self._loop.time() + limits.linger_seconds
+            self._bound = self._loop.time() + limits.linger_seconds
         else:
             self._wire.end()
-            self.deadline = self._loop.time() + limits.hang_up_seconds
+            self._bound = self._loop.time() + limits.hang_up_seconds
 
     def _fail(self) -> None:
         """A fault of ours ends the connection: a client that hears nothing more would wait."""
         _log.exception("session of %s failed", self._peer.ip)
         self._finish(at_once=True)
-
-    def _set_deadline(self) -> None:
-        if self._finished or self._lost or self._handshaking:
-            return
-        if self._asking and not self._writing_paused:
-            return  # the answer's own
-        session = self._session
-        assert session is not None
-        deadline = self._heard + session.timeout_seconds
-        patience = session.patience
-        if patience is not None:
-            deadline = min(deadline, self._since + patience.allows(self._sent_bytes))
-        self.deadline = deadline
 
     def _client_ended(self) -> None:
         """The client sends no more. What it asked for is finished and answered."""
@@ -328,13 +321,14 @@ class Connection(asyncio.Protocol):
         self._task.add_done_callback(partial(self._answered, request))
 
     def _await_answer(self) -> None:
-        self.deadline = self._loop.time() + self._server.limits.answer_seconds
+        self._bound = self._loop.time() + self._server.limits.answer_seconds
 
     def _answered(self, request: object, task: asyncio.Task[object]) -> None:
         self._asking = False
         self._task = None
+        self._bound = None
         if self._for_client:
-            self._heard = self._loop.time()
+            self.stay.heard = self._loop.time()
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._server.answer_failed(self._peer, request, error)
@@ -350,10 +344,7 @@ class Connection(asyncio.Protocol):
         else:
             # The answer is given even while the client is slow to read; only what follows it waits.
             self._advance(session.answered, task.result())
-            if session.accomplished != self._accomplished:
-                self._accomplished = session.accomplished
-                self._since, self._sent_bytes = self._loop.time(), 0
-                self._set_deadline()
+            self.stay.reckon(session, self._loop.time())
 
     async def _send(self, data: bytes) -> None:
         if self._lost or not self._wire.open:
@@ -406,7 +397,7 @@ class Connection(asyncio.Protocol):
             self._finish(at_once=True)
             return
         self._handshaking = True
-        self.deadline = self._loop.time() + self._server.limits.handshake_seconds
+        self._bound = self._loop.time() + self._server.limits.handshake_seconds
 
     def _take_encrypted(self, data: bytes) -> None:
         tls = self._wire.tls
@@ -418,6 +409,7 @@ class Connection(asyncio.Protocol):
             return
         if self._handshaking and tls.established:
             self._handshaking = False
+            self._bound = None
             self._secured()
         if text and not self._finished:
             self._take(text)
@@ -425,13 +417,13 @@ class Connection(asyncio.Protocol):
             self._client_ended()
 
     def _secured(self) -> None:
-        self._heard = self._loop.time()
+        self.stay.heard = self._loop.time()
         session = self._session
         assert session is not None
         if self._peer.tls:
             self._advance(session.connected, self._peer)
         else:
-            self._peer = replace(self._peer, tls=True)
+            self._peer = self._peer._replace(tls=True)
             self._advance(session.tls_started)
 
     def _tls_failed(self, why: str) -> None:

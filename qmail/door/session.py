@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from qmail.door.admission import Admitted, Budget
 from qmail.door.limits import Patience
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """The two ends of a connection. `tls` is true from the first byte on an implicit-TLS port only.
 
     `door` is the listener's; `number` counts the connections of this process, for the log."""

@@ -67,7 +67,7 @@ def test_reading_pauses_while_an_answer_is_awaited_and_nothing_is_lost(run: Run)
             writer.write_eof()
             (connection,) = server.connections
             await until(lambda: not connection._wire.reading)
-            assert connection._held_bytes <= 1000 + 256 * 1024
+            assert connection._held.size_bytes <= 1000 + 256 * 1024
             world.gate.set()
             assert await reader.read() == b"hello\nanswer to ask wait\n" + lines + b"end\n"
 
@@ -202,7 +202,7 @@ def test_who_accomplishes_something_is_given_the_whole_time_again(run: Run) -> N
             reader, writer = await connect(server)
             assert await reader.readline() == b"hello\n"
             (connection,) = server.connections
-            connection._since -= 999.0
+            connection.stay.since -= 999.0
             writer.write(b"word\n")
             assert await reader.readline() == b"word\n"
             assert connection.deadline < server.loop.time() + 2

@@ -163,7 +163,7 @@ def test_a_byte_now_and_then_does_not_keep_a_place_before_the_log_in(deployment:
     async def age() -> None:
         assert deployment.server is not None
         for connection in deployment.server.connections:
-            connection._since -= 601.0
+            connection.stay.since -= 601.0
 
     asyncio.run_coroutine_threadsafe(age(), deployment.loop).result(60)
     stranger.send(b"x")

@@ -288,7 +288,7 @@ def age_all_connections(deployment: Deployment, seconds: float) -> None:
 
     async def age() -> None:
         for connection in deployment.server.connections:
-            connection._since -= seconds
+            connection.stay.since -= seconds
 
     asyncio.run_coroutine_threadsafe(age(), deployment._loop).result(60)
 

@@ -308,7 +308,7 @@ def test_recipient_is_asked_of_delivery_local(door: Any, connect: Connect) -> No
 
 def test_timeout_is_told_and_the_connection_closed(door: Any, connect: Connect) -> None:
     client = greeted(connect, door.port)
-    door.do(lambda: [setattr(connection, "deadline", 0) for connection in door.server.connections])
+    door.do(lambda: [setattr(connection, "_bound", 0) for connection in door.server.connections])
     assert client.rest() == b"451 timeout (#4.4.2)\r\n"
 
 
@@ -317,7 +317,7 @@ def an_hour_later(door: Any) -> None:
 
     def age() -> None:
         for connection in door.server.connections:
-            connection._since -= PATIENCE.seconds
+            connection.stay.since -= PATIENCE.seconds
 
     door.do(age)
 
@@ -357,8 +357,8 @@ def test_an_endless_message_has_a_day(door: Any, connect: Connect) -> None:
     (connection,) = door.server.connections
 
     def a_day_later() -> None:
-        connection._since -= PATIENCE.longest_seconds
-        connection._sent_bytes += 10**9
+        connection.stay.since -= PATIENCE.longest_seconds
+        connection.stay.sent_bytes += 10**9
 
     door.do(a_day_later)
     client.send(b"x")
