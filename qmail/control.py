@@ -6,6 +6,7 @@ bad leaves the value that was read before it in force, and an alert stands until
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -96,6 +97,13 @@ class Control:
         """Before a role starts: every file that it reads. Raises ControlError, all faults at once."""
         if faults := self.faults(files_of(role)):
             raise ControlError("\n".join(faults))
+        self.remember(role)
+
+    def remember(self, role: str) -> None:
+        """Read what the role reads, so that a file that becomes bad before it is asked for has a value of before."""
+        for file in files_of(role):
+            with contextlib.suppress(ControlError):
+                self.own(file)
 
     def faults(self, files: Iterable[ControlFile[Any]]) -> list[str]:
         """What is wrong with these files as they are now, a line each: file, line, what was expected. No value comes

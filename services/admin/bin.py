@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from qmail.control import Control
 from qmail.printable import printable_lines
 from services.admin import report
 from services.admin.home import MAILDIR
 from services.admin.places import read_places
 from services.admin.queue_client import QueueClient, QueueUnreachable
+from services.admin.showctl import render
 from services.inject.quiet import ends_quietly
 
 EX_USAGE = 100
@@ -44,10 +46,17 @@ def maildirmake(arguments: Sequence[str]) -> int:
     return 0
 
 
+def qmail_showctl(arguments: Sequence[str]) -> int:
+    """qmail-showctl(8): what the control files say."""
+    print(render(Control(read_places(os.environ).paths.control)), end="")
+    return 0
+
+
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "qmail-qstat": qmail_qstat,
     "qmail-qread": qmail_qread,
     "maildirmake": maildirmake,
+    "qmail-showctl": qmail_showctl,
 }
 
 

@@ -13,13 +13,15 @@ from qmail.bus.ports import TemporaryError
 from qmail.control import Control
 from qmail.control_table import DEFAULTDOMAIN
 from qmail.dates import tai64nlocal
-from qmail.printable import printable_lines
+from qmail.printable import printable, printable_lines
 from services.admin import report
+from services.admin.check import check, faults_beside_the_queue
 from services.admin.deployment import Deployment, Usage
 from services.admin.first_start import FIRST_PASSWORD
 from services.admin.places import read_places
 from services.admin.queue_client import QueueUnreachable
 from services.admin.rules_check import first_fault, smtpd_networks
+from services.admin.showctl import showctl
 from services.admin.stat import stat
 from services.admin.su import BadArguments, become, parse_order, stay
 from services.admin.usage import HELP, USAGE
@@ -166,18 +168,31 @@ def show_help(deployment: Deployment, arguments: list[str]) -> int:
 
 
 _FLUSH = _order("flush", "Flushing timeout table and sending ALRM signal to qmail-send.")
-_RELOAD = _order("reload", "Sending HUP signal to qmail-send.")
+_HUP = _order("reload", "Sending HUP signal to qmail-send.")
+
+
+def reload(deployment: Deployment, arguments: list[str]) -> int:
+    """The queue takes its files; what is wrong with the others', which they take by themselves, is said too."""
+    status = _HUP(deployment, arguments)
+    faults = faults_beside_the_queue(Control(deployment.places.paths.control))
+    for fault in faults:
+        print(f"qmailctl: {printable(fault)}", file=sys.stderr)
+    return 1 if faults else status
+
+
 COMMANDS: dict[str, Command] = {
     "stat": stat,
     "doqueue": _FLUSH,
     "alrm": _FLUSH,
     "flush": _FLUSH,
     "queue": queue,
-    "reload": _RELOAD,
-    "hup": _RELOAD,
+    "reload": reload,
+    "hup": reload,
     "pause": _order("pause", "Pausing qmail-send"),
     "cont": _order("cont", "Continuing qmail-send"),
     "cdb": cdb,
+    "check": check,
+    "showctl": showctl,
     "help": show_help,
     "useradd": useradd,
     "userdel": userdel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 USAGE = (
     "Usage: qmailctl\n"
-    "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|queue|help}\n"
+    "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
     "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
@@ -15,9 +15,11 @@ HELP = """\
     cont -- continues paused mail service
     stat -- displays status of mail service
     cdb -- checks the rules for smtp clients
+    check -- looks for faults in control files, aliases, rules and certificate; changes nothing
+    showctl -- says what the control files say (qmail-showctl)
     restart -- stops and starts every role; returns when mail can come in and go out
     doqueue -- schedules queued messages for immediate delivery
-    reload -- sends qmail-send HUP, rereading locals and virtualdomains
+    reload -- sends qmail-send HUP, rereading locals, virtualdomains, concurrencies and queuelifetime
     queue -- shows status of queue
     alrm -- same as doqueue
     flush -- same as doqueue

@@ -54,6 +54,7 @@ class Door:
         self.hub = Hub(bus)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
+        control.remember("imap")
         self._shared = Shared(
             bus=bus,
             hub=self.hub,

@@ -35,6 +35,7 @@ class Door:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls, log.notices)
         control = Control(settings.paths.control, log.notices)
+        control.remember("pop3")
         self._manners = Manners(settings, control, lambda: self.tls.available)
         sessions = UserSessions(control)
         self._maildrops = Maildrops(

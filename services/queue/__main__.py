@@ -26,7 +26,7 @@ from services.queue.http import make_app
 from services.queue.lease import Lease
 from services.queue.listing import Listing
 from services.queue.service import QueueService
-from services.queue.settings import HttpListen, SettingsError, read_http, read_order
+from services.queue.settings import HttpListen, SettingsError, read_http
 from services.queue.writer_process import BounceWriterProcess
 
 GRACE_SECONDS = 30.0
@@ -72,8 +72,6 @@ async def main() -> None:
     control = Control(paths.control, log.notices)
     # As `qmailctl reload` does: mail is not sent by half a list.
     control.check("queue")
-    # Whoever stands by and finds a file bad when it takes over goes on with this.
-    read_order(control)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -34,6 +34,7 @@ from services.queue.rebuild import Rebuild
 from services.queue.records import ALL, Records
 from services.queue.scheduler import Scheduler
 from services.queue.settings import read_order
+from services.queue.unread import UnreadFiles
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class QueueService:
             let_sleep=self._keeper.let_sleep,
         )
         self._on_broken = on_broken
+        self._unread = UnreadFiles(control.directory, log.notices)
         self._workers: dict[str, dict[str, float]] = {"local": {}, "remote": {}}
         self._undone_records: dict[int, int] = {}
         self._ended = RecentlyEnded()
@@ -153,6 +155,7 @@ class QueueService:
         """Begin: listen to workers, take new mail at once, and rebuild the rest.
 
         is_first: no delivery runs that another scheduler began."""
+        self._unread.tell()
         self._log.line(self.scheduler.status_line())
         await self._read_pause()
         for channel in ("local", "remote"):
@@ -427,6 +430,7 @@ class QueueService:
 
     def reload(self) -> list[str]:
         """`qmailctl reload`: take the control files as they are now, or say what is wrong and keep all the old."""
+        self._unread.tell()
         if faults := self._control.faults(files_of("queue", Taken.RELOAD)):
             return faults
         try:

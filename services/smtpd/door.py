@@ -131,6 +131,7 @@ class Door:
         self.prototype = _prototype(handler, authenticator)
         self._admission = admission
         self._control = Control(settings.paths.control, log.notices)
+        self._control.remember("smtpd")
         own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None

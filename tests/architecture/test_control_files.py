@@ -89,9 +89,13 @@ ROOMS = {
 }  # fmt: skip
 
 
+# They look at every file of the table, and take none.
+INSPECTORS = {ROOT / "services" / "admin" / name for name in ("check.py", "check_control.py", "showctl.py")}
+
+
 @pytest.mark.parametrize("role", ROOMS)
 def test_a_role_reads_the_files_that_the_table_says_and_no_others(role: str) -> None:
-    read = rows_read_in(ROOMS[role]) | READ_AS_TEXT.get(role, set())
+    read = rows_read_in(set(ROOMS[role]) - INSPECTORS) | READ_AS_TEXT.get(role, set())
     assert read == {file.name for file in files_of(role)}
 
 

@@ -83,6 +83,16 @@ def test_a_file_that_is_bad_from_the_first_is_refused_and_so_is_the_start(contro
     control.check("auth")
 
 
+def test_what_a_role_reads_has_an_old_value_from_its_start(control: Control, said: Said, tmp_path: Path) -> None:
+    control.check("queue")
+    (tmp_path / "locals").write_text("a.org b.org\n")
+    assert control.get(LOCALS) is None and len(said.standing) == 1
+    other = Control(tmp_path, said)
+    other.remember("queue")
+    with pytest.raises(ControlError, match="locals:1"):
+        other.get(LOCALS)
+
+
 def test_an_unreadable_file_is_an_error_until_it_can_be_read(control: Control, said: Said, tmp_path: Path) -> None:
     file = tmp_path / "rcpthosts"
     file.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.queue.message import decode_state, encode_state
 from services.queue.ports import Report
 from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
@@ -33,6 +35,36 @@ def test_concurrency_bounds_what_runs_and_the_rest_starts_in_order() -> None:
     answer(scheduler, out.jobs[0][1], "K", b"", 0)
     scheduler.pump(0)
     assert [job.id for _, job in out.jobs] == [0, 1, 2]
+
+
+def test_a_new_order_counts_for_what_waits_and_leaves_what_runs() -> None:
+    scheduler, out = make_scheduler(local=1)
+    for number in range(4):
+        accept(scheduler, make_envelope(number, b"joni@xeris.com"), number, 0)
+    scheduler.pump(0)
+    scheduler.obey(replace(scheduler.order, concurrency={"local": 3, "remote": 20}))
+    scheduler.pump(0)
+    assert [job.id for _, job in out.jobs] == [0, 1, 2] and out.lines[-1] == "status: local 3/3 remote 0/20"
+    scheduler.obey(replace(scheduler.order, concurrency={"local": 1, "remote": 20}))
+    answer(scheduler, out.jobs[0][1], "K", b"", 0)
+    scheduler.pump(0)
+    assert len(out.jobs) == 3, "two still run"
+    for _, job in out.jobs[1:]:
+        answer(scheduler, job, "K", b"", 0)
+    scheduler.pump(0)
+    assert [job.id for _, job in out.jobs] == [0, 1, 2, 3]
+
+
+def test_a_new_lifetime_counts_at_the_next_attempt() -> None:
+    scheduler, out = make_scheduler(lifetime=1_000_000)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
+    scheduler.pump(0)
+    answer(scheduler, out.jobs[0][1], "Z", b"not now", 1)
+    scheduler.obey(replace(scheduler.order, lifetime_seconds=50))
+    scheduler.tick(200)
+    scheduler.pump(0)
+    answer(scheduler, out.jobs[1][1], "Z", b"not now", 201)
+    assert any(line.startswith("delivery 2: failure: not_now") for line in out.lines)
 
 
 def test_nothing_starts_while_no_worker_is_there_or_the_queue_is_paused() -> None:
