@@ -161,7 +161,7 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && for name in qmailctl qmail-qstat qmail-qread qmail-showctl maildirmake; do \
+    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl; do \
         ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl
 USER 0:0

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from qmail.control import Control, ControlError
+from qmail.control_table import ME
 from services.admin import config_fast
 from services.admin.bus_rights import make_credentials
 from services.admin.certificate import make_certificate
@@ -130,8 +132,11 @@ def _zones(settings: Settings, places: Places, keeper: Keeper) -> None:
 
 
 def _own_name(places: Places) -> str:
-    """This mail server's name: ME counts at first start alone."""
-    return (places.paths.control / "me").read_text(encoding="ascii").strip()
+    """This mail server's name: ME counts at first start alone. Raises ValueError."""
+    try:
+        return Control(places.paths.control).get(ME).decode("ascii")
+    except ControlError as error:
+        raise ValueError(str(error)) from error
 
 
 def _half_of_free(places: Places) -> int:

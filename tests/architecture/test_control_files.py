@@ -27,8 +27,6 @@ OF_QMAIL = frozenset(
 )
 NOT_THERE_YET = {"qmqpservers"}
 ROWS = {name: row for name, row in vars(control_table).items() if isinstance(row, ControlFile)}
-# Read as text where a name is needed before there is a deployment, and where rules are checked.
-READ_AS_TEXT = {"admin": {"me"}}
 
 
 @cache
@@ -95,7 +93,7 @@ INSPECTORS = {ROOT / "services" / "admin" / name for name in ("check.py", "check
 
 @pytest.mark.parametrize("role", ROOMS)
 def test_a_role_reads_the_files_that_the_table_says_and_no_others(role: str) -> None:
-    read = rows_read_in(set(ROOMS[role]) - INSPECTORS) | READ_AS_TEXT.get(role, set())
+    read = rows_read_in(set(ROOMS[role]) - INSPECTORS)
     assert read == {file.name for file in files_of(role)}
 
 

@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 
 from qmail.accounts import Account, Accounts, AssignError
 from qmail.control import Control
+from qmail.control_kinds import Fault
+from qmail.control_table import TABLE
 from qmail.door.session import Ask, Close, Peer, Send, StartTls
 from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.routing import Routes
@@ -299,6 +301,23 @@ def test_tcp_rules() -> None:
                 rules.find(ip, "mail.xeris.com")
 
     fuzz(changed(seeds, words), check)
+
+
+def test_control_files() -> None:
+    words = (
+        b"\r\n", b"\n", b" ", b"\t", b"#", b":", b"@", b".", b"[", b"]", b"\xef\xbb\xbf", b"\xff\xfe", b"\0", b"9" * 30,
+        b"127.0.0.1", b"[IPv6:::1]", b":25", b"none", b"allow",
+    )  # fmt: skip
+    seeds = [b"xeris.com\r\n.xeris.com\n", b"virt.org:joni\n:all\n", b"1000\n", b"127.0.0.1\n[::1]\n", b"./Maildir/\n"]
+
+    def check(given: tuple[bytes, bool]) -> None:
+        content, exact = given
+        for file in TABLE:
+            value = file.parse(content, exact=exact)
+            if isinstance(value, Fault):
+                assert str(value).isprintable() and value.line <= content.count(b"\n") + 1
+
+    fuzz(st.tuples(changed(seeds, words), st.booleans()), check)
 
 
 # --- POP3 ---
