@@ -23,6 +23,7 @@ from qmail.door.cleartext import plaintext_allowed, read_gateways
 from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
+from qmail.interfaces import read_interfaces
 from qmail.log import Log
 from qmail.notices import Refused
 from qmail.printable import printable
@@ -32,7 +33,6 @@ from services.smtpd.desk import Desk
 from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.facts import Client, read_client
 from services.smtpd.handler import SmtpdHandler
-from services.smtpd.interfaces import read_interfaces
 from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
 from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
