@@ -6,7 +6,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,9 +16,32 @@ _SIOCGIFADDR = 0x8915
 _SIOCGIFNETMASK = 0x891B
 
 
+# In a container with several networks: the one on which it is to be reached.
+LISTEN_NETWORK = "LISTEN_NETWORK"
+EVERYWHERE = "0.0.0.0"
+
+
 def read_interfaces() -> tuple[Interface, ...]:
     """Every address with its subnet, loopback too."""
     return (*_read_ipv4(), *_read_ipv6())
+
+
+def host_to_listen(host: str, environ: Mapping[str, str], interfaces: Iterable[Interface] | None = None) -> str:
+    """Where a listener for `host` listens: 0.0.0.0 is this machine's own address in LISTEN_NETWORK where that is set.
+
+    Raises ValueError where it is no network, or this machine has no address in it."""
+    text = environ.get(LISTEN_NETWORK)
+    if not text or host != EVERYWHERE:
+        return host
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{LISTEN_NETWORK} is {text!r}; expected a network, as in 172.29.25.0/26") from error
+    own = (each.ip for each in (read_interfaces() if interfaces is None else interfaces) if each.ip in network)
+    address = next(own, None)
+    if address is None:
+        raise ValueError(f"{LISTEN_NETWORK} is {text}; expected a network in which this machine has an address")
+    return str(address)
 
 
 def _read_ipv4() -> Iterator[Interface]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from qmail.interfaces import host_to_listen
 
 #: Ports on which TLS begins with the first byte unless a listener says otherwise (RFC 8314 section 3).
 IMPLICIT_TLS_PORTS = frozenset({465, 993, 995})
@@ -29,6 +31,11 @@ def parse_listeners(text: str, door: str = "") -> tuple[Listener, ...]:
     Raises ValueError.
     """
     return tuple(replace(_parse_listener(item.strip()), door=door) for item in text.split(",") if item.strip())
+
+
+def read_listeners(text: str, environ: Mapping[str, str], door: str = "") -> tuple[Listener, ...]:
+    """What parse_listeners reads, on LISTEN_NETWORK where that is set (qmail.interfaces). Raises ValueError."""
+    return tuple(replace(each, host=host_to_listen(each.host, environ)) for each in parse_listeners(text, door))
 
 
 def _parse_listener(item: str) -> Listener:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qmail.control import Control
 from qmail.door.admission import Budget
 from qmail.door.cleartext import read_gateways
-from qmail.door.listeners import Listener, parse_listeners
+from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
 from qmail.paths import Paths, read_paths
 
@@ -25,8 +25,8 @@ class Ports:
     default: str
 
     def read(self, environ: Mapping[str, str]) -> tuple[Listener, ...]:
-        """The listeners, in order. Raises ValueError for what is none."""
-        return parse_listeners(environ.get(self.variable) or self.default)
+        """The listeners, in order, on LISTEN_NETWORK where that is set. Raises ValueError for what is none."""
+        return read_listeners(environ.get(self.variable) or self.default, environ)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DEFAULT_URL = "http://queue:2180"
+# Its name on the network that it shares with admin alone.
+DEFAULT_URL = "http://queue-http:2180"
 TIMEOUT_SECONDS = 10.0
 PAGE = 1000
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -30,6 +30,7 @@ class Role:
     respond: bool
     volumes: dict[str, str]
     networks: tuple[str, ...]
+    listens: dict[str, list[int]]
     stock: bool
     part_of: str | None
     credential_uid: int
@@ -83,6 +84,11 @@ class Rights:
                 found[volume] = (place, mode)
         return found
 
+    def reached(self, source: str, target: str) -> set[int]:
+        """The ports of one container that another one reaches: those on a network that they share."""
+        networks = self.roles[source].networks
+        return {port for network, ports in self.roles[target].listens.items() if network in networks for port in ports}
+
     @property
     def owners(self) -> tuple[str, ...]:
         """The containers with credentials."""
@@ -116,5 +122,6 @@ def _role(name: str, block: dict[str, object]) -> Role:
     values.setdefault("stock", False)
     values.setdefault("part_of", None)
     values.setdefault("program", None)
+    values.setdefault("listens", {})
     values.setdefault("credential_uid", values["uid"])
     return Role(name=name, **values)  # type: ignore[arg-type]

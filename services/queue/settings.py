@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from qmail.control import Control
 from qmail.control_table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
+from qmail.interfaces import host_to_listen
 from qmail.routing import Routes, read_routes
 
 DEFAULT_HTTP_PORT = 2180
@@ -35,12 +36,15 @@ class Order:
 
 
 def read_http(environ: Mapping[str, str]) -> HttpListen:
-    """HTTP_LISTEN. Raises SettingsError."""
+    """HTTP_LISTEN, LISTEN_NETWORK. Raises SettingsError."""
     text = environ.get("HTTP_LISTEN", f"0.0.0.0:{DEFAULT_HTTP_PORT}")
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not port.isascii():
         raise SettingsError(f"HTTP_LISTEN={text}: expected address:port, as in 127.0.0.1:2180")
-    return HttpListen(host=host, port=int(port))
+    try:
+        return HttpListen(host=host_to_listen(host, environ), port=int(port))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def read_order(control: Control) -> Order:

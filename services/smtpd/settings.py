@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qmail.control import Control
 from qmail.control_table import files_of
 from qmail.door.cleartext import is_loopback
-from qmail.door.listeners import Listener, parse_listeners
+from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
 from qmail.interfaces import Interface
 from qmail.paths import Paths, read_paths
@@ -59,7 +59,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def _listeners(environ: Mapping[str, str], name: str, default: str, door: str) -> tuple[Listener, ...]:
     try:
-        return parse_listeners(environ.get(name, default), door)
+        return read_listeners(environ.get(name, default), environ, door)
     except ValueError as error:
         raise SettingsError(f"{name}: {error}") from error
 

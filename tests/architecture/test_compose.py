@@ -93,6 +93,7 @@ def test_no_secret_is_in_the_environment(role: Role) -> None:
         "ADDRESS",
         "SUBNET",
         "DNS_SERVER",
+        "LISTEN_NETWORK",
         "IDENTITY",
         "ME",
         "ADMIN_USER",
@@ -110,9 +111,26 @@ def test_doors_have_a_minute_and_deliveries_five(role: Role) -> None:
 
 def test_the_networks_between_the_roles_have_no_way_out() -> None:
     networks = COMPOSE["networks"]
-    assert set(networks) == {"edge", "bus", "out"}
-    assert networks["bus"]["internal"] is True
+    assert set(networks) == {"admin", "edge", "bus", "out"}
+    assert networks["admin"]["internal"] is True and networks["bus"]["internal"] is True
     assert networks["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+@each_container
+def test_who_is_on_several_networks_listens_on_one_of_them(role: Role) -> None:
+    """That of `listens` in RIGHTS.toml: Docker gives every network's address to every listener."""
+    if role.stock or not role.listens:
+        return
+    (network,) = role.listens
+    listening = service(role)["environment"]["LISTEN_NETWORK"]
+    assert listening == COMPOSE["networks"][network]["ipam"]["config"][0]["subnet"]
+
+
+def test_the_doors_are_reached_at_the_edge_and_the_queue_s_http_by_admin_alone() -> None:
+    assert [name for name in CONTAINERS if name != "queue" and RIGHTS.reached(name, "queue")] == ["admin"]
+    for door in ("smtpd", "pop3", "imap"):
+        who = {name for name in CONTAINERS if RIGHTS.reached(name, door)}
+        assert who == {"smtpd", "pop3", "imap", "admin"}
 
 
 def test_the_name_server_is_asked_for_what_every_deployment_has() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -145,3 +146,76 @@ def test_no_way_out(xeris: Deployment, outside: tuple[str, int], name: str) -> N
 @needs_outside
 def test_delivery_remote_has_the_way_out(xeris: Deployment, outside: tuple[str, int]) -> None:
     assert connects(xeris, "delivery-remote", *outside)
+
+
+# Beside the ports that RIGHTS.toml names: those on which stock programs would like to listen.
+PORTS = sorted(
+    {port for role in RIGHTS.values() for ports in role.listens.values() for port in ports} | {80, 8080, 8181, 8222}
+)
+TRY_ALL = """
+import selectors, socket, sys, time
+selector, opened = selectors.DefaultSelector(), set()
+for pair in sys.stdin.read().split():
+    host, _, port = pair.rpartition(":")
+    attempt = socket.socket()
+    attempt.setblocking(False)
+    attempt.connect_ex((host, int(port)))
+    selector.register(attempt, selectors.EVENT_WRITE, pair)
+ends = time.monotonic() + 5
+while selector.get_map() and (left := ends - time.monotonic()) > 0:
+    for key, _ in selector.select(left):
+        if key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            opened.add(key.data)
+        selector.unregister(key.fileobj)
+        key.fileobj.close()
+print("\\n".join(sorted(opened)))
+"""
+
+
+@pytest.fixture(scope="module")
+def addresses(xeris: Deployment) -> dict[tuple[str, str], str]:
+    """(container, network) -> address."""
+    found = {}
+    for name, role in RIGHTS.items():
+        if role.part_of is None:
+            identity = xeris.control("ps", "--quiet", name).split()[0]
+            shown = subprocess.run(["docker", "inspect", identity], capture_output=True, text=True, check=True)
+            networks = json.loads(shown.stdout)[0]["NetworkSettings"]["Networks"]
+            found |= {
+                (name, network.removeprefix(f"{xeris.project}_")): settings["IPAddress"]
+                for network, settings in networks.items()
+            }
+    return found
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_reaches_what_rights_say_and_nothing_else(
+    xeris: Deployment, addresses: dict[tuple[str, str], str], name: str
+) -> None:
+    """Every pair of containers, by each address of the other one, on every port that anything of ours has."""
+    others = {key: address for key, address in addresses.items() if key[0] != name}
+    pairs = "".join(f"{address}:{port}\n" for address in others.values() for port in PORTS)
+    opened = set(xeris.run(name, "python", "-c", TRY_ALL, stdin=pairs).split())
+    allowed = {
+        f"{address}:{port}"
+        for (other, network), address in others.items()
+        if network in RIGHTS[name].networks
+        for port in RIGHTS[other].listens.get(network, [])
+    }
+    assert opened == allowed
+
+
+def test_admin_finds_every_door_by_the_name_of_this_host(xeris: Deployment) -> None:
+    """The tutorial's `telnet mail.xeris.com 25`, and 110, and 143."""
+    greet = "import socket, sys; print(socket.create_connection(('mail.xeris.com', int(sys.argv[1])), 9).recv(99))"
+    for port, word in ((25, "220 mail.xeris.com"), (110, "+OK"), (143, "* OK")):
+        assert word in xeris.run("admin", "python", "-c", greet, str(port))
+
+
+def test_a_program_of_a_dot_qmail_reaches_nobody(xeris: Deployment) -> None:
+    """It gets no socket that leads to another host, though the container that runs it reaches the bus."""
+    script = "import socket; socket.socket(socket.AF_INET)"
+    xeris.run("admin", "qmailctl", "su", "joni", "-c", "cat >.qmail-net", stdin=f'|python -c "{script}" || exit 100\n')
+    xeris.send("budi@xeris.com", ["joni-net@xeris.com"], "Subject: dari program\n\nhalo\n")
+    bounce = xeris.message_with("budi", "budi-password", b"Permission denied")
+    assert b"<joni-net@xeris.com>:" in bounce
