@@ -170,8 +170,10 @@ CMD ["python", "-P", "-s", "-m", "services.admin"]
 # The stock server with our configuration; its users are a file that admin makes.
 FROM ${NATS_IMAGE} AS bus
 COPY services/bus/nats.conf /etc/nats/nats-server.conf
-COPY services/bus/health.sh /etc/nats/health.sh
+COPY services/bus/health.sh services/bus/start.sh /etc/nats/
 USER 907:907
+ENTRYPOINT ["sh", "/etc/nats/start.sh", "nats-server"]
+CMD ["-c", "/etc/nats/nats-server.conf"]
 
 # The stock server with our Corefile, and one tool for its health check, because it has no shell and no client.
 FROM system AS nslookup

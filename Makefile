@@ -14,9 +14,10 @@ BENCH ?= local_delivery
 BENCHMARKS = $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 COMPOSE ?= docker compose
 FUZZ_SECONDS ?= 60
+POWERCUT_CUTS ?= 20
 ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap admin dev
 
-.PHONY: help check test run up down oracle bench fuzz lock format
+.PHONY: help check test run up down oracle bench fuzz powercut damage lock format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -55,6 +56,12 @@ bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); local_
 
 fuzz: $(VENV)/ready ## the grammars with random input, FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+powercut: $(VENV)/ready ## POWERCUT_CUTS (default 20) losses of power under load; needs uid 0, loop devices and mkfs.ext4
+	POWERCUT_CUTS=$(POWERCUT_CUTS) $(BIN)/python -m pytest -q -s -rs tests/powercut
+
+damage: $(VENV)/ready ## flipped bits, cut and missing files on the bus's disk: each is noticed or harmless
+	$(BIN)/python -m pytest -q tests/damage
 
 lock: ## make lock/*.txt anew from pyproject.toml
 	@for role in $(ROLES); do \

@@ -29,6 +29,7 @@ ASK_RCPT = "ask.rcpt"
 ASK_DISK = "ask.disk"  # whether the disk below the bus has room; admin answers
 DISK_FULL = b"full"
 DISK_ROOM = b"room"
+LOST = "lost"  # the scheduler tells admin which records of IN are not there; confirmed by any answer
 ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"

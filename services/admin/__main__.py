@@ -8,6 +8,7 @@ import signal
 import sys
 from functools import partial
 
+from qmail.bus import subjects
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
@@ -19,14 +20,20 @@ from qmail.log import Log
 from qmail.paths import Paths
 from qmail.put import Submitter
 from qmail.socket import serve_socket
+from services.admin.files import Keeper
 from services.admin.first_start import first_start
 from services.admin.logger import Logger
+from services.admin.losses import Losses
 from services.admin.places import Places, read_places
 from services.admin.rights import read_rights
 from services.admin.store import Store
+from services.admin.store_watch import StoreWatch
 from services.admin.stream_keeper import StreamKeeper
+from services.admin.streams import read_definitions
 
 EX_CONFIG = 78
+# The streams of which nothing may be lost.
+TRUTH = [name for name in read_definitions()["stream"] if name != subjects.EVENTS]
 
 
 def main() -> int:
@@ -67,18 +74,23 @@ async def _work(places: Places) -> None:
     log.attach(bus.publish)
     control = Control(paths.control, log.notices)
     size = partial(_queue_bytes, control)
-    streams = StreamKeeper(bus, Store(places.bus_store), size, log.line, log.notices)
+    store, keeper = Store(places.bus_store), Keeper(per_user=False)
+    watch = StoreWatch(bus, store, TRUTH, keeper, Losses(store.root, keeper), log.notices)
+    streams = StreamKeeper(bus, store, size, log.line, watch)
     logger, ids = Logger(bus, paths.log), IdSource()
     lease = NodeLease(bus, ids)
     try:
+        await watch.begin()
         await streams.start()
+        putting_down = asyncio.create_task(watch.run())
         await logger.start()
         await lease.claim()
         async with await _queue_socket(bus, ids, paths, control):
-            await asyncio.Event().wait()
+            await putting_down
     finally:
         streams.close()
         await lease.release()
+        await watch.end()
         logger.close()
         log.close()
         await bus.close()

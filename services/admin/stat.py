@@ -1,7 +1,8 @@
 """`qmailctl stat`: roles, queue, the room that is left, what stands, and what an administrator should know.
 
-Its exit code is for programs that watch: 0 all roles are up, 2 one is down or does not answer, 111 the bus could not be
-asked. What only stands (`alert since`) leaves it at 0: degraded is not down.
+Its exit code is for programs that watch: 0 all roles are up, 2 one is down or does not answer, 3 all are up and the bus
+has lost something that nobody has acknowledged, 111 the bus could not be asked. What else stands (`alert since`) leaves
+it at 0: degraded is not down.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from services.admin.roll_call import Roll, call_roll, hearing
 
 LISTEN_TIMEOUT_SECONDS = 20.0
 EX_ROLE_DOWN = 2
+EX_LOSS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
     print(report.render_standing(found.roll), end="")
     _show_hints(deployment)
     well = queue_answers and found.dns is not False and all(map(found.roll.is_up, roles))
-    return 0 if well else EX_ROLE_DOWN
+    if not well:
+        return EX_ROLE_DOWN
+    return EX_LOSS if deployment.losses.open() else 0
 
 
 async def _look(deployment: Deployment) -> _Found:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown, Message
-from qmail.notices import Notices
 from services.admin.old_state import move_state
 from services.admin.store import Store, has_room
+from services.admin.store_watch import StoreWatch
 from services.admin.streams import Reopened, StreamError, make_streams, read_definitions
 
 RETRY_SECONDS = 2.0
@@ -31,10 +31,10 @@ class StreamKeeper:
         store: Store,
         queue_bytes: Callable[[], int | None],
         line: Callable[[str], None],
-        notices: Notices,
+        watch: StoreWatch,
     ) -> None:
         self._bus, self._store, self._queue_bytes = bus, store, queue_bytes
-        self._line, self._notices = line, notices
+        self._line, self._watch = line, watch
         self._definitions = read_definitions()
         self._task: asyncio.Task[None] | None = None
 
@@ -62,6 +62,7 @@ class StreamKeeper:
                     print(f"admin: moved the records of the first release to {name}", flush=True)
                 for name in await make_streams(self._bus.api, self._definitions, size, self._store, self._reopened):
                     print(f"admin: made {name}", flush=True)
+                await self._watch.look()
                 return
             except (StreamError, BusDown, OSError) as error:
                 print(f"admin: streams: {error}", file=sys.stderr, flush=True)
@@ -79,4 +80,5 @@ class StreamKeeper:
         elif each.name == subjects.EVENTS:
             self._line(f"alert: {what}; made anew without its log lines, which are in {each.kept}")
         else:
-            self._notices.stands(f"stream {each.name}", f"{what}; made anew, what it held is in {each.kept}")
+            self._line(f"alert: {what}; made anew, what it held is in {each.kept}")
+            self._watch.apart(each.name, each.kept)

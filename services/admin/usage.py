@@ -6,6 +6,7 @@ USAGE = (
     "Usage: qmailctl\n"
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
+    "acknowledge | rescue LOSS [put]\n"
     "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
 HELP = """\
@@ -28,6 +29,8 @@ HELP = """\
     userdel [-r] name -- ends an account; -r removes its home
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
+    acknowledge -- what stat says of lost records is known; its exit code is no longer 3
+    rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts
     log -- the last lines of log/qmail/current in local time; -f follows
     su name -- a shell as the account, in its home; without name where control and alias are

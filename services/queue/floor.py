@@ -79,5 +79,9 @@ class Floor:
             rows += [(sequence, message_id) for message_id in sorted(live)]
         return rows[:most]
 
+    def needed_after(self, sequence: int) -> list[int]:
+        """The messages above a sequence that are needed."""
+        return [each for at, live in self._live.items() if at > sequence for each in sorted(live)]
+
     def __len__(self) -> int:
         return len(self._live)

@@ -14,6 +14,7 @@ from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.intake import Intake
 from services.queue.journal import Journal
+from services.queue.loss import LossWatch
 from services.queue.lost import Lost
 from services.queue.message import Message
 from services.queue.reading import Reading
@@ -33,6 +34,7 @@ class Rebuild:
         self,
         *,
         bus: Bus,
+        loss: LossWatch,
         scheduler: Scheduler,
         intake: Intake,
         floor: Floor,
@@ -47,6 +49,7 @@ class Rebuild:
         spawn: Callable[[Coroutine[object, object, None]], object],
     ) -> None:
         """As services.queue.intake."""
+        self._loss = loss
         self._bus, self._scheduler, self._intake, self._floor = bus, scheduler, intake, floor
         self._records, self._journal, self._cleaner, self._reading = records, journal, cleaner, reading
         self._lost, self._log, self._clock, self._pump, self._spawn = lost, log, clock, pump, spawn
@@ -63,6 +66,7 @@ class Rebuild:
         old = await self._bus.info(subjects.IN)
         recovery = self._recovery = Recovery(old.last_sequence)
         self._floor.purged(old.first_sequence)
+        self._loss.begin_old(old)
         self._states = await self._bus.follow(
             subjects.JOURNAL, subjects.QUEUE_CONSUMER, self._on_state, recovery.state_read.set
         )
@@ -176,14 +180,14 @@ class Rebuild:
             await self._records.caught_up()
             reader.go()
         await reader.stop()
+        self._loss.old_is_read(recovery.old_last)
 
     async def _read_old(self) -> Follower:
         recovery = self._recovery
         while True:
             try:
-                return await self._bus.follow(
-                    subjects.IN, subjects.OLD_CONSUMER, recovery.take_old, recovery.all_read, paced=True
-                )
+                take = self._loss.of_old(recovery.take_old)
+                return await self._bus.follow(subjects.IN, subjects.OLD_CONSUMER, take, recovery.all_read, paced=True)
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
 

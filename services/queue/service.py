@@ -23,6 +23,7 @@ from services.queue.floor import Floor
 from services.queue.intake import Intake
 from services.queue.journal import Journal
 from services.queue.keeper import Keeper
+from services.queue.loss import LossWatch
 from services.queue.lost import Lost
 from services.queue.message import Message
 from services.queue.mover import Mover
@@ -126,7 +127,9 @@ class QueueService:
             pump=self._pump,
             spawn=self._spawn,
         )
+        self._loss = LossWatch(bus, self.floor, log.line, self._spawn, on_broken)
         self._rebuild = Rebuild(
+            loss=self._loss,
             bus=bus,
             scheduler=self.scheduler,
             intake=self._intake,
@@ -163,7 +166,9 @@ class QueueService:
             await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
         await self._bus.subscribe(subjects.ABORT, self._on_abort)
         old_last = await self._rebuild.begin()
-        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, self._intake.take, lambda: None, after=old_last)
+        take = self._loss.of_new(old_last, self._intake.take)
+        await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, take, lambda: None, after=old_last)
+        self._bus.on_reconnected(self._loss.came_back)
         self._spawn(self._finish_rebuild(0.0 if is_first else LISTEN_SECONDS))
         for work in (self._sweep(), self._clean(), self._relieve()):
             self._spawn(work)

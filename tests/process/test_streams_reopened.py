@@ -114,7 +114,7 @@ def test_events_that_no_making_opens_are_kept_apart(server: BusServer) -> None:
     (each,) = make(server)[1]
     assert each.name == "EVENTS"
     assert each.kept is not None
-    assert (each.kept / "meta.inf").is_file()
+    assert (each.kept / each.name / "meta.inf").is_file()
     fill(server, "event.log")
     assert records(server, "EVENTS") == RECORDS
 
@@ -134,7 +134,7 @@ def test_a_stream_of_mail_that_no_making_opens_is_kept_and_mail_goes_on(server: 
     stop_and_damage(server, "IN", "msgs is a file")
     (each,) = make(server)[1]
     assert each.kept is not None
-    assert (each.kept / "meta.inf").is_file()
+    assert (each.kept / each.name / "meta.inf").is_file()
     fill(server, "in")
     assert records(server, "IN") == RECORDS
 

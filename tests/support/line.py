@@ -37,6 +37,13 @@ class Line:
         if not self._alive:
             await asyncio.Future()
 
+    def on_reconnected(self, callback: Callable[[], None]) -> None:
+        def back() -> None:
+            if self._alive:
+                callback()
+
+        self._bus.on_reconnected(back)
+
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
         if self._alive and not (self.muted and subject.startswith(self.muted)):
             self._bus.publish(subject, payload, reply)

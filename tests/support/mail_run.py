@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -135,6 +137,17 @@ class MailRun:
     def pid(self, program: str) -> int:
         """Of a role's program, as RIGHTS.toml names it, or nats-server."""
         return self.run.roles()[program]
+
+    def kill(self) -> None:
+        """Every process at once, the supervisor first, so that it starts none again."""
+        process = self.run.process
+        assert process is not None
+        pids = list(self.run.roles().values()) if process.poll() is None else []
+        process.kill()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        process.wait()
 
     def signal(self, program: str, number: int) -> None:
         """To a role and whatever it has started."""
