@@ -130,6 +130,10 @@ class Connection(asyncio.Protocol):
     # --- what Server calls ---
 
     @property
+    def door(self) -> str:
+        return self._peer.door
+
+    @property
     def deadline(self) -> float:
         """Loop time at which `expire` is to be called. Never infinite: whatever this connection waits for, and whatever
         event is lost or comes out of turn, its place is free again after that."""
@@ -159,6 +163,20 @@ class Connection(asyncio.Protocol):
         except Exception:
             self._fail()
         self._finish()
+
+    def is_spare(self, now: float) -> bool:
+        """Whether it waits for a client that wastes its place."""
+        session = self._session
+        if self._busy or self._finished or self._lost or session is None or session.patience is None:
+            return False
+        return session.patience.is_wasted(now - self.stay.since, self.stay.sent_bytes)
+
+    def make_room(self) -> None:
+        """Give the place back at once; the client is told that its time is over. Nobody watches over it then, so it is
+        not waited for."""
+        self.expire()
+        self._wire.close()
+        self._give_back()
 
     def stop(self) -> None:
         """The server ends: let the session say good-bye if it is idle."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+#: Where a door has no place left, whoever accomplished nothing for so long gives his to the next.
+SPARE_SECONDS: Final = 30.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -44,6 +47,11 @@ class Patience:
         if not self.bytes_per_second:
             return self.seconds
         return min(self.seconds + sent_bytes / self.bytes_per_second, self.longest_seconds)
+
+    def is_wasted(self, seconds: float, sent_bytes: int) -> bool:
+        """Whether a client that was here for so long, and has sent so much, takes a place that others may need."""
+        worth = sent_bytes / self.bytes_per_second if self.bytes_per_second else 0.0
+        return seconds > SPARE_SECONDS + worth
 
 
 #: Until a log-in: who types it by hand, and mistypes it, needs less than ten minutes.

@@ -26,6 +26,8 @@ from qmail.notices import Refused
 
 _log = logging.getLogger(__name__)
 
+#: How long nobody is asked for his place again where everybody makes use of it: who knocks is not to cost much.
+ROOM_SECONDS = 1.0
 #: How often the certificate is looked at where no client makes us do so.
 CERTIFICATE_SECONDS = 60.0
 
@@ -60,6 +62,7 @@ class Server:
         self._empty.set()
         self._sweep: asyncio.TimerHandle | None = None
         self._certificate_due = 0.0
+        self._room_due = 0.0
 
     async def start(self) -> None:
         """Bind and listen. Raises OSError (address in use, no right to the port); nothing stays bound."""
@@ -100,10 +103,24 @@ class Server:
         """Count a new connection in. Raises TurnedAway where that would pass a limit."""
         budget = self.reception.budget(peer)
         admitted = Admitted.STOPPING if self.stopping else self.admission.enter(peer.ip, budget, peer.door)
+        if admitted is Admitted.FULL and self._make_room(peer.door):
+            admitted = self.admission.enter(peer.ip, budget, peer.door)
         if admitted is not Admitted.YES:
             raise TurnedAway(_why(admitted, budget), self.reception.refusals[admitted])
         self.connections.add(connection)
         self._empty.clear()
+
+    def _make_room(self, door: str) -> bool:
+        """Send away whoever has wasted a place of this door for longest; False: everybody makes use of his."""
+        now = self.loop.time()
+        if now < self._room_due:
+            return False
+        spare = [each for each in self.connections if each.door == door and each.is_spare(now)]
+        if not spare:
+            self._room_due = now + ROOM_SECONDS
+            return False
+        min(spare, key=lambda each: each.stay.since).make_room()
+        return True
 
     def leave(self, connection: Connection, peer: Peer, session: Session | None) -> None:
         """Count an admitted connection out, once: when it has ended, or when it is given up while something of it

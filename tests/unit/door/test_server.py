@@ -213,6 +213,66 @@ def test_who_accomplishes_something_is_given_the_whole_time_again(run: Run) -> N
     run(main())
 
 
+async def came_earlier(server: Server, seconds: float) -> None:
+    """As if everybody had come so much earlier."""
+    for connection in server.connections:
+        connection.stay.since -= seconds
+
+
+class Patient(Lines):
+    patience = Patience(seconds=600.0, bytes_per_second=10)
+
+
+def test_a_full_door_takes_a_place_from_who_wastes_it_longest(run: Run) -> None:
+    async def main() -> None:
+        async with serving(session=Patient, budget=Budget(2, 3)) as (server, _):
+            first, _ = await connect(server)
+            assert await first.readline() == b"hello\n"
+            (wasting,) = server.connections
+            await came_earlier(server, 10.0)
+            second, _ = await connect(server)
+            assert await second.readline() == b"hello\n"
+            third, _ = await connect(server)
+            assert await third.read() == b"full\n", "both may be about to do something"
+            server._room_due = 0.0
+            await came_earlier(server, 31.0)
+            fourth, _ = await connect(server)
+            assert await fourth.readline() == b"hello\n"
+            assert await first.read() == b"too slow\n"
+            assert not wasting._wire.open, "nobody watches over it any more"
+            assert server.admission.total() == len(server.connections) == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("word", [b"ask wait\n", b"x" * 400 + b"\n"], ids=["an answer", "as much as its time is worth"])
+def test_a_full_door_leaves_who_waits_for_us_or_sends_enough(run: Run, word: bytes) -> None:
+    async def main() -> None:
+        async with serving(session=Patient, budget=Budget(1, 3)) as (server, world):
+            first, writer = await connect(server)
+            writer.write(word)
+            assert await first.readline() == b"hello\n"
+            await until(lambda: all(connection.stay.sent_bytes == len(word) for connection in server.connections))
+            await came_earlier(server, 60.0)
+            second, _ = await connect(server)
+            assert await second.read() == b"full\n"
+            world.gate.set()
+
+    run(main())
+
+
+def test_a_full_door_leaves_who_has_logged_in(run: Run) -> None:
+    async def main() -> None:
+        async with serving(budget=Budget(1, 3)) as (server, _):
+            first, _ = await connect(server)
+            assert await first.readline() == b"hello\n"
+            await came_earlier(server, 10_000.0)
+            second, _ = await connect(server)
+            assert await second.read() == b"full\n"
+
+    run(main())
+
+
 def test_patience_grows_with_what_is_sent_up_to_its_bound() -> None:
     patience = Patience(seconds=100.0, bytes_per_second=10, longest_seconds=150.0)
     assert [patience.allows(sent) for sent in (0, 200, 10_000)] == [100.0, 120.0, 150.0]
