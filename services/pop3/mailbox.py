@@ -66,15 +66,16 @@ def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Messa
 
 def _check(maildir: Path, owner: int | None, classic: bool) -> None:
     try:
+        status = os.stat(maildir)
+        if owner is not None and status.st_uid != owner:
+            why = f"it belongs to uid {status.st_uid}, the account is uid {owner}"
+            raise MailboxError(Refusal.FOREIGN_MAILDIR, why)
         # Looking up the dot needs the right to enter, as chdir(2) does.
-        status = os.stat(os.path.join(maildir, "."))
+        os.stat(os.path.join(maildir, "."))
     except OSError as error:
         # An unreachable home is no proof that there is no mail, but qmail-pop3d says the same of both.
         missing = classic or error.errno in (errno.ENOENT, errno.ENOTDIR)
         raise MailboxError(Refusal.NO_MAILDIR if missing else Refusal.NO_SCAN, _why(error, maildir)) from error
-    if owner is not None and status.st_uid != owner:
-        why = f"it belongs to uid {status.st_uid}, the account is uid {owner}"
-        raise MailboxError(Refusal.FOREIGN_MAILDIR, why)
 
 
 def _why(error: OSError, path: Path | bytes | str) -> str:

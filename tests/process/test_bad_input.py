@@ -370,7 +370,7 @@ def test_a_missing_maildir_is_told_and_its_mail_waits(empty: MailRun) -> None:
     away = maildir.rename(maildir.with_name("away"))
     try:
         deferred(empty, "deferral: Unable_to_chdir_to_maildir._(#4.2.1)/")
-        assert pop3(empty) == "-ERR this user has no $HOME/Maildir"
+        assert pop3(empty) == "-ERR [SYS/TEMP] this user has no $HOME/Maildir"
         assert "This account has no Maildir. Ask the administrator to make one." in imap(empty)
     finally:
         away.rename(maildir)
