@@ -11,11 +11,12 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from qmail.rules import NoRule, Rules, parse_rules
 
 T_co = TypeVar("T_co", covariant=True)
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Of a number: whatever counts bytes, seconds or connections fits.
 MAX_DIGITS = 18
@@ -183,6 +184,22 @@ class Addresses:
                 return _fault(number, line, "one IP address")
             found.add(address)
         return frozenset(found)
+
+    parse_as_qmail = parse
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """An IP address or a network in each line, as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/64."""
+
+    def parse(self, content: bytes) -> tuple[Network, ...] | Fault | None:
+        found: list[Network] = []
+        for number, line in meant_lines(content):
+            try:
+                found.append(ipaddress.ip_network(line.decode("ascii"), strict=False))
+            except ValueError:
+                return _fault(number, line, "one IP address or network, as in 192.0.2.7 or 2001:db8::/64")
+        return tuple(found)
 
     parse_as_qmail = parse
 

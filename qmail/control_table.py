@@ -24,6 +24,8 @@ from qmail.control_kinds import (
     Kind,
     Line,
     Names,
+    Network,
+    Networks,
     Number,
     Presence,
     Switch,
@@ -378,6 +380,18 @@ VIRTUALDOMAINS: ControlFile[dict[bytes, bytes]] = ControlFile(
 
 # --- ours ---
 
+AUTHFRONTENDS: ControlFile[tuple[Network, ...]] = ControlFile(
+    name="authfrontends",
+    kind=Networks(),
+    default=(),
+    uses=(_AUTH, Use("imap", Taken.LOGIN)),
+    manual=OURS,
+    says="webmails and balancers through which many people log in: no address of theirs is slowed for wrong passwords, "
+    "and in IMAP the client's address that they tell (`ID`, `x-originating-ip`) is believed",
+    without="none",
+    sentence="{} logs in for many people.",
+    unset="No address logs in for many people.",
+)
 AUTHMODULELIST: ControlFile[tuple[bytes, ...]] = ControlFile(
     name="authmodulelist",
     kind=Words((b"authuserdb", b"authpam")),
@@ -626,6 +640,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     TIMEOUTREMOTE,
     TIMEOUTSMTPD,
     VIRTUALDOMAINS,
+    AUTHFRONTENDS,
     AUTHMODULELIST,
     BOUNCEMAXBYTES,
     CONCURRENCYIMAP,

@@ -33,6 +33,7 @@ _STREAM_OF = {
     "lease": subjects.CLAIMS,
     "node": subjects.CLAIMS,
     "paused": subjects.CLAIMS,
+    "known": subjects.LOGINS,
     "event": subjects.EVENTS,
 }
 _WRITE_ONCE = (subjects.IN, subjects.BODY, subjects.HOLD)

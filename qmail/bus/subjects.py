@@ -12,6 +12,7 @@ HOLD = "HOLD"  # hold.<id>: what is deferred, so that IN's floor can pass
 # state.<id>, done.<epoch>-<n>: the last record of a subject counts; purged by sequence alone (decision 0008)
 JOURNAL = "JOURNAL"
 CLAIMS = "CLAIMS"  # lease, node.<n>, paused: overwritten for ever, never deleted
+LOGINS = "LOGINS"  # known.<digest>: from which networks accounts log in; for 30 days
 EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
 # The consumer of the scheduler on IN and JOURNAL; that of the logger on EVENTS.
@@ -99,6 +100,11 @@ def heartbeat(channel: str) -> str:
 def confirm(channel: str, worker: str) -> str:
     """The scheduler has the reports."""
     return f"confirm.{channel}.{worker}"
+
+
+def known(digest: str) -> str:
+    """An account's log-in from a network; the digest tells neither."""
+    return f"known.{digest}"
 
 
 def new_mail(uid: int) -> str:

@@ -18,6 +18,7 @@ from services.admin import report
 from services.admin.check import check, faults_beside_the_queue
 from services.admin.deployment import Deployment, Usage
 from services.admin.first_start import FIRST_PASSWORD
+from services.admin.logins import logins
 from services.admin.places import read_places
 from services.admin.queue_client import QueueUnreachable
 from services.admin.rescue import rescue
@@ -210,6 +211,7 @@ COMMANDS: dict[str, Command] = {
     "passwd": passwd,
     "usermod": usermod,
     "users": users,
+    "logins": logins,
     "log": log,
     "su": su,
     "inject": put(qmail_inject),

@@ -41,7 +41,7 @@ def read_definitions(path: Path = REPOSITORY / "services" / "bus" / "streams.tom
 
 
 def stream_config(name: str, definition: Mapping[str, Any], queue_bytes: int | None) -> dict[str, Any]:
-    """The JetStream configuration of one stream; `share` and seconds become bytes and nanoseconds.
+    """The JetStream configuration of one stream; `share` or `bytes`, and seconds, become bytes and nanoseconds.
 
     queue_bytes None: nobody knows it, and a stream that is there keeps its own."""
     config = dict(definition)

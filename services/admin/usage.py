@@ -7,6 +7,7 @@ USAGE = (
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
     "acknowledge | rescue LOSS [put]\n"
+    "logins [lift account|address|all]\n"
     "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
 HELP = """\
@@ -32,6 +33,7 @@ HELP = """\
     acknowledge -- what stat says of lost records is known; its exit code is no longer 3
     rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts
+    logins -- who has to wait for wrong passwords; lift and an account, an address or all: lets them try at once
     log -- the last lines of log/qmail/current in local time; -f follows
     su name -- a shell as the account, in its home; without name where control and alias are
     inject, sendmail -- qmail-inject and sendmail: a message from standard input, by root unless USER says who

@@ -6,27 +6,42 @@ import asyncio
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from qmail.bus.connect import CredentialsError, connect
+from qmail.bus.connect import CredentialsError, connect, read_credentials
 from qmail.bus.subjects import WORKERS
 from qmail.bus.talk import ask_pass
 from qmail.control import Control, ControlError
+from qmail.control_table import AUTHMODULELIST
 from qmail.health import check_bus, keep_watch
 from qmail.log import Log
 from qmail.loop import run
 from qmail.paths import Paths, read_paths
-from services.auth.desk import Desk, make_desk
-from services.auth.modules import ModuleError
+from services.auth.desk import Desk
+from services.auth.files import Files
+from services.auth.hashes import Hashes
+from services.auth.known import KnownNetworks
+from services.auth.modules import ModuleError, read_modules
+from services.auth.verifications import CONCURRENT_VERIFICATIONS
 
 
-async def serve(paths: Paths, desk: Desk, log: Log) -> None:
-    """Answer until TERM or INT. Raises CredentialsError."""
+async def serve(paths: Paths, log: Log) -> None:
+    """Answer until TERM or INT. Raises CredentialsError, ModuleError, ControlError."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    # Before waiting for the bus: what is wrong with the configuration is said at once.
+    control = Control(paths.control, log.notices)
+    control.check("auth")
+    modules = read_modules(control.get(AUTHMODULELIST), Hashes(paths.auth / "passwd", log.notices))
+    _, secret = read_credentials(paths, "auth")
     bus = await connect("auth", paths, os.environ, log.notices)
     log.attach(bus.publish)
+    files, known = Files(paths.users / "assign", control, log.notices), KnownNetworks(bus, secret.encode())
+    threads = ThreadPoolExecutor(CONCURRENT_VERIFICATIONS, thread_name_prefix="verify")
+    desk = Desk(files, modules, control, log.notices, known, threads)
+    await desk.slowing.join(bus, WORKERS)
     await bus.subscribe(ask_pass.SUBJECT, partial(desk.take, bus), WORKERS)
     watch = asyncio.create_task(keep_watch(paths.run, lambda: check_bus(bus), notices=log.notices))
     await told.wait()
@@ -41,10 +56,7 @@ def main() -> int:
     paths = read_paths(os.environ)
     log = Log("auth")
     try:
-        control = Control(paths.control, log.notices)
-        control.check("auth")
-        desk = make_desk(paths.auth, paths.users, control, log.line)
-        run(serve(paths, desk, log))
+        run(serve(paths, log))
     except (ModuleError, ControlError, CredentialsError, OSError) as error:
         print(f"auth: fatal: {error}", file=sys.stderr)
         return 78 if isinstance(error, ModuleError | ControlError) else 111

@@ -1,31 +1,37 @@
-"""Answering `ask.pass`: who is meant, have we just said yes, how long to wait, at most two verifications at once."""
+"""Answering `ask.pass`: who is meant, have we just said so, what does the attempt cost, is the password right."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-from qmail.accounts import Account, Accounts, AssignError
+from qmail.accounts import Account
 from qmail.bus.ports import Bus, Message
 from qmail.bus.talk.ask_pass import NO, TEMPORARY, Question, encode_yes, parse_question
-from qmail.control import Control, ControlError
-from qmail.control_table import AUTHMODULELIST, LOCALS, ME, NOLOGIN
+from qmail.control import Control
+from qmail.front_ends import is_front_end
+from qmail.notices import Notices, Refused
 from qmail.printable import printable
-from services.auth.hashes import Hashes, Stamp
+from services.auth.budgets import Ledger
+from services.auth.files import Files, Trouble
+from services.auth.known import KnownNetworks
 from services.auth.memory import Memory
-from services.auth.modules import Module, Verdict, read_modules, verify
-from services.auth.throttle import Throttle
+from services.auth.modules import Module, Verdict, verify
+from services.auth.networks import network_of
+from services.auth.row import Attempt
+from services.auth.slowed import Slowing
+from services.auth.verifications import Verifications
 
-CONCURRENT_VERIFICATIONS: Final = 2
-#: Requests waiting for a thread or for their time; beyond it the answer is "later". Who guesses from one address
-#: must not keep the others from being heard.
-MAX_WAITING: Final = 1000
-MAX_WAITING_PER_ADDRESS: Final = 100
+#: Requests being answered; beyond it the answer is "later". More than the doors have connections.
+MAX_OPEN: Final = 5000
+#: Of one network, where it is not known to be shared.
+MAX_OPEN_PER_NETWORK: Final = 200
+#: A password that was wrong a moment ago is so again, this late: a program that keeps trying it is slowed, nobody else.
+REPEATED_SECONDS: Final = 2.0
 
 
 class Desk:
@@ -33,23 +39,26 @@ class Desk:
 
     def __init__(
         self,
-        accounts: Accounts,
-        hashes: Hashes,
+        files: Files,
         modules: Sequence[Module],
         control: Control,
-        warn: Callable[[str], None],
+        notices: Notices,
+        known: KnownNetworks,
+        threads: Executor,
     ) -> None:
-        self._accounts = accounts
-        self._hashes = hashes
+        """threads: where passwords are verified, CONCURRENT_VERIFICATIONS of them."""
+        self._files = files
         self._modules = modules
+        self._notices = notices
+        self._known = known
         self._control = control
-        self._warn = warn
-        self._threads = ThreadPoolExecutor(CONCURRENT_VERIFICATIONS, thread_name_prefix="verify")
+        self._verifications = Verifications(threads)
         self._memory = Memory()
-        self._throttle = Throttle()
+        self.slowing = Slowing(Ledger(), notices, self._verifications.go_on)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
         self._attempts: dict[Question, asyncio.Task[bytes]] = {}
+        files.check_modules(modules)
 
     def take(self, bus: Bus, message: Message) -> None:
         """Answer one message of the bus, in time."""
@@ -57,46 +66,51 @@ class Desk:
         if question is None:
             bus.publish(message.reply, NO)
             return
-        ip = question.ip
-        if len(self._tasks) >= MAX_WAITING or self._waiting[ip] >= MAX_WAITING_PER_ADDRESS:
+        network = network_of(question.ip)
+        crowded = self._open[network] >= MAX_OPEN_PER_NETWORK and not self._is_shared(question)
+        if crowded or len(self._tasks) >= MAX_OPEN:
+            self._refuse(question, "too many attempts at once")
             bus.publish(message.reply, TEMPORARY)
             return
-        self._waiting[ip] += 1
+        self._open[network] += 1
         task = asyncio.get_running_loop().create_task(self._respond(bus, message, question))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._responded, ip))
+        task.add_done_callback(partial(self._responded, network))
 
-    def _responded(self, ip: str, task: asyncio.Task[None]) -> None:
+    def _responded(self, network: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._waiting[ip] -= 1
-        if not self._waiting[ip]:
-            del self._waiting[ip]
+        self._open[network] -= 1
+        if not self._open[network]:
+            del self._open[network]
 
     def close(self) -> None:
         """What still waits gets no answer, which its asker takes as temporary."""
         for task in (*self._tasks, *self._attempts.values()):
             task.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._verifications.close()
+        self._known.close()
 
     async def _respond(self, bus: Bus, message: Message, question: Question) -> None:
         try:
             answer = await self.answer(question)
-        except (OSError, AssignError, ControlError) as error:
-            self._warn(f"warning: {error}")
+        except Trouble as trouble:
+            self._refuse(question, str(trouble))
             answer = TEMPORARY
         bus.publish(message.reply, answer)
 
     async def answer(self, question: Question) -> bytes:
-        """The answer's payload. Raises OSError, AssignError, ControlError: our own trouble."""
-        if self._closed_for_maintenance():
-            return TEMPORARY
-        account = self._account(question.user)
-        name = account.name if account else question.user.lower()
+        """The answer's payload. Raises Trouble: our own."""
+        account = self._files.account(question.user)
+        name = account.name if account else question.user.strip(b" ").lower()
+        version = self._files.version(self._modules, question.service)
         now = asyncio.get_running_loop().time
-        version = self._hashes.version()
-        known = self._memory.knows(name, question.password, question.service, version, now())
-        if account is not None and known:
+        of = (name, question.password, question.service)
+        if account is not None and self._memory.is_right(*of, network_of(question.ip), version, now()):
             return encode_yes(account)
+        if self._memory.is_wrong(*of, version, now()):
+            self._refuse(question, "wrong password, as a moment ago")
+            await asyncio.sleep(REPEATED_SECONDS)
+            return NO
         # A program that opens several connections at once asks the same several times: one attempt for all.
         attempt = self._attempts.get(question)
         if attempt is None:
@@ -105,52 +119,39 @@ class Desk:
             attempt.add_done_callback(lambda _: self._attempts.pop(question))
         return await asyncio.shield(attempt)
 
-    async def _attempt(self, account: Account | None, name: bytes, question: Question, version: Stamp) -> bytes:
+    async def _attempt(self, account: Account | None, name: bytes, question: Question, version: Hashable) -> bytes:
         now = asyncio.get_running_loop().time
-        key = (name, question.ip)
-        wait = self._throttle.admit(key, now())
-        if wait is None:
-            return TEMPORARY
-        if wait:
-            await asyncio.sleep(wait)
-        verdict = await self._verify(account, question)
+        network, shared = network_of(question.ip), self._is_shared(question)
+        known = account is not None and await self._known.knows(account, network)
+        attempt = self.slowing.attempt(name, network, known=known, shared=shared, now=now())
+        self.slowing.tell(attempt, question.service, now())
+        verdict = await self._verifications.verdict(attempt, self._verify(account, question))
+        of = (name, question.password, question.service)
         if verdict is Verdict.YES and account is not None:
-            self._throttle.succeeded(key)
-            self._memory.remember(name, question.password, question.service, version, now())
+            self._memory.right(*of, network, version, now())
+            self._succeeded(account, attempt, shared=shared)
             return encode_yes(account)
-        if verdict is Verdict.TEMPORARY:
-            return TEMPORARY
-        self._throttle.failed(key, now())
-        shown = printable(name[:100])
-        self._warn(f"{question.ip} {question.service} {shown}: wrong password")
-        return NO
+        if verdict is Verdict.NO:
+            self._memory.wrong(*of, version, now())
+            self.slowing.announce(attempt, shared=shared)
+            self._refuse(question, "wrong password")
+            return NO
+        self._refuse(question, "cannot be verified now" if verdict else "slowed: its turn did not come")
+        return TEMPORARY
 
-    async def _verify(self, account: Account | None, question: Question) -> Verdict:
+    def _succeeded(self, account: Account, attempt: Attempt, *, shared: bool) -> None:
+        self._known.remember(account, attempt.network)
+        if not shared:
+            attempt.budgets[0].forgive()
+
+    def _verify(self, account: Account | None, question: Question) -> Callable[[], Verdict]:
         # APOP sends a digest of the password itself, which a hash cannot answer.
         name = account.name if account is not None and not question.apop else None
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, verify, self._modules, name, question.password, question.service
-        )
+        return partial(verify, self._modules, name, question.password, question.service)
 
-    def _closed_for_maintenance(self) -> bool:
-        """pam_nologin's switch: while control/nologin is there, nobody logs in."""
-        return self._control.get(NOLOGIN)
+    def _is_shared(self, question: Question) -> bool:
+        return question.shared or is_front_end(self._control, question.ip)
 
-    def _account(self, user: bytes) -> Account | None:
-        """`ari` or, where the host is one of control/locals, `ari@mail.xeris.com`; in any mixture of case, and with the
-        blanks around it that mail programs take over from the person who types."""
-        local, at, host = user.strip(b" ").lower().rpartition(b"@")
-        if at:
-            return self._accounts.named(local) if host in self._locals() else None
-        return self._accounts.named(host)
-
-    def _locals(self) -> frozenset[bytes]:
-        names = self._control.get(LOCALS)
-        return names if names is not None else frozenset({self._control.get(ME).lower()})
-
-
-def make_desk(auth: Path, users: Path, control: Control, warn: Callable[[str], None]) -> Desk:
-    """From the deployment's directories. Raises ModuleError, ControlError."""
-    hashes = Hashes(auth / "passwd", warn)
-    modules = read_modules(control.get(AUTHMODULELIST), hashes)
-    return Desk(Accounts(users / "assign"), hashes, modules, control, warn)
+    def _refuse(self, question: Question, why: str) -> None:
+        shown = printable(question.user[:100])
+        self._notices.refused(Refused.LOGIN, question.ip, f"{question.service} {shown}", why)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from qmail.notices import Notices
+from qmail.printable import printable
+
 Stamp: TypeAlias = tuple[int, int, int] | None
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+# An argon2 hash, or `!` before one: a log-in that is locked (qmailctl usermod -L).
+_STARTS: Final = (b"$argon2", b"!")
 
 
 class Hashes:
-    """The password hashes of one deployment. A missing file holds nobody."""
+    """The password hashes of one deployment."""
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, notices: Notices) -> None:
         self._path = path
-        self._warn = warn
+        self._notices = notices
         self._stamp: Stamp = None
         self._hashes: dict[bytes, str] = {}
 
     def version(self) -> Stamp:
-        """Changes whenever the file does. Raises OSError."""
+        """Changes whenever the file does. Raises OSError, also where there is none: admin made it at first start."""
         self._refresh()
         return self._stamp
 
@@ -31,11 +35,7 @@ class Hashes:
         return self._hashes.get(name)
 
     def _refresh(self) -> None:
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            self._stamp, self._hashes = None, {}
-            return
+        status = os.stat(self._path)
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         if stamp == self._stamp:
             return
@@ -45,12 +45,23 @@ class Hashes:
         self._stamp = stamp
 
     def _parse(self, content: bytes) -> list[tuple[bytes, str]]:
-        found = []
+        found, bad = [], []
         for number, line in enumerate(content.splitlines(), 1):
             name, colon, value = line.partition(b":")
             if name and colon and value.isascii():
                 found.append((name, value.decode("ascii")))
-            elif line:
-                # One bad line locks one account out, not all; what stands in it is not shown.
-                self._warn(f"warning: {self._path}:{number}: expected name:hash")
+            # One bad line locks one account out, not all; what stands in it is not shown.
+            if line and not (name and colon):
+                bad.append(f"{self._path}:{number}: expected name:hash")
+            elif line and not value.startswith(_STARTS):
+                shown = printable(name[:100])
+                bad.append(f"{self._path}:{number}: {shown} cannot log in; expected an argon2 hash, as passwd makes it")
+        self._tell(bad)
         return found
+
+    def _tell(self, bad: list[str]) -> None:
+        if bad:
+            more = f" (and {len(bad) - 1} lines more)" if len(bad) > 1 else ""
+            self._notices.stands("lines of auth/passwd", bad[0] + more)
+        else:
+            self._notices.mended("lines of auth/passwd")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Final, Protocol
 
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -12,8 +14,10 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from qmail.hasher import HASHER
 from services.auth.hashes import Hashes
 
-#: Courier's services that have files in /etc/pam.d (chapter 7.2).
-PAM_SERVICES: Final = frozenset({"imap", "pop3", "smtp"})
+#: What people log in to; Courier's services that have files in /etc/pam.d (chapter 7.2).
+SERVICES: Final = ("imap", "pop3", "smtp")
+#: Where PAM looks for a service's rules (pam.conf(5)). Without any, those of `other` count, which deny.
+PAM_DIRECTORIES: Final = (Path("/etc/pam.d"), Path("/usr/lib/pam.d"))
 #: _pam_types.h: wrong password, unknown user, account expired or denied.
 PAM_AUTH_ERR: Final = 7
 PAM_USER_UNKNOWN: Final = 10
@@ -30,7 +34,15 @@ class Verdict(Enum):
 
 
 class Module(Protocol):
-    """One way to check a password."""
+    """One way to check a password. `name` is as in authmodulelist."""
+
+    name: str
+
+    def version(self) -> Hashable:
+        """Changes whenever the answers may. Raises OSError where nothing can be answered."""
+
+    def missing(self, service: str) -> str:
+        """What keeps it from answering for this service, and how it is mended; empty where nothing does."""
 
     def __call__(self, name: bytes, password: bytes, service: str) -> Verdict: ...
 
@@ -42,8 +54,16 @@ class ModuleError(Exception):
 class UserDb:
     """authuserdb: argon2id hashes of our own (RFC 9106)."""
 
+    name = "authuserdb"
+
     def __init__(self, hashes: Hashes) -> None:
         self._hashes = hashes
+
+    def version(self) -> Hashable:
+        return self._hashes.version()
+
+    def missing(self, service: str) -> str:
+        return ""
 
     def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
         """TEMPORARY when the file cannot be read."""
@@ -59,24 +79,41 @@ class UserDb:
 class Pam:
     """authpam: the machine's own rules, /etc/pam.d/imap, pop3 and smtp."""
 
-    def __init__(self) -> None:
+    name = "authpam"
+
+    def __init__(self, directories: Sequence[Path] = PAM_DIRECTORIES) -> None:
         """Raises ModuleError where PAM is not installed."""
         try:
             import pam
         except (ImportError, OSError) as error:
             raise ModuleError(f"authpam: PAM is not installed ({error})") from error
         self._new: Callable[[], pam.PamAuthenticator] = pam.PamAuthenticator
+        self._directories = directories
+
+    def version(self) -> Hashable:
+        return None
+
+    def missing(self, service: str) -> str:
+        if service not in SERVICES or any(os.access(directory / service, os.R_OK) for directory in self._directories):
+            return ""
+        path = self._directories[0] / service
+        reason = "cannot be read" if path.exists() else "missing"
+        return f"authpam: {path}: {reason}; expected PAM's rules for {service}, without which nobody logs in there"
 
     def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
-        if service not in PAM_SERVICES:
+        if service not in SERVICES:
             return Verdict.UNKNOWN
+        if self.missing(service):
+            return Verdict.TEMPORARY
         conversation = self._new()
         # python-pam encodes to UTF-8 again: surrogates carry bytes that are not.
         secret = password.decode("utf-8", "surrogateescape")
         try:
             right = conversation.authenticate(name.decode("ascii"), secret, service=service, resetcreds=False)
-        except (UnicodeError, OSError):
+        except UnicodeError:
             return Verdict.NO
+        except OSError:
+            return Verdict.TEMPORARY
         return Verdict.YES if right else _pam_verdict(conversation.code)
 
 

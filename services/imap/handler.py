@@ -15,6 +15,7 @@ from qmail.bus.talk import ask_pass
 from qmail.control import Control, ControlError
 from qmail.control_table import DATABYTES
 from qmail.door.session import Notify, Peer, SendBytes
+from qmail.front_ends import client_ip
 from qmail.identity import ActingPool, IdentityError
 from qmail.log import Log
 from qmail.notices import Refused
@@ -59,6 +60,8 @@ class ImapHandler:
     def __init__(self, shared: Shared, peer: Peer, notify: Notify) -> None:
         self._shared = shared
         self._peer = peer
+        #: The client's address: the peer's, or what a front end has told.
+        self._ip = peer.ip
         self._notify = notify
         self._account: Account | None = None
         self._work: Work | None = None
@@ -74,8 +77,8 @@ class ImapHandler:
         if account is None or work is None:
             return
         shared.hub.leave(account.uid, self)
-        shared.sessions.end(account, self._peer.ip)
-        shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._peer.ip}], sent={self._sent_bytes}")
+        shared.sessions.end(account, self._ip)
+        shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._ip}], sent={self._sent_bytes}")
         # Files are removed and directories given back with the account's identity.
         task = asyncio.get_running_loop().create_task(shared.pool.run(account, work.locked, work.close))
         _CLOSING.add(task)
@@ -88,7 +91,7 @@ class ImapHandler:
         try:
             answer = await self._answer(request, send)
         except IdentityError as error:
-            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], {error}")
+            self._shared.log.line(f"ERR: ip=[{self._ip}], {error}")
             answer = Answer(b"NO", replies.FAILED_FOR_NOW, code=replies.CODE_UNAVAILABLE, why=str(error))
         if isinstance(answer, Answer) and answer.code in replies.NOT_THE_CLIENTS_FAULT:
             self._tell_refusal(request, answer)
@@ -203,22 +206,23 @@ class ImapHandler:
             return  # the others look for themselves within half a minute
 
     async def _log_in(self, request: requests.CheckPassword) -> LoggedIn | LoginRefused:
+        self._ip = client_ip(self._shared.control, self._peer.ip, request.origin)
         try:
             account = await self._ask(request)
         except TemporaryError as error:
-            self._shared.log.line(f"ERR: ip=[{self._peer.ip}], no answer about a password: {error}")
-            self._shared.log.line(f"LOGIN UNAVAILABLE, user={_shown(request.user)}, ip=[{self._peer.ip}]")
+            self._shared.log.line(f"ERR: ip=[{self._ip}], no answer about a password: {error}")
+            self._shared.log.line(f"LOGIN UNAVAILABLE, user={_shown(request.user)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True)
         if account is None:
-            self._shared.log.line(f"LOGIN FAILED, user={_shown(request.user)}, ip=[{self._peer.ip}]")
+            self._shared.log.line(f"LOGIN FAILED, user={_shown(request.user)}, ip=[{self._ip}]")
             return LoginRefused(temporary=False)
-        if not self._shared.sessions.begin(account, self._peer.ip):
-            self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._peer.ip}]")
+        if not self._shared.sessions.begin(account, self._ip):
+            self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
         self._account, self._work = account, Work(account.home / MAILDIR, owner)
         self._shared.hub.join(account.uid, self)
-        self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._peer.ip}], protocol=IMAP")
+        self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._ip}], protocol=IMAP")
         return LoggedIn(account)
 
     async def _ask(self, request: requests.CheckPassword) -> Account | None:
@@ -226,9 +230,9 @@ class ImapHandler:
             user=request.user,
             password=request.password,
             service="imap",
-            ip=self._peer.ip,
+            ip=self._ip,
             tls=request.tls,
-            shared=self._peer.ip in self._shared.gateways,
+            shared=self._ip in self._shared.gateways,
         )
         return await ask_pass.ask(self._shared.bus, question)
 

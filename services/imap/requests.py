@@ -9,11 +9,14 @@ from services.imap.grammar.commands import Append, Command
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckPassword:
-    """Is this user's password right? Answered by LoggedIn or LoginRefused."""
+    """Is this user's password right? Answered by LoggedIn or LoginRefused.
+
+    origin: the client's address, where a front end has told one by ID."""
 
     user: bytes
     password: bytes
     tls: bool
+    origin: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

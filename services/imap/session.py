@@ -36,6 +36,8 @@ from services.imap.requests import (
 
 # In a row; who understands nothing of the dialogue is no mail program.
 MAX_BAD_COMMANDS = 10
+# How front ends (control/authfrontends) tell their client's address, as Dovecot takes it (login_trusted_networks).
+ORIGIN = b"x-originating-ip"
 MAX_WRONG_PASSWORDS = 10
 LOGIN_SECONDS = 180.0
 # RFC 3501 section 5.4: at least 30 minutes.
@@ -80,6 +82,7 @@ class ImapSession:
         self._append: c.Append | None = None
         self._then: Callable[[object], Effects] | None = None
         self._exchange: Exchange
+        self._origin = b""
 
     # --- what the server calls ---
 
@@ -235,6 +238,8 @@ class ImapSession:
         return self._close(replies.bye(replies.GOODBYE) + done, asked=True)
 
     def _id(self, command: c.Command) -> Effects:
+        assert isinstance(command, c.Id)
+        self._origin = next((value for name, value in command.fields if name.lower() == ORIGIN), self._origin)
         line = replies.untagged(b'ID ("name" ' + b'"' + replies.SERVER_NAME + b'"' + b")")
         return [Send(line), *self._reply(b"OK", replies.completed(command.verb))]
 
@@ -290,7 +295,7 @@ class ImapSession:
     def _check(self, user: bytes, password: bytes) -> Effects:
         if not self._plain_allowed():
             return self._reply(b"NO", replies.LOGIN_NEEDS_TLS, replies.CODE_PRIVACY)
-        return self._ask(CheckPassword(user, password, self._tls), self._checked)
+        return self._ask(CheckPassword(user, password, self._tls, self._origin), self._checked)
 
     def _checked(self, answer: object) -> Effects:
         if isinstance(answer, LoggedIn):

@@ -22,8 +22,9 @@ PUBLISH = [
     "in.1", "body.1.0", "envelope.1", "hold.1", "state.1", "done.1", "lease", "node.1", "paused", "abort", "ask.pass",
     "ask.rcpt", "job.local", "job.remote", "report.local", "report.remote", "heartbeat.local", "heartbeat.remote",
     "confirm.local.w", "confirm.remote.w", "bounce", "keep", "new.2001", "control.flush", "event.log.qmail",
+    "known.x", "login.slowed", "login.lift", "login.wrong", "$JS.API.DIRECT.GET.LOGINS.known.x",
     "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.NAMES.IN",
-    *(f"$JS.API.{call}.{stream}" for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "EVENTS")
+    *(f"$JS.API.{call}.{stream}" for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "LOGINS", "EVENTS")
       for call in ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE",
                    "STREAM.MSG.GET", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT", "STREAM.RESTORE",
                    "DIRECT.GET", "CONSUMER.CREATE", "CONSUMER.LIST")),
@@ -40,7 +41,8 @@ SUBSCRIBE = [
     ">", "*.*", "in.*", "body.*.*", "hold.*", "state.*", "event.>", "ask.pass", "ask.rcpt", "ask.*", "ask.>",
     "ask.pass workers", "ask.rcpt workers", "ask.pass listeners", "job.local", "job.local workers",
     "job.local others", "job.remote", "job.remote workers", "report.>", "heartbeat.>", "confirm.>",
-    "confirm.local.>", "confirm.remote.>", "bounce", "keep", "new.*", "abort", "control.>", "$JS.API.>", "$SYS.>",
+    "confirm.local.>", "confirm.remote.>", "bounce", "keep", "new.*", "known.*", "login.>", "login.slowed",
+    "login.slowed workers", "login.lift", "login.wrong", "abort", "control.>", "$JS.API.>", "$SYS.>",
     "$JS.EVENT.ADVISORY.>", "_INBOX.>", *(f"_INBOX_{role}.>" for role in ROLES),
 ]  # fmt: skip
 
@@ -152,7 +154,7 @@ def test_a_role_is_refused_every_subscription_that_is_not_its_own(server: BusSer
 @pytest.mark.parametrize("name", ROLES)
 def test_nobody_but_admin_makes_consumers_or_gets_by_sequence(name: str) -> None:
     role = ROLES[name]
-    for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "EVENTS"):
+    for stream in ("IN", "BODY", "HOLD", "JOURNAL", "CLAIMS", "LOGINS", "EVENTS"):
         assert not may_publish(role, f"$JS.API.CONSUMER.CREATE.{stream}")
         assert not may_publish(role, f"$JS.API.CONSUMER.CREATE.{stream}.mine")
         assert not may_publish(role, f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine")

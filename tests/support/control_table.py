@@ -10,6 +10,7 @@ from qmail.control_kinds import (
     Instructions,
     Line,
     Names,
+    Networks,
     Number,
     Pairs,
     Presence,
@@ -50,6 +51,8 @@ def _holds(file: ControlFile[Any]) -> str:
             return f"lines, each {expected}"
         case Addresses():
             return "lines, each one IP address"
+        case Networks():
+            return "lines, each one IP address or network"
         case Line(expected=expected):
             return expected
         case Words(known=known):

@@ -12,25 +12,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from qmail.bus.memory import MemoryBus
-from qmail.bus.subjects import WORKERS
-from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
-from qmail.control import Control
 from qmail.door.admission import Budget
 from qmail.door.limits import Limits
 from qmail.hasher import HASHER
 from qmail.identity import acting_pool
 from qmail.log import Log
 from qmail.loop import run
-from services.auth.desk import make_desk
 from services.pop3.door import Door
 from services.pop3.settings import read_settings
+from tests.support.clerk import Clerk
 
 CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
 UID = 2001 if os.geteuid() == 0 else os.geteuid()
@@ -93,8 +90,8 @@ class Deployment:
         settings = replace(read_settings(environ), budget=self.budget)
         log = Log("qmail-pop3d")
         pool = acting_pool(settings.identity, threads=2)
-        desk = make_desk(self.root / "auth", self.root / "users", Control(self.root / "control"), log.line)
-        await self.bus.subscribe(ASK_PASS, partial(desk.take, self.bus), WORKERS)
+        threads = ThreadPoolExecutor(2)
+        desk = (await Clerk(self.root, threads, self.bus).open()).desk
         door = Door(settings, self.bus, pool, log)
         server = door.server(limits=Limits(grace_seconds=0.2))
         self.server = server

@@ -1,0 +1,51 @@
+"""An auth without a process: real files and desk on a bus in memory."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from qmail.bus.memory import MemoryBus
+from qmail.bus.subjects import WORKERS
+from qmail.bus.talk.ask_pass import SUBJECT
+from qmail.control import Control
+from qmail.control_table import AUTHMODULELIST
+from qmail.notices import Notices
+from services.auth.desk import Desk
+from services.auth.files import Files
+from services.auth.hashes import Hashes
+from services.auth.known import KnownNetworks
+from services.auth.modules import read_modules
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+OK = {"ok": True, "name": "ari", "uid": 2001, "gid": 2001, "home": "/home/ari"}
+NO = {"ok": False}
+TEMPORARY = {"ok": False, "temporary": True}
+
+
+class Clerk:
+    """A desk on a bus, and what it has logged. Made in a running loop."""
+
+    def __init__(self, root: Path, threads: Executor, bus: MemoryBus | None = None) -> None:
+        self.root = root
+        self.bus = bus or MemoryBus()
+        self.log: list[str] = []
+        self.notices = Notices(self.log.append)
+        control = Control(root / "control", self.notices)
+        modules = read_modules(control.get(AUTHMODULELIST), Hashes(root / "auth/passwd", self.notices))
+        files = Files(root / "users/assign", control, self.notices)
+        self.desk = Desk(files, modules, control, self.notices, KnownNetworks(self.bus, b"secret"), threads)
+
+    async def open(self) -> Clerk:
+        await self.desk.slowing.join(self.bus, WORKERS)
+        await self.bus.subscribe(SUBJECT, partial(self.desk.take, self.bus), WORKERS)
+        return self
+
+    async def ask(self, user: str, password: str, **more: object) -> Any:
+        asked = {"user": user, "password": password, "service": "pop3", "ip": "203.0.113.9", "tls": True, **more}
+        return json.loads(await self.bus.request(SUBJECT, json.dumps(asked).encode(), 40))
