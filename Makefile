@@ -15,9 +15,11 @@ BENCHMARKS = $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.p
 COMPOSE ?= docker compose
 FUZZ_SECONDS ?= 60
 POWERCUT_CUTS ?= 20
+CRASH_ROUNDS ?= 5
+CRASH_MESSAGES ?= 2000
 ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap admin dev
 
-.PHONY: help check test run up down oracle bench fuzz powercut damage lock format
+.PHONY: help check test run up down oracle bench fuzz crash powercut damage lock format
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -56,6 +58,9 @@ bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); local_
 
 fuzz: $(VENV)/ready ## the grammars with random input, FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+crash: $(VENV)/ready ## roles, bus and all killed at random, CRASH_ROUNDS (default 5) of CRASH_MESSAGES (2000): nothing lost, nothing back
+	CRASH_ROUNDS=$(CRASH_ROUNDS) CRASH_MESSAGES=$(CRASH_MESSAGES) $(BIN)/python -m pytest -q -s tests/crash
 
 powercut: $(VENV)/ready ## POWERCUT_CUTS (default 20) losses of power under load; needs uid 0, loop devices and mkfs.ext4
 	POWERCUT_CUTS=$(POWERCUT_CUTS) $(BIN)/python -m pytest -q -s -rs tests/powercut

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
+from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import Envelope as SMTPEnvelope
 
 from tests.support.make_run import free_ports
 
@@ -35,21 +37,40 @@ BOTH = Kind(("joni@xeris.com", "diva@xeris.com"), ("joni", "diva"))
 REMOTE = Kind(("somebody@far.example",), ("far.example",))
 FORWARDED = Kind(("joni-terus@xeris.com",), ("diva",))
 BOUNCED = Kind(("joni-gagal@xeris.com",), ("ari",))
+# Deferred some times, then delivered.
+DEFERRED = Kind(("joni-nanti@xeris.com",), ("joni",))
+DEFERRED_FAR = Kind(("nanti@far.example",), ("far.example",))
+DEFERRALS = 3
+# Counts the attempts at each message, and defers the first ones; the next line of .qmail-nanti delivers.
+DEFER = f"""number=$(sed -n 's/^X-Number: //p; /^$/q')
+count=$(cat "nanti/$number" 2>/dev/null || echo 0)
+[ "$count" -ge {DEFERRALS} ] && exit 0
+echo $((count + 1)) > "nanti/$number"
+exit 111
+"""
+DOT_QMAILS = {
+    ".qmail-terus": "&diva@xeris.com\n",
+    ".qmail-gagal": "|exit 100\n",
+    ".qmail-nanti": "|sh ./tunda\n./Maildir/\n",
+    "tunda": DEFER,
+}
 
 
 def kind_of(number: int) -> Kind:
-    """Half of them are small and simple."""
-    return {0: BIG, 1: BOTH, 2: REMOTE, 3: FORWARDED, 4: BOUNCED}.get(number % 10, SMALL)
+    """Some are small and simple."""
+    kinds = {0: BIG, 1: BOTH, 2: REMOTE, 3: FORWARDED, 4: BOUNCED, 5: DEFERRED, 6: DEFERRED_FAR}
+    return kinds.get(number % 10, SMALL)
 
 
 def write_dot_qmails(home: Path) -> None:
-    """The instructions of joni's that FORWARDED and BOUNCED need."""
+    """The instructions of joni's that the kinds need."""
     owner = home.stat()
-    for name, line in ((".qmail-terus", "&diva@xeris.com\n"), (".qmail-gagal", "|exit 100\n")):
-        path = home / name
-        path.write_text(line)
+    (home / "nanti").mkdir()
+    for name, text in DOT_QMAILS.items():
+        (home / name).write_text(text)
+    for path in (home / "nanti", *(home / name for name in DOT_QMAILS)):
         os.chown(path, owner.st_uid, owner.st_gid)
-        path.chmod(0o600)
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 @dataclass(slots=True)
@@ -79,6 +100,7 @@ class FarHost(MessageHandler):
     def __init__(self) -> None:
         super().__init__()
         self.found = Found()
+        self._attempts: Counter[bytes] = Counter()
         [self.port] = free_ports(1)
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port, ready_timeout=60)
 
@@ -87,6 +109,14 @@ class FarHost(MessageHandler):
 
     def stop(self) -> None:
         self._controller.stop()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: SMTPEnvelope) -> str:
+        if envelope.rcpt_tos[0].startswith("nanti@"):
+            number = re.search(rb"^X-Number: (\d+)", envelope.original_content or b"", re.M)[1]  # type: ignore[index]
+            self._attempts[number] += 1
+            if self._attempts[number] <= DEFERRALS:
+                return "451 nanti"
+        return await super().handle_DATA(server, session, envelope)
 
     def handle_message(self, message: Message) -> None:
         self.found.take(message.as_string())

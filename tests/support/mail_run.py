@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -12,12 +11,12 @@ import smtplib
 import socket
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support import queue_http
 from tests.support.deployment import eventually
 from tests.support.make_run import MakeRun
 from tests.support.source import ROOT
@@ -108,31 +107,16 @@ class MailRun:
 
     def status(self) -> dict[str, Any]:
         """The queue's state; {} while nobody answers."""
-        return self._ask("/status")
+        return queue_http.status(self.run)
 
     def queued(self) -> list[dict[str, Any]]:
         """The queue's entries, oldest first. Raises KeyError while nobody answers."""
-        found: list[dict[str, Any]] = self._ask("/queue?limit=1000")["messages"]
-        return found
-
-    def _ask(self, path: str) -> dict[str, Any]:
-        token = (self.directory / "credentials" / "http.token").read_text().strip()
-        url = f"http://{HOST}:{self.run.ports['HTTP_PORT']}{path}"
-        try:
-            request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                found: dict[str, Any] = json.load(answer)
-        except OSError:
-            return {}
+        found: list[dict[str, Any]] = queue_http.ask(self.run, "/queue?limit=1000")["messages"]
         return found
 
     def drained(self) -> None:
         """Wait until the queue is empty."""
-        eventually(
-            lambda: (found := self.status()).get("ready") and found["messages"] == found["unread"] == 0,
-            "an empty queue",
-            DRAINED_SECONDS,
-        )
+        eventually(lambda: queue_http.is_empty(self.run), "an empty queue", DRAINED_SECONDS)
 
     def pid(self, program: str) -> int:
         """Of a role's program, as RIGHTS.toml names it, or nats-server."""

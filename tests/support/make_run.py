@@ -88,7 +88,7 @@ class MakeRun:
         fd = self.process.stdout.fileno()
 
         def copy() -> None:
-            with open(self.log, "ab") as log:
+            with open(self.log, "ab", buffering=0) as log:
                 while data := os.read(fd, 65536):
                     log.write(data)
 
