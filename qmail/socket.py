@@ -225,7 +225,10 @@ async def serve_socket(
 ) -> asyncio.Server:
     """Listen on the socket `path` for every user of this machine; a stale one is replaced.
 
-    Close the server to end. Raises OSError."""
+    Its directory becomes this role's alone: whoever may write there could fill it, and with it the role's mark of
+    health, or put a socket of his own in the place of this one. Close the server to end. Raises OSError."""
+    # The engine makes a tmpfs that all may write to, and forgets another mode when it starts a container again.
+    os.chmod(path.parent, 0o755)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     served = QueueSocket(submitter, role, max_bytes=max_bytes, exact=exact, alias_uid=alias_uid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from qmail.place import Place
@@ -64,11 +64,20 @@ def encode_reports(worker: str, reports: Iterable[tuple[tuple[int, int, int], st
     return json.dumps({"v": VERSION, "worker": worker, "reports": rows}).encode("ascii")
 
 
-def encode_heartbeat(worker: str, running: Iterable[tuple[int, int, int]], *, stopping: bool = False) -> bytes:
-    """A `heartbeat.<channel>` message; `stopping`: the worker takes no more jobs."""
+def encode_heartbeat(
+    worker: str,
+    running: Iterable[tuple[int, int, int]],
+    *,
+    stopping: bool = False,
+    slow: Collection[tuple[int, int]] = (),
+) -> bytes:
+    """A `heartbeat.<channel>` message; `stopping`: the worker takes no more jobs; `slow`: message and recipient
+    number of the jobs that take long."""
     f: dict[str, object] = {"v": VERSION, "worker": worker, "running": list(running)}
     if stopping:
         f["stopping"] = True
+    if slow:
+        f["slow"] = list(slow)
     return json.dumps(f).encode("ascii")
 
 

@@ -20,12 +20,15 @@ from qmail.bus.ports import Bus, BusDown, Message, Subscription, TemporaryError
 from qmail.envelope import Envelope, EnvelopeError
 from qmail.fetch import MessageMissing, chunks, fetch
 from qmail.outcome import Kind, Outcome, deferral
+from qmail.routing import LOCAL
 from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
+# A job that takes longer is slow: the scheduler hears of it, and gives others what would have to wait for it.
+SLOW_SECONDS = 0.5
 # How long a worker that ends waits for confirmations when nothing runs any more. A scheduler that is there confirms the
 # first or the second repetition; one that has gone never does, and the job is done again, as after a crash.
 CONFIRM_SECONDS = 10.0
@@ -64,6 +67,7 @@ class _Work:
     """A job that runs (no outcome yet), or whose report is not confirmed."""
 
     attempt: int
+    began: float  # by the loop's clock
     outcome: tuple[str, bytes] | None = None
 
 
@@ -83,6 +87,7 @@ class Worker:
         self._jobs: Subscription | None = None
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False
+        self._slow_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
@@ -130,7 +135,8 @@ class Worker:
             if work.outcome is not None:
                 self._report_soon(job.recipient_key)
         elif job.key not in self._confirmed:
-            self._work[job.recipient_key] = _Work(job.attempt)
+            self._work[job.recipient_key] = _Work(job.attempt, asyncio.get_running_loop().time())
+            self._look_for_slow_soon()
             task = asyncio.create_task(self._run(job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -218,9 +224,27 @@ class Worker:
         if self._stopping and self.is_quiet():
             self._idle.set()
 
+    def _look_for_slow_soon(self) -> None:
+        """One timer for all that runs: whatever began meanwhile is looked at the next time."""
+        if self._slow_timer is None and self._channel == LOCAL:
+            self._slow_timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._look_for_slow)
+
+    def _look_for_slow(self) -> None:
+        self._slow_timer = None
+        if self._slow():
+            self._say_what_runs()
+        if any(work.outcome is None for work in self._work.values()):
+            self._look_for_slow_soon()
+
+    def _slow(self) -> list[tuple[int, int]]:
+        if self._channel != LOCAL:
+            return []
+        before = asyncio.get_running_loop().time() - SLOW_SECONDS
+        return [key for key, work in self._work.items() if work.outcome is None and work.began <= before]
+
     def _say_what_runs(self) -> None:
         rows = [(*key, work.attempt) for key, work in self._work.items()]
-        payload = encode_heartbeat(self._name, rows, stopping=self._stopping)
+        payload = encode_heartbeat(self._name, rows, stopping=self._stopping, slow=self._slow())
         self._bus.publish(subjects.heartbeat(self._channel), payload)
 
     async def _heartbeat(self) -> None:

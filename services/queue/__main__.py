@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 
 import uvicorn
 
+from qmail.accounts import Accounts
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
@@ -27,6 +29,7 @@ from services.queue.lease import Lease
 from services.queue.listing import Listing
 from services.queue.service import QueueService
 from services.queue.settings import HttpListen, SettingsError, read_http
+from services.queue.shares import account_of
 from services.queue.writer_process import BounceWriterProcess
 
 GRACE_SECONDS = 30.0
@@ -99,7 +102,15 @@ async def main() -> None:
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
         await node.claim()
-        service = QueueService(bus=bus, control=control, ids=ids, log=log, epoch=lease.epoch, on_broken=stop.set)
+        service = QueueService(
+            bus=bus,
+            control=control,
+            ids=ids,
+            log=log,
+            epoch=lease.epoch,
+            on_broken=stop.set,
+            account_of=partial(account_of, Accounts(paths.users / "assign")),
+        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await service.start(is_first=not acquired.result())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
@@ -100,13 +101,22 @@ def decode_reports(payload: bytes) -> tuple[str, list[Report]]:
         raise ValueError(f"not a report: {error}") from error
 
 
-def decode_heartbeat(payload: bytes) -> tuple[str, list[tuple[int, int, int]], bool]:
-    """Worker, its running jobs, and whether it takes no more, of a `heartbeat.<channel>` message.
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A worker, its running jobs, whether it takes no more, and which jobs (message and recipient number) are slow."""
 
-    Raises ValueError for anything else."""
+    worker: str
+    running: list[tuple[int, int, int]]
+    stopping: bool = False
+    slow: tuple[tuple[int, int], ...] = ()
+
+
+def decode_heartbeat(payload: bytes) -> Heartbeat:
+    """A `heartbeat.<channel>` message. Raises ValueError for anything else."""
     try:
         f = json.loads(payload)
         running = [(int(i), int(n), int(a)) for i, n, a in f["running"]]
-        return str(f["worker"]), running, bool(f.get("stopping", False))
+        slow = tuple((int(i), int(n)) for i, n in f.get("slow", ()))
+        return Heartbeat(str(f["worker"]), running, bool(f.get("stopping", False)), slow)
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a heartbeat: {error}") from error

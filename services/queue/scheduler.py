@@ -6,7 +6,7 @@ Times are seconds since the epoch, given by the caller. Source: qmail-send.c; th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from qmail.envelope import Envelope
@@ -15,6 +15,7 @@ from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
 from services.queue.schedule import is_dying, next_attempt
 from services.queue.settings import Order
+from services.queue.shares import Shares
 from services.queue.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.waiting import DueTimes, NumberSet
 
@@ -43,8 +44,10 @@ class Scheduler:
     `now` is the time of day. `uptime` is a clock that nobody sets: whether a worker is alive must not depend on
     the date."""
 
-    def __init__(self, *, order: Order, out: Out) -> None:
+    def __init__(self, *, order: Order, out: Out, account_of: Callable[[bytes], bytes] = bytes.lower) -> None:
+        """account_of: whose mailbox the address of a local delivery is."""
         self.order = order
+        self._shares: Shares[tuple[Message, int]] = Shares(account_of)
         self._out = out
         self.messages: dict[int, Message] = {}
         self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
@@ -83,7 +86,7 @@ class Scheduler:
         if not message.channels:
             self._finish(message)
             return
-        crowded = any(len(self._ready[name]) >= READY_MOST for name in message.channels)
+        crowded = any(self._waiting(name) >= READY_MOST for name in message.channels)
         for name, channel in message.channels.items():
             self._begin(message, name, channel, max(now, envelope.hold_until_ms // 1000), now)
         if crowded and not any(channel.ready for channel in message.channels.values()):
@@ -127,7 +130,7 @@ class Scheduler:
         self._in_use[channel] += 1
 
     def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
-        if due > now or len(self._ready[name]) >= READY_MOST:
+        if due > now or self._waiting(name) >= READY_MOST:
             channel.due = due
             self._due[name].push(due, message.id)
         else:
@@ -144,17 +147,35 @@ class Scheduler:
     # What is started.
 
     def pump(self, uptime: float) -> None:
-        """Start what waits, as far as concurrency and workers allow."""
+        """Start what waits, as far as concurrency, the accounts' shares and workers allow."""
+        self._release_held()
         for name in ("local", "remote"):
             queue = self._ready[name]
             while queue and not self.paused and self.accepting_work[name]:
-                if self._in_use[name] >= self.order.concurrency[name]:
+                if self._busy(name) >= self.order.concurrency[name]:
                     break
                 message, number = queue.popleft()
                 channel = message.channels[name]
                 waits = number in channel.undone and number not in channel.running
-                if waits and self.messages.get(message.id) is message:
-                    self._start(message, name, channel, number, uptime)
+                if not waits or self.messages.get(message.id) is not message or self._is_held(name, message, number):
+                    continue
+                self._start(message, name, channel, number, uptime)
+
+    def _busy(self, name: str) -> int:
+        """Places that are taken. Slow local deliveries have as many of their own as the channel has."""
+        apart = min(self._shares.slow, self.order.concurrency[name]) if name == "local" else 0
+        return self._in_use[name] - apart
+
+    def _is_held(self, name: str, message: Message, number: int) -> bool:
+        most = self.order.concurrency[name]
+        return name == "local" and self._shares.hold((message, number), message.addresses[number], most)
+
+    def _waiting(self, name: str) -> int:
+        return len(self._ready[name]) + (self._shares.held if name == "local" else 0)
+
+    def _release_held(self) -> None:
+        if self._shares.held:
+            self._ready["local"].extendleft(reversed([*self._shares.released(self.order.concurrency["local"])]))
 
     def _start(self, message: Message, name: str, channel: Channel, number: int, uptime: float) -> None:
         self._deliveries += 1
@@ -231,6 +252,7 @@ class Scheduler:
 
     def _release(self, message: Message, name: str, channel: Channel, number: int) -> int:
         running = self._running.pop((message.id, number), None)
+        self._shares.ended((message.id, number))
         channel.running.discard(number)
         if number in channel.ready:
             channel.ready.remove(number)
@@ -270,7 +292,7 @@ class Scheduler:
     def tick(self, now: int) -> None:
         """Begin the attempts that are due, as far as there is room for them."""
         for name, waiting in self._due.items():
-            while len(self._ready[name]) + len(self.loading) < READY_ENOUGH:
+            while self._waiting(name) + len(self.loading) < READY_ENOUGH:
                 entry = waiting.pop(now)
                 if entry is None:
                     break
@@ -359,6 +381,17 @@ class Scheduler:
             entry = self._running.get((message_id, number))
             if entry is not None and entry.attempt == attempt:
                 entry.heard, entry.worker = uptime, worker
+
+    def slowed(self, slow: Iterable[tuple[int, int]], uptime: float) -> None:
+        """A worker of the local channel names deliveries (message and recipient number) that take long."""
+        fresh = False
+        for key in slow:
+            message = self.messages.get(key[0])
+            running = self._running.get(key)
+            if message is not None and running is not None and running.channel == "local":
+                fresh = self._shares.slowed(key, message.addresses[key[1]]) or fresh
+        if fresh:
+            self.pump(uptime)
 
     def excuse(self, uptime: float) -> None:
         """Nobody can be heard: their silence says nothing until they can be again."""

@@ -15,7 +15,7 @@ from qmail.control import Control, ControlError
 from qmail.control_table import Taken, files_of
 from qmail.ids import IdSource, NoNumbers
 from qmail.log import Log
-from qmail.routing import REMOTE
+from qmail.routing import LOCAL, REMOTE
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.ended import RecentlyEnded
@@ -64,9 +64,10 @@ class QueueService:
         log: Log,
         epoch: int,
         on_broken: Callable[[], None],
+        account_of: Callable[[bytes], bytes] = bytes.lower,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ControlError.
+        """Raises ControlError. account_of: whose mailbox the address of a local delivery is.
 
         `on_broken` is called when work that never ends has ended by a fault of ours: memory may be wrong, and a new
         start makes it anew from the streams."""
@@ -81,6 +82,7 @@ class QueueService:
         self.scheduler = Scheduler(
             order=read_order(control),
             out=self,
+            account_of=account_of,
         )
         self.cleaner = Cleaner(bus, self.floor, journal, log.line)
         self._lost = Lost(
@@ -243,22 +245,24 @@ class QueueService:
     def _on_heartbeat(self, channel: str) -> Callable[[BusMessage], None]:
         def take(message: BusMessage) -> None:
             try:
-                worker, running, stopping = decode_heartbeat(message.payload)
+                beat = decode_heartbeat(message.payload)
             except ValueError as error:
                 self._log.line(f"alert: a heartbeat is ignored: {error}")
                 return
             uptime = time.monotonic()
-            if stopping:
-                self._workers[channel].pop(worker, None)
+            if beat.stopping:
+                self._workers[channel].pop(beat.worker, None)
             else:
-                self._workers[channel][worker] = uptime
+                self._workers[channel][beat.worker] = uptime
             accepting = bool(self._workers[channel])
             if accepting != self.scheduler.accepting_work[channel]:
                 self.scheduler.accepting_work[channel] = accepting
                 self._pump()
             if not self._rebuild.done:
-                self._rebuild.hear(channel, worker, running)
-            self.scheduler.heartbeat(channel, worker, running, uptime)
+                self._rebuild.hear(channel, beat.worker, beat.running)
+            self.scheduler.heartbeat(channel, beat.worker, beat.running, uptime)
+            if channel == LOCAL:
+                self.scheduler.slowed(beat.slow, uptime)
 
         return take
 

@@ -176,6 +176,16 @@ def test_a_client_that_talks_nonsense_is_refused(door: Door, sent: bytes) -> Non
     assert door.stored() == []
 
 
+def test_nobody_else_may_write_where_the_socket_is(door: Door) -> None:
+    """A tmpfs of the engine's is everybody's at first; a user who fills it would stop the role's mark of health."""
+    door.path.parent.chmod(0o1777)
+
+    async def mode(door: Door) -> int:
+        return door.path.parent.stat().st_mode & 0o7777
+
+    assert asyncio.run(door.run(mode)) == 0o755
+
+
 def test_a_server_that_dies_is_a_crash(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "queue"))

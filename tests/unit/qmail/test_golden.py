@@ -20,7 +20,7 @@ from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_he
 from services.queue.journal import Journal
 from services.queue.lease import Lease
 from services.queue.message import Channel, Message, decode_state, encode_state
-from services.queue.outbox import Outbox, decode_heartbeat, decode_reports, encode_jobs
+from services.queue.outbox import Heartbeat, Outbox, decode_heartbeat, decode_reports, encode_jobs
 from services.queue.pause import read_pause, store_pause
 from services.queue.ports import Job as QueueJob
 from services.queue.ports import Report
@@ -94,7 +94,7 @@ def test_reports_are_as_in_their_golden_file() -> None:
 
 def test_a_heartbeat_is_as_in_its_golden_file() -> None:
     assert encode_heartbeat("w1", [KEY]) == golden("heartbeat-1.json")
-    assert decode_heartbeat(golden("heartbeat-1.json")) == ("w1", [KEY], False)
+    assert decode_heartbeat(golden("heartbeat-1.json")) == Heartbeat("w1", [KEY])
 
 
 def test_a_confirmation_is_as_in_its_golden_file() -> None:
@@ -169,8 +169,8 @@ def test_queue_and_worker_understand_each_other() -> None:
     assert group.epoch == 3 and group.jobs == (Job(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com"),)
     worker, reports = decode_reports(encode_reports("w", [((7, 0, 1), "K", b"did 1+0+0\n\xff")]))
     assert (worker, reports) == ("w", [Report(7, 0, 1, "K", b"did 1+0+0\n\xff")])
-    assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == ("w", [(7, 0, 1)], False)
-    assert decode_heartbeat(encode_heartbeat("w", [], stopping=True)) == ("w", [], True)
+    assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == Heartbeat("w", [(7, 0, 1)])
+    assert decode_heartbeat(encode_heartbeat("w", [], stopping=True)) == Heartbeat("w", [], stopping=True)
     assert decode_confirmed(b'{"v":1,"epoch":3,"confirmed":[[7,0,1]]}') == [(7, 0, 1)]
 
 
