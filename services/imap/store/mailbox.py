@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.imap.store import files, keywords, snapshot, uidstore
-from services.imap.store.errors import Busy
 from services.imap.store.keywords import Keywords, KeywordTable
 from services.imap.store.known import KnownFile
+from services.imap.store.numbering import Numbering
 from services.imap.store.snapshot import File, Stamp
-from services.imap.store.transient import TransientList, forget_transient, transient_list
 from services.imap.store.troubles import Troubles
-from services.imap.store.uidlist import ListFile, UidList
-from services.imap.store.validity import next_validity
 
-_CLAIM_TRIES = 50
 # So often the folder is looked at again because another session numbered what we had not seen.
 _LOOKS = 3
-# A whole list is written instead of an increment once so many more entries are dead than alive.
-_DEAD_ENTRIES = 1000
-# A list can be done without: mail that can be read, or deleted to make room, is more than its number.
-_UNSTORED = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +35,13 @@ class Mailbox:
     def __init__(self, maildir: int, directory: bytes, *, read_only: bool, troubles: Troubles | None = None) -> None:
         self.fd = os.open(directory or b".", files.DIRECTORY, dir_fd=maildir)
         self.read_only = read_only
-        #: UIDs that this session was the first to see; when read-only, that nobody has seen.
-        self.recent: set[int] = set()
         self.messages: dict[int, Message] = {}
         self.keyword_table = KeywordTable()
         self._keywords_known = False
-        self._maildir = maildir
         self._kept: KnownFile | None = None
         self._directory = directory
         self._troubles = troubles
-        self._list: UidList | None = None
-        self._transient: TransientList | None = None
-        self._looked = False
+        self._numbering = Numbering(maildir, self.fd, read_only=read_only, note=self.note)
         self._files: dict[bytes, File] = {}
         self._shown_below = 1
         self._stamp = Stamp()
@@ -71,12 +56,18 @@ class Mailbox:
     @property
     def validity(self) -> int:
         """UIDVALIDITY."""
-        return self._list.validity if self._list else 0
+        known = self._numbering.list
+        return known.validity if known else 0
 
     @property
     def sticky(self) -> bool:
         """Whether the UIDs are stored, so that the next session has the same."""
-        return self._transient is None
+        return self._numbering.sticky
+
+    @property
+    def recent(self) -> set[int]:
+        """UIDs that this session was the first to see; when read-only, that nobody has seen."""
+        return self._numbering.recent
 
     @property
     def next_uid(self) -> int:
@@ -86,7 +77,8 @@ class Mailbox:
     @property
     def first_unclaimed(self) -> int:
         """The first UID that no session has been told as \\Recent."""
-        return self._list.recent if self._list else 1
+        known = self._numbering.list
+        return known.recent if known else 1
 
     def keep(self, file: KnownFile | None) -> None:
         """Hold one open file for the next command, in place of that which was held; None: none."""
@@ -142,7 +134,7 @@ class Mailbox:
             self._stamp.forget()
             raise
         self._rebuild()
-        self._looked = True
+        self._numbering.told()
         return True
 
     def find(self, uid: int) -> Message | None:
@@ -175,7 +167,8 @@ class Mailbox:
 
     def uid_of(self, base: bytes) -> int | None:
         """The UID of a file by its unique name, after a refresh."""
-        return self._list.uids.get(base) if self._list else None
+        known = self._numbering.list
+        return known.uids.get(base) if known else None
 
     def keyword_names(self) -> list[bytes]:
         """The folder's keywords, read where no refresh has read them. Raises OSError, Busy."""
@@ -194,8 +187,9 @@ class Mailbox:
             keywords.merge(self.fd, self.keyword_table, self._files.keys())
 
     def _rebuild(self) -> None:
-        assert self._list is not None
-        known, uids, words = self.messages, self._list.uids, self.keyword_table.of
+        numbered = self._numbering.list
+        assert numbered is not None
+        known, uids, words = self.messages, numbered.uids, self.keyword_table.of
         fresh: dict[int, Message] = {}
         below = self._shown_below
         for uid, base in sorted((uids[base], base) for base in self._files if uids.get(base, below) < below):
@@ -218,141 +212,25 @@ class Mailbox:
         Another session may see and number what comes after our look. Its UIDs may be below those that our own look
         leads to, and a client that was told of a higher one never asks for a lower one (RFC 3501 section 2.3.1.1)."""
         for _ in range(_LOOKS):
-            before = self._known_list()
+            before = self._numbering.known()
             awaited = [base for base, uid in before.uids.items() if uid >= self._shown_below]
             self._files = snapshot.scan_surely(self.fd, self._files, awaited)
-            self._number()
+            if not self._numbering.number(self._files):
+                self._stamp.forget()
             overlooked = self._overlooked(before.next_uid)
             if not overlooked:
-                self._shown_below = self._list.next_uid if self._list else 1
+                known = self._numbering.list
+                self._shown_below = known.next_uid if known else 1
                 return
         # Others number faster than we look: the rest is shown next time.
         self._shown_below = min(overlooked)
         self._stamp.forget()
 
-    def _known_list(self) -> UidList:
-        """The list as it is before anything is done, the empty one where there is none."""
-        if self._transient is not None:
-            return self._transient.state
-        try:
-            state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
-        except PermissionError:
-            if self._looked:
-                raise
-            return UidList()
-        if state.validity:
-            self._list = state
-        return state
-
     def _overlooked(self, before: int) -> list[int]:
         """UIDs given since UIDNEXT was `before` to what is not among our files. What was numbered earlier and is not
         there is gone."""
-        assert self._list is not None
-        if self._list.next_uid == before:
+        known = self._numbering.list
+        assert known is not None
+        if known.next_uid == before:
             return []
-        return [uid for base, uid in self._list.uids.items() if uid >= before and base not in self._files]
-
-    def _number(self) -> None:
-        """Give every message its UID, and take what is \\Recent, by claiming the next list file."""
-        if self._transient is not None:
-            self._number_unstored(self._transient)
-            return
-        try:
-            self._number_stored()
-        except OSError as error:
-            if error.errno not in _UNSTORED:
-                raise
-            self.note(uidstore.DIRECTORY, error)
-            self._do_without(error)
-
-    def _number_stored(self) -> None:
-        for _ in range(_CLAIM_TRIES):
-            state = self._read_list()
-            new = self._unknown(state)
-            if state.number and not new and not self._claimable(state):
-                return
-            if self._claim(state, new):
-                forget_transient(self.fd)
-                return
-        raise Busy("The mailbox changes too fast.")
-
-    def _do_without(self, error: OSError) -> None:
-        """Nothing can be stored. Mail that has its UIDs is shown by them, and the rest when it has some; where nothing
-        would be shown everything is, by UIDs that are not stored."""
-        shown = self._list is not None and self._list.number and any(base in self._list.uids for base in self._files)
-        if shown or self._looked:
-            if self._list is None:
-                raise error
-            self._stamp.forget()
-            return
-        self._transient = transient_list(self._maildir, self.fd)
-        self._number_unstored(self._transient)
-
-    def _number_unstored(self, transient: TransientList) -> None:
-        self._list = transient.number(self._in_order(self._files, first=True))
-        if not self.read_only:
-            self.recent.update(self._list.uids[base] for base in self._files if self._is_new(base))
-
-    def _read_list(self) -> UidList:
-        state = uidstore.read_list(self.fd, self._list if self._list and self._list.number else None)
-        if not state.validity:
-            first = state.number == 0
-            imported = uidstore.read_courier(self.fd) if first else None
-            if imported is not None:
-                state = imported
-            else:
-                state.validity = next_validity(self._maildir)
-        self._list = state
-        return state
-
-    def _unknown(self, state: UidList) -> list[bytes]:
-        """Messages without a UID, in the order to give UIDs in: by the time in their names."""
-        new = [base for base in self._files if base not in state.uids]
-        return self._in_order(new, first=state.number == 0)
-
-    def _in_order(self, bases: Iterable[bytes], *, first: bool) -> list[bytes]:
-        """By age; of a folder that was never numbered what is new comes last."""
-        return sorted(bases, key=lambda base: (first and self._is_new(base), _time_of(base), base))
-
-    def _is_new(self, base: bytes) -> bool:
-        return self._files[base].path.startswith(b"new/")
-
-    def _claimable(self, state: UidList) -> bool:
-        if self.read_only or state.recent >= state.next_uid:
-            return False
-        return any(state.uids[base] >= state.recent for base in self._files)
-
-    def _claim(self, state: UidList, new: list[bytes]) -> bool:
-        entries = tuple(enumerate(new, state.next_uid))
-        after = state.next_uid + len(entries)
-        unclaimed = state.recent
-        if state.number == 0:
-            # What lies in cur of a folder that we never saw was seen by whoever put it there.
-            unclaimed = min((uid for uid, base in entries if self._is_new(base)), default=after)
-        recent = unclaimed if self.read_only else after
-        whole = state.chain == 0 or state.chain >= uidstore.longest_chain(len(state.uids)) or self._mostly_dead(state)
-        kept = tuple(self._alive(state, entries)) if whole else entries
-        below = b"" if whole else state.sum
-        file = ListFile(state.number + 1, state.validity, after, recent, below, kept, b"")
-        if not uidstore.claim(self.fd, file):
-            return False
-        if whole:
-            uidstore.clean_below(self.fd, file.number)
-        if not self.read_only:
-            self.recent.update(range(unclaimed, after))
-        self._list = uidstore.read_list(self.fd, state if state.chain else None)
-        return True
-
-    def _mostly_dead(self, state: UidList) -> bool:
-        return len(state.uids) > 2 * len(self._files) + _DEAD_ENTRIES
-
-    def _alive(self, state: UidList, entries: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-        missing = state.uids.keys() - self._files.keys()
-        again = snapshot.scan(self.fd) if missing else {}
-        kept = [(uid, base) for base, uid in state.uids.items() if base in self._files or base in again]
-        return sorted([*kept, *entries])
-
-
-def _time_of(base: bytes) -> int:
-    digits = base.split(b".", 1)[0]
-    return int(digits) if digits.isdigit() and len(digits) < 20 else 0
+        return [uid for base, uid in known.uids.items() if uid >= before and base not in self._files]
