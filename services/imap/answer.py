@@ -11,7 +11,8 @@ from qmail.accounts import Account
 class Answer:
     """The end of a command: untagged lines, whole with CRLF, and the tagged reply's word, code and text.
 
-    `selected`: whether a mailbox is selected now; None: as before. `why`: the rest of the reason, for the log alone."""
+    `selected`: whether a mailbox is selected now; None: as before. `why`: the rest of the reason, for the log alone;
+    `noted`: what is wrong with which file was told to the log already."""
 
     kind: bytes
     text: bytes
@@ -19,6 +20,7 @@ class Answer:
     code: bytes = b""
     selected: bool | None = None
     why: str = ""
+    noted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class ImapHandler:
         except IdentityError as error:
             self._shared.log.line(f"ERR: ip=[{self._ip}], {error}")
             answer = Answer(b"NO", replies.FAILED_FOR_NOW, code=replies.CODE_UNAVAILABLE, why=str(error))
-        if isinstance(answer, Answer) and answer.code in replies.NOT_THE_CLIENTS_FAULT:
+        if isinstance(answer, Answer) and answer.code in replies.NOT_THE_CLIENTS_FAULT and not answer.noted:
             self._tell_refusal(request, answer)
         return answer
 

@@ -57,6 +57,8 @@ class Deployment:
     answer: dict[str, object] = field(default_factory=dict)
     closed: threading.Event = field(default_factory=threading.Event)
     server: Server | None = None
+    #: What went to the log so far.
+    logged: list[str] = field(default_factory=list)
 
     @property
     def maildir(self) -> Path:
@@ -155,7 +157,7 @@ def deployment() -> Iterator[Deployment]:
         gateways=frozenset(),
         budget=Budget(1000, 100),
     )
-    log = Log("imapd")
+    log = Log("imapd", lambda _, lines: deployment.logged.append(lines.decode()))
     loop = deployment.loop
     _answer_passwords(deployment)
 

@@ -56,7 +56,7 @@ def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
 def unreadable(error: OSError) -> Answer:
     """NO: the rest was done. What is no message at all is for somebody to look at (RFC 5530 section 3)."""
     code = replies.CODE_CORRUPTION if error.errno in _ODD else replies.CODE_UNAVAILABLE
-    return Answer(b"NO", replies.SOME_UNREADABLE, code=code, why=str(error))
+    return Answer(b"NO", replies.SOME_UNREADABLE, code=code, noted=True)
 
 
 def _whole(pieces: Pieces) -> Pieces:

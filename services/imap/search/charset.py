@@ -14,7 +14,9 @@ MAX_NAME_CHARS = 40
 #: Python's names of its codecs. It remembers for ever whatever else it is asked for, so it is asked for no other.
 _KNOWN = frozenset((*encodings.aliases.aliases, *(module.name for module in pkgutil.iter_modules(encodings.__path__))))
 #: Python codecs that are no charsets of mail, or that take more than linear time.
-_REFUSED = frozenset(("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"))
+_REFUSED = frozenset(
+    ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "charmap", "mbcs", "oem")
+)
 #: What people write, and what Python calls it.
 _OTHER_NAMES = {
     "unicode-1-1-utf-7": "utf-7",

@@ -34,14 +34,15 @@ class Mailbox:
 
     def __init__(self, maildir: int, directory: bytes, *, read_only: bool, troubles: Troubles | None = None) -> None:
         self.fd = os.open(directory or b".", files.DIRECTORY, dir_fd=maildir)
-        self.read_only = read_only
+        #: Asked for, or because the disk is: what STORE cannot keep is not to be offered.
+        self.read_only = read_only or bool(os.fstatvfs(self.fd).f_flag & os.ST_RDONLY)
         self.messages: dict[int, Message] = {}
         self.keyword_table = KeywordTable()
         self._keywords_known = False
         self._kept: KnownFile | None = None
         self._directory = directory
         self._troubles = troubles
-        self._numbering = Numbering(maildir, self.fd, read_only=read_only, note=self.note)
+        self._numbering = Numbering(maildir, self.fd, read_only=self.read_only, note=self.note)
         self._files: dict[bytes, File] = {}
         self._shown_below = 1
         self._stamp = Stamp()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import imaplib
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from qmail.door.connection import Connection
 from qmail.door.session import Peer, Session
+from tests.support.deployment import eventually
 from tests.support.imap_door import Deployment, Raw, make_maildir, own
 
 HELLO = b"From: ari@xeris.com\nSubject: satu\n\nisi\n"
@@ -430,3 +432,19 @@ def test_imaplib_refuses_nothing_we_send(deployment: Deployment) -> None:
     assert client.enable("CONDSTORE")[0] == "OK"
     with pytest.raises(imaplib.IMAP4.error):
         client.starttls()
+
+
+def test_what_the_client_cannot_mend_is_in_the_log(deployment: Deployment) -> None:
+    """And what it can is not: a missing folder is nothing to an administrator."""
+    a = deployment.raw().login()
+    assert b"[NONEXISTENT]" in a.ask(b"a SELECT INBOX.tiada")[-1]
+    assert b"[TOOBIG]" in a.ask(b"b APPEND INBOX {900000000}")[-1]
+    shutil.rmtree(deployment.maildir / "cur")
+    assert b"[UNAVAILABLE]" in deployment.raw().login().ask(b"a SELECT INBOX")[-1]
+    eventually(lambda: "SELECT" in "".join(deployment.logged), "the refusals in the log")
+    lines = re.findall(r"refused .*", "".join(deployment.logged))
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["refused message joni", "APPEND"],
+        ["refused file joni", str(deployment.maildir / "cur")],
+        ["refused command joni", "SELECT"],
+    ]

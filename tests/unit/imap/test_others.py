@@ -232,6 +232,26 @@ def test_a_directory_that_cannot_be_entered_hides_no_folder(maildir: Path, monke
     assert b"INBOX.Kerja" in data
     for verb in (b"SELECT", b"DELETE"):
         assert ask(work, b"a " + verb + b" INBOX.Luar")[1].code == b"NONEXISTENT"
+    (trouble,) = work.troubles.take()
+    assert trouble.path == str(maildir / ".Luar") and "has no right to it" in trouble.why
+
+
+def test_on_a_read_only_disk_nothing_is_offered_that_cannot_be_kept(
+    maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(maildir, "1.a.h:2,")
+    real = os.fstatvfs
+
+    def read_only(fd: int) -> os.statvfs_result:
+        facts = list(real(fd))
+        facts[8] |= os.ST_RDONLY
+        return os.statvfs_result(facts)
+
+    monkeypatch.setattr(os, "fstatvfs", read_only)
+    work = Work(maildir, None)
+    lines, answer = ask(work, b"a SELECT INBOX")
+    assert answer.code == b"READ-ONLY" and b"[PERMANENTFLAGS ()]" in lines
+    assert ask(work, rb"a STORE 1 +FLAGS (\Deleted)")[1].kind == b"NO"
 
 
 def test_a_folder_that_vanishes_during_list_is_listed_without_its_status(

@@ -568,6 +568,15 @@ def test_where_nothing_numbered_is_left_new_mail_is_shown_on_a_full_disk_too(
     assert look(maildir)[0] == {b"2.b.h": 2}
 
 
+def test_couriers_list_serves_on_a_full_disk_as_it_is(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(maildir, "1.a.h", "2.b.h", folder="cur")
+    (maildir / "courierimapuiddb").write_bytes(b"1 1111111111 8\n7 2.b.h\n")
+    with monkeypatch.context() as patch:
+        refusing(patch, errno.ENOSPC)
+        assert look(maildir)[:2] == ({b"2.b.h": 7}, 1111111111)
+    assert look(maildir)[:2] == ({b"1.a.h": 8, b"2.b.h": 7}, 1111111111)
+
+
 def test_a_session_keeps_its_uids_when_the_disk_fills_up_meanwhile(
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
