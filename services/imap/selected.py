@@ -61,19 +61,26 @@ class Selected:
         if not (changed or self._behind):
             return ()
         messages = self.mailbox.messages
+        gained = self.tell_new_keywords()
         changes = self.view.update(messages, self.mailbox.recent, expunge=expunge)
         self._behind = not expunge and any(uid not in messages for uid in self.view.uids)
-        return (*self.tell_keywords(), *self._render(changes, uid))
+        return (*gained, *self._render(changes, uid), *self._tell_lost_keywords())
 
-    def tell_keywords(self) -> tuple[bytes, ...]:
-        """FLAGS again when there are new keywords, as Courier does."""
-        if self._keywords == self.keywords:
-            return ()
-        self._keywords = list(self.keywords)
-        return (
-            replies.flags(self._keywords, SYSTEM),
-            self.permanent_flags(),
-        )
+    def tell_new_keywords(self) -> tuple[bytes, ...]:
+        """FLAGS again when there are new keywords, as Courier does; before a message is told to have one."""
+        new = [name for name in self.keywords if name not in self._keywords]
+        return self._tell_keywords([*self._keywords, *new]) if new else ()
+
+    def _tell_lost_keywords(self) -> tuple[bytes, ...]:
+        """FLAGS again when keywords are gone; not while the client knows a message that has one."""
+        lost = set(self._keywords).difference(self.keywords)
+        if lost:
+            lost -= self.view.keywords()
+        return self._tell_keywords([name for name in self._keywords if name not in lost]) if lost else ()
+
+    def _tell_keywords(self, names: list[bytes]) -> tuple[bytes, ...]:
+        self._keywords = names
+        return replies.flags(names, SYSTEM), self.permanent_flags()
 
     def permanent_flags(self) -> bytes:
         """PERMANENTFLAGS: what STORE would keep."""

@@ -40,6 +40,10 @@ class View:
         """The message number of a UID in the view."""
         return bisect_left(self.uids, uid) + 1
 
+    def keywords(self) -> frozenset[bytes]:
+        """Those that the client knows some message to have."""
+        return frozenset().union(*(words for _, words in self._told.values()))
+
     def told(self, message: Message) -> None:
         """The client knows these flags of the message now."""
         if message.uid in self._told:

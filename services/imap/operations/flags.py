@@ -37,7 +37,7 @@ def store(selected: Selected, command: Store) -> Answer:
         selected.view.told(message)
         if not command.silent:
             lines.append(selected.flags_line(message, uid=command.uid))
-    lines[:0] = selected.tell_keywords()
+    lines[:0] = selected.tell_new_keywords()
     if gone and not command.uid:
         return Answer(b"NO", b"Some messages are gone.", tuple(lines), replies.CODE_EXPUNGE_ISSUED)
     return Answer(b"OK", replies.completed(b"UID STORE" if command.uid else b"STORE"), tuple(lines))

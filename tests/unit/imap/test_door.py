@@ -436,9 +436,10 @@ def test_imaplib_refuses_nothing_we_send(deployment: Deployment) -> None:
 
 def test_what_the_client_cannot_mend_is_in_the_log(deployment: Deployment) -> None:
     """And what it can is not: a missing folder is nothing to an administrator."""
+    (deployment.root / "control" / "databytes").write_text("1000\n")
     a = deployment.raw().login()
     assert b"[NONEXISTENT]" in a.ask(b"a SELECT INBOX.tiada")[-1]
-    assert b"[TOOBIG]" in a.ask(b"b APPEND INBOX {900000000}")[-1]
+    assert b"[TOOBIG]" in a.ask(b"b APPEND INBOX {2000}")[-1]
     shutil.rmtree(deployment.maildir / "cur")
     assert b"[UNAVAILABLE]" in deployment.raw().login().ask(b"a SELECT INBOX")[-1]
     eventually(lambda: "SELECT" in "".join(deployment.logged), "the refusals in the log")

@@ -427,3 +427,24 @@ def test_a_copied_message_has_no_keyword_that_its_folder_would_forget(maildir: P
     newest = other.messages[max(other.messages)]
     assert newest.keywords == {b"k1"}, "in the folder's own case, and none beyond its bound"
     assert set(newest.keywords) <= set(other.keyword_names())
+
+
+def test_a_keyword_is_not_dropped_while_the_client_knows_a_message_that_has_it(maildir: Path) -> None:
+    put(maildir, "1.a.h:2,", "2.b.h:2,")
+    work, other = selected(maildir), selected(maildir)
+    ask(other, b"a STORE 1 FLAGS (satu)")
+    ask(other, b"a STORE 2 FLAGS (dua)")
+    lines = ask(work, b"a NOOP")[0].splitlines()
+    assert [line.split(b" ")[:3] for line in lines if b"OK" not in line] == [
+        [b"*", b"FLAGS", b"(satu"],
+        [b"*", b"1", b"FETCH"],
+        [b"*", b"2", b"FETCH"],
+    ], "told before a message has it"
+    ask(other, b"a STORE 1 FLAGS ()")
+    lines = ask(work, b"a NOOP")[0].splitlines()
+    assert lines[0] == b"* 1 FETCH (FLAGS ())", "and dropped after none has it any more"
+    assert lines[1].startswith(b"* FLAGS (dua ")
+    ask(other, rb"a STORE 2 FLAGS (\Deleted)")
+    ask(other, b"a EXPUNGE")
+    assert b"FLAGS (" not in ask(work, b"a FETCH 1 UID")[0], "that the message is gone cannot be told now"
+    assert ask(work, b"a NOOP")[0].startswith(b"* 2 EXPUNGE\r\n* FLAGS (\\Draft ")
