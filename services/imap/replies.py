@@ -133,6 +133,7 @@ def permanent_flags(keywords: Iterable[bytes], system: bytes, *, more: bool) -> 
 
 NO_PERMANENT_FLAGS = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
 NOT_SEARCHED = b"* NO Some messages cannot be read and were not searched.\r\n"
+NOT_STORED = b"* NO No room on the disk: some flags last as long as this session.\r\n"
 NOT_STICKY = b"* NO [UIDNOTSTICKY] The UIDs cannot be stored just now and will not last.\r\n"
 NAMESPACE = b'* NAMESPACE (("INBOX." ".")) NIL NIL\r\n'
 DELIMITER = b'* LIST (\\Noselect) "." ""\r\n'

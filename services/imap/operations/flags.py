@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from qmail.maildir.names import flagged_name
+from qmail.maildir.names import parse_flags as parse_name
 from services.imap import replies
 from services.imap.answer import Answer
 from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags
@@ -14,6 +16,8 @@ from services.imap.store.errors import MessageGone
 from services.imap.store.keywords import NONE, write_keywords
 from services.imap.store.mailbox import Mailbox, Message
 from services.imap.store.snapshot import File
+
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def store(selected: Selected, command: Store) -> Answer:
@@ -28,6 +32,7 @@ def store(selected: Selected, command: Store) -> Answer:
     except BadFlag as error:
         return Answer(b"NO", replies.error_text(str(error)), tuple(lines))
     gone = False
+    stored = True
     for uid in uids:
         try:
             message = change_flags(selected.mailbox, uid, command.mode, given)
@@ -35,9 +40,12 @@ def store(selected: Selected, command: Store) -> Answer:
             gone = True
             continue
         selected.view.told(message)
+        stored = stored and _is_stored(message)
         if not command.silent:
             lines.append(selected.flags_line(message, uid=command.uid))
     lines[:0] = selected.tell_new_keywords()
+    if not stored:
+        lines.append(replies.NOT_STORED)
     if gone and not command.uid:
         return Answer(b"NO", b"Some messages are gone.", tuple(lines), replies.CODE_EXPUNGE_ISSUED)
     return Answer(b"OK", replies.completed(b"UID STORE" if command.uid else b"STORE"), tuple(lines))
@@ -55,7 +63,9 @@ def add_flags(selected: Selected, uid: int, letters: bytes) -> None:
 def change_flags(mailbox: Mailbox, uid: int, mode: bytes, given: FlagSet) -> Message:
     """Change one message's flags; the message afterwards. Raises MessageGone, OSError.
 
-    A file that somebody else has renamed is looked for, and the change made to the flags that it has then."""
+    A file that somebody else has renamed is looked for, and the change made to the flags that it has then. Where a
+    directory has no room for the longer name the flags are this session's alone: whoever deletes to make room needs no
+    more."""
     message = mailbox.messages.get(uid)
     while message is not None:
         letters, words = changed(message.flags, message.keywords, mode, given)
@@ -71,5 +81,13 @@ def change_flags(mailbox: Mailbox, uid: int, mode: bytes, given: FlagSet) -> Mes
         except FileNotFoundError:
             message = mailbox.find(uid)
             continue
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            path = message.path
         return mailbox.replace(uid, File(path, letters), words)
     raise MessageGone
+
+
+def _is_stored(message: Message) -> bool:
+    return parse_name(os.path.basename(message.path)) == message.flags

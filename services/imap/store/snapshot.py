@@ -23,7 +23,8 @@ _WATCHED = (*_NAMED, UIDS, KEYWORDS)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One message's file; `path` is below the folder, `flags` the letters of its name."""
+    """One message's file; `path` is below the folder, `flags` the letters of its name, or what this session would have
+    there and has no room for."""
 
     path: bytes
     flags: bytes

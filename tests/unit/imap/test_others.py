@@ -448,3 +448,25 @@ def test_a_keyword_is_not_dropped_while_the_client_knows_a_message_that_has_it(m
     ask(other, b"a EXPUNGE")
     assert b"FLAGS (" not in ask(work, b"a FETCH 1 UID")[0], "that the message is gone cannot be told now"
     assert ask(work, b"a NOOP")[0].startswith(b"* 2 EXPUNGE\r\n* FLAGS (\\Draft ")
+
+
+def test_where_no_name_can_grow_messages_can_still_be_deleted(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory takes a longer name only while its last block has room."""
+    put(maildir, "1.a.h", "2.b.h", folder="new")
+    put(maildir, "3.c.h:2,")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", full)
+        work = selected(maildir)
+        lines, answer = ask(work, rb"a STORE 1:2 +FLAGS (\Deleted)")
+        assert answer.kind == b"OK" and lines.count(rb"\Deleted") == 2 and b"* NO No room" in lines
+        assert ask(work, b"a SEARCH DELETED")[0] == b"* SEARCH 1 2\r\n"
+        assert b"body" in ask(work, b"a FETCH 2 BODY[TEXT]")[0]
+        assert ask(work, b"a EXPUNGE")[0].count(b"EXPUNGE\r\n") == 2
+    assert [path.name for path in maildir.rglob("*.h*")] == ["2.b.h"]
+    lines, _ = ask(work, rb"a STORE 1 +FLAGS (\Flagged)")
+    assert b"NO" not in lines
+    assert [path.name for path in maildir.rglob("*.h*")] == ["2.b.h:2,F"]
