@@ -49,10 +49,11 @@ class Patience:
 
 
 async def watch(child: Child, monitor_port: int, store: Path) -> None:
-    """Look for ever, and kill the server where its time is over; whoever keeps it starts it again.
+    """Look for ever, and kill the server where its time is over; whoever keeps it starts it again. It has answered
+    before this is called.
 
     KILL, because a server that hangs would not hear TERM: what it has acknowledged is on the disk."""
-    patience = Patience()
+    patience = Patience(child.pid, was_well=True)
     while True:
         await asyncio.sleep(POLL_SECONDS)
         pid = child.pid

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Made:
     directory: Path
 
     def origin(self, name: str) -> Origin | None:
-        """What it is made from as it stands; None where it is not there, or edited. Raises OSError, ValueError."""
+        """What it is made from as it stands; None where it is not there, or edited. Raises OSError."""
         try:
             checksum = _checksum((self.directory / name).read_bytes())
         except FileNotFoundError:
@@ -48,7 +49,7 @@ class Made:
         return next((line.origin for line in self._lines() if (line.name, line.checksum) == (name, checksum)), None)
 
     def last_origin(self, name: str) -> Origin | None:
-        """What it was last made from, edited since or not. Raises OSError, ValueError."""
+        """What it was last made from, edited since or not. Raises OSError."""
         return next((line.origin for line in reversed(self._lines()) if line.name == name), None)
 
     def make(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
@@ -57,13 +58,13 @@ class Made:
         self._write(missing, origin, keeper)
 
     def renew(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
-        """Make them all anew where the address is another and none was edited. Raises OSError, ValueError."""
+        """Make them all anew where the address is another and none was edited. Raises OSError."""
         found = [self.origin(name) for name in texts]
         if None not in found and any(each and each.address != origin.address for each in found):
             self._write(texts, origin, keeper)
 
     def left_behind(self, address: str) -> list[Path]:
-        """Edited files, last made from another address, that do not name this one. Raises OSError, ValueError."""
+        """Edited files, last made from another address, that do not name this one. Raises OSError."""
         names = dict.fromkeys(line.name for line in self._lines())
         return [self.directory / name for name in names if self._is_left_behind(name, address)]
 
@@ -99,14 +100,18 @@ class Made:
         path = self.directory / MADE
         if not path.exists():
             return []
-        numbered = enumerate(path.read_text("ascii").splitlines(), 1)
-        return [_parse(line, number, path) for number, line in numbered if not line.startswith("#")]
+        numbered = enumerate(path.read_text("ascii", errors="replace").splitlines(), 1)
+        found = [_parse(line, number, path) for number, line in numbered if not line.startswith("#")]
+        return [line for line in found if line is not None]
 
 
-def _parse(text: str, number: int, path: Path) -> _Line:
+def _parse(text: str, number: int, path: Path) -> _Line | None:
+    """None, and a line on standard error, for anything else: what is not known to be as it was made is left alone."""
     words = text.split(" ")
     if len(words) != 4:
-        raise ValueError(f"{path}:{number}: {text!r}; expected a checksum, an address, a host and a file name")
+        said = f"{path}:{number}: {text[:80]!r}; expected a checksum, an address, a host and a file name"
+        print(f"admin: {said}; the file that it tells of counts as edited", file=sys.stderr, flush=True)
+        return None
     checksum, address, host, name = words
     return _Line(checksum, Origin(address, host), name)
 

@@ -69,11 +69,15 @@ class Supervisor:
         self._write_deployment(bus_port)
         for program in role_programs(self._rights, self._settings, self._environ, bus_port, self._python):
             self._keep(Child(program))
-        await self._until_ready(monitor_port)
-        print("ready", flush=True)
-        watching = bus_watch.watch(self._children["bus"], monitor_port, self._places.bus_store)
-        # A program that cannot be started again (its file is gone) ends the deployment.
-        await asyncio.gather(*self._tasks, watching)
+        # From now on: who is not ready yet may be waiting for a bus that hangs.
+        watching = asyncio.create_task(bus_watch.watch(self._children["bus"], monitor_port, self._places.bus_store))
+        try:
+            await self._until_ready(monitor_port)
+            print("ready", flush=True)
+            # A program that cannot be started again (its file is gone) ends the deployment.
+            await asyncio.gather(*self._tasks, watching)
+        finally:
+            watching.cancel()
 
     def _keep(self, child: Child) -> None:
         self._children[child.program.name] = child

@@ -6,7 +6,6 @@ was not synced. POWERCUT_CUTS says how many cuts (two; `make powercut` makes twe
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -46,6 +45,7 @@ class Load:
         self._port, self._chosen = port, chosen
         self._next, self._lock = first, threading.Lock()
         self.accepted: set[int] = set()
+        self.refusal = "none"
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._send_all) for _ in range(SENDERS)]
 
@@ -70,8 +70,10 @@ class Load:
 
     def _send_all(self) -> None:
         while not self._stop.is_set():
-            with contextlib.suppress(OSError, smtplib.SMTPException):
+            try:
                 self._send_some()
+            except (OSError, smtplib.SMTPException) as error:
+                self.refusal = repr(error)
 
     def _send_some(self) -> None:
         with smtplib.SMTP(HOST, self._port, timeout=30) as client:
@@ -96,11 +98,15 @@ def on_a_disk() -> Iterator[tuple[MailRun, LoopDisk]]:
 def cut_under_load(deployment: MailRun, disk: LoopDisk, chosen: random.Random, first: int) -> Load:
     load = Load(deployment.run.ports["SMTP_PORT"], chosen, first)
     load.start()
-    eventually(lambda: load.accepted, "the first message is accepted")
-    threading.Event().wait(chosen.uniform(0.0, LONGEST_LOAD_SECONDS))
-    disk.cut()
-    deployment.kill()
-    load.end()
+    try:
+        eventually(lambda: load.accepted, "the first message is accepted")
+        threading.Event().wait(chosen.uniform(0.0, LONGEST_LOAD_SECONDS))
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the last refusal: {load.refusal}") from error
+    finally:
+        disk.cut()
+        deployment.kill()
+        load.end()
     disk.unmount()
     return load
 

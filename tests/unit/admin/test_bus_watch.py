@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.admin import bus_watch
 from services.admin.bus_watch import BROKEN_SECONDS, SILENT_SECONDS, Patience
+from services.admin.child import Child, Program
+from tests.support.ports import free_port
 
 FROZEN = b"""{"status":"unavailable","error":"JetStream stream '$G > IN' write error: no space left on device"}"""
 READING = b'{"status":"unavailable","error":"JetStream is not current"}'
@@ -43,3 +51,26 @@ def test_one_stream_that_could_not_be_opened_is_no_illness() -> None:
     assert not patience.is_over(7, 200, b"", 0.0)
     assert not patience.is_over(7, 503, missing, 1.0)
     assert not patience.is_over(7, 503, missing, 10 * SILENT_SECONDS)
+
+
+def test_one_that_falls_silent_before_anybody_was_ready_is_killed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_watch, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(bus_watch, "SILENT_SECONDS", 0.0)
+
+    class Killed(Child):
+        """A server that nobody reaches any more."""
+
+        killed = asyncio.Event()
+
+        def kill_process(self) -> None:
+            self.killed.set()
+
+    async def main() -> None:
+        child = Killed(Program(name="bus", argv=("true",), environ={}, grace_seconds=1))
+        watching = asyncio.create_task(bus_watch.watch(child, free_port(), tmp_path))
+        await child.killed.wait()
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 60))

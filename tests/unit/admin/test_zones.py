@@ -143,3 +143,14 @@ def test_a_start_that_was_broken_off_is_finished_with_the_address_of_the_next(
         if ended:
             break
     assert renames > 6
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0" * 40, b"abc \xff\xfe", b"# half a line\nabcd 127.0.0.1"])
+def test_a_torn_memory_of_what_was_made_stops_nothing_and_changes_nothing(tmp_path: Path, torn: bytes) -> None:
+    keeper = Keeper(per_user=False)
+    make_zones("mail.xeris.com", "127.0.0.1", tmp_path, keeper)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != ".made"}
+    (tmp_path / ".made").write_bytes(torn)
+    make_zones("mail.xeris.com", "127.0.0.2", tmp_path, keeper)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name in before} == before
+    assert Made(tmp_path).left_behind("127.0.0.2") == []
