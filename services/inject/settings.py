@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qmail.address import in_a_line
 from qmail.control import Control, ControlError
 from qmail.control_kinds import lines_of_qmail
 from qmail.control_table import DEFAULTDOMAIN, DEFAULTHOST, IDHOST, ME, PLUSDOMAIN, ControlFile
@@ -34,7 +35,11 @@ class Settings:
 
 
 def read_settings(environ: Mapping[bytes, bytes], control: Control) -> Settings:
-    """Read everything. Raises Fatal where a file cannot be read or a default is no host."""
+    """Read everything. Raises Fatal where a file cannot be read or a default is no host.
+
+    Names and hosts become header lines, and a web form's visitor may have written them: each is one line (in_a_line).
+    """
+    environ = {name: in_a_line(value) for name, value in environ.items()}
     try:
         followup = _read_followup(environ)
         # control_init: an unreadable me is an error even where nothing needs it.

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from qmail.control import Control
 from services.inject.replies import Fatal
 from services.inject.sendmail import to_inject
+from services.inject.settings import read_settings
 from tests.support.source import ROOT
 
 
@@ -80,3 +82,13 @@ def test_the_queue_is_listed_and_tried_where_there_is_a_program_for_it(
     stand_in.write_text("#!/bin/sh\necho $0 $*\n")
     stand_in.chmod(0o755)
     assert subprocess.check_output(command, env=environ, cwd=ROOT, text=True).split() == [str(stand_in), *words.split()]
+
+
+@pytest.mark.parametrize("octet", [*(octet for octet in range(1, 0x20) if octet != 9), 0x7F])
+@pytest.mark.parametrize("name", [b"QMAILNAME", b"QMAILUSER", b"QMAILHOST", b"QMAILSUSER", b"QMAILIDHOST"])
+def test_a_name_from_a_web_form_makes_no_header_line(tmp_path: Path, name: bytes, octet: int) -> None:
+    (tmp_path / "me").write_text("mail.xeris.com\n")
+    environ = {b"QMAILUSER": b"ari", name: b"a" + bytes([octet]) + b"X-Injected: yes"}
+    settings = read_settings(environ, Control(tmp_path))
+    for value in (settings.name, settings.user, settings.host, settings.return_user, settings.id_host):
+        assert value is None or not set(value) & ({*range(0x20), 0x7F} - {9})
