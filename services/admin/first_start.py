@@ -168,7 +168,8 @@ def _http_token(places: Places, rights: Rights, keeper: Keeper) -> None:
 def _accounts(settings: Settings, places: Places, rights: Rights, keeper: Keeper) -> None:
     users = Users(places, keeper, rights.alias_uid)
     if users.founded:
-        users.refresh()
+        if move := users.refresh():
+            print(f"admin: {move}", file=sys.stderr, flush=True)
         return
     password = secrets.token_urlsafe(12)
     admin_uid = rights.roles["admin"].credential_uid

@@ -19,6 +19,7 @@ from services.admin.assign import FIRST_UID, User, check_name
 from services.admin.files import Keeper
 from services.admin.home import make_home
 from services.admin.ledger import DELETED, REMOVED, Ledger
+from services.admin.moved import Move, find_move
 from services.admin.places import Places
 
 
@@ -93,13 +94,16 @@ class Users:
             old = passwords.read_hashes(self._hashes).get(name, "").removeprefix(passwords.LOCKED)
             self._store_hash(name, passwords.LOCKED + old if locked else old)
 
-    def refresh(self) -> None:
-        """Make the NSS files fit users/assign, and modes and owners what they should be. Raises OSError."""
+    def refresh(self) -> Move | None:
+        """Make the NSS files fit users/assign, modes and owners what they should be, and homes those of this place;
+        what was moved. Raises OSError, ValueError for a bad line."""
         with self._lock():
+            move = self._move(self._found())
             table = self._read()
             self._write(table.lines, table.users)
             if self._hashes.exists():
                 self._keeper.settle(self._hashes, 0o400, 0, 0)
+        return move
 
     def _claim(self, name: str, table: assign.Table) -> User:
         taken = max((u.uid for u in table.users), default=FIRST_UID - 1)
@@ -132,6 +136,17 @@ class Users:
         passwords.write_hashes(self._hashes, hashes, self._keeper)
 
     def _read(self) -> assign.Table:
+        """The accounts with their homes in this place."""
+        table = self._found()
+        move = self._move(table)
+        if move is None:
+            return table
+        return assign.parse_assign(assign.render_assign(map(move.line, table.lines)), self._assign)
+
+    def _move(self, table: assign.Table) -> Move | None:
+        return find_move(table.lines, self._paths.alias, self._paths.home)
+
+    def _found(self) -> assign.Table:
         try:
             text = self._assign.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:

@@ -170,6 +170,23 @@ def test_a_home_that_only_root_may_enter_is_no_obstacle(open_path: Path) -> None
         assert deployment.stop() == 0
 
 
+def test_a_copy_of_a_directory_delivers_into_its_own_homes(run: MakeRun) -> None:
+    assert run.stop() == 0
+    copy = MakeRun(run.directory.parent / "copy")
+    subprocess.run(["cp", "-a", str(run.directory), str(copy.directory)], check=True)
+    before = sorted(str(path) for path in (run.directory / "home").rglob("*"))
+    copy.start()
+    try:
+        with smtplib.SMTP("127.0.0.1", copy.ports["SMTP_PORT"], timeout=60) as client:
+            client.sendmail("joe@example.org", ["ari@xeris.com"], "Subject: hello\r\n\r\nhello\r\n")
+        assert copy.wait_for_line(rb"delivery 1: success: .*", 90), copy.log.read_text()[-3000:]
+    finally:
+        copy.stop()
+    assert len(list((copy.directory / "home" / "ari" / "Maildir" / "new").iterdir())) == 1
+    assert sorted(str(path) for path in (run.directory / "home").rglob("*")) == before
+    assert "had the accounts' homes in" in copy.log.read_text()
+
+
 @ROOT_ONLY
 def test_each_role_has_its_own_uid_and_only_its_capabilities(run: MakeRun) -> None:
     numbers = {"SETGID": 6, "SETUID": 7, "KILL": 5}
