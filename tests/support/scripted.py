@@ -19,7 +19,8 @@ class ScriptedServer:
     """Listens on a free loopback port; each accepted connection runs the next list of steps.
 
     Steps: {"send": bytes}, {"sleep": seconds}, {"do": "line"} (read to LF), {"do": "data"} (read to
-    CRLF.CRLF), {"do": "close"}, {"do": "reset"}. After the last step it reads to the end of the stream.
+    CRLF.CRLF), {"tell": Event} (set), {"do": "close"}, {"do": "reset"}. After the last step it reads to the end of the
+    stream.
     A client that says nothing for `patience_seconds` while it should is left."""
 
     def __init__(self, scripts: Sequence[Sequence[Step]], patience_seconds: float = 30.0) -> None:
@@ -71,6 +72,8 @@ class ScriptedServer:
             if "send" in step:
                 writer.write(step["send"])
                 await writer.drain()
+            elif "tell" in step:
+                step["tell"].set()
             elif "sleep" in step:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), step["sleep"])

@@ -26,8 +26,11 @@ from services.delivery.remote.deliver import RemoteDelivery, make_world
 from services.delivery.worker import Worker
 
 _ROLE = "delivery-remote"
-# Within compose's stop_grace_period of 5 minutes.
-_GRACE_SECONDS = 280.0
+# A far host that lets us wait may not keep the whole deployment from ending: what has not sent its final dot is broken
+# off after this, without any doubt whether it has arrived ...
+_PATIENCE_SECONDS = 15.0
+# ... and what has sent it, after this; the next attempt may then be a duplicate, as after a crash.
+_GRACE_SECONDS = 90.0
 
 
 async def _serve(paths: Paths, world: World, log: Log, started: asyncio.Event, stop: asyncio.Event) -> None:
@@ -44,6 +47,7 @@ async def _serve(paths: Paths, world: World, log: Log, started: asyncio.Event, s
         keep_watch(paths.run, lambda: check_bus(bus), also=names_check(domain), notices=log.notices)
     )
     await stop.wait()
+    asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, delivery.break_off)
     await worker.stop(_GRACE_SECONDS)
     watch.cancel()
     log.close()

@@ -35,9 +35,12 @@ OpenWire = Callable[[str, int], Awaitable[Wire]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """The message as stored (LF line ends); `chunks` may be called again for another connection."""
+    """The message as stored (LF line ends); `chunks` may be called again for another connection.
+
+    `before_end` is called when all but the final dot may have been sent: from then on the far host may have it."""
 
     chunks: Chunks
+    before_end: Callable[[], None] = lambda: None
     size_bytes: int
     eight_bit: bool = False
     smtputf8: bool = False
@@ -252,6 +255,7 @@ class _Visit:
         plan = Transfer(
             client=client,
             chunks=self.message.chunks,
+            before_end=self.message.before_end,
             exact=self.settings.exact,
             timeout_seconds=self.settings.remote_seconds,
             tls_context=_TLS_CONTEXT,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from qmail.address import has_controls, split
 from qmail.control import Control
@@ -30,6 +31,9 @@ class RemoteDelivery:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        # What runs and has not begun to send the final dot; and whether no such thing is to run any more.
+        self._breakable: set[asyncio.Task[object]] = set()
+        self._broken_off = False
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Try once. Anything unforeseen is a deferral: the message stays in the queue."""
@@ -41,18 +45,44 @@ class RemoteDelivery:
         if has_controls(delivery.sender) or has_controls(delivery.recipient):
             return Outcome(Kind.FAILURE, replies.UNSPEAKABLE[1:])
         try:
-            report = await attempt(self._world, host, delivery.sender, [delivery.recipient], _message(delivery))
+            return await self._attempt(delivery, host)
         except Exception:
             _log.exception("remote delivery crashed: msg %d", delivery.envelope.id)
             return Outcome(Kind.DEFERRAL, replies.CRASHED[1:])
-        return decide_outcome(report)
+
+    async def _attempt(self, delivery: Delivery, host: bytes) -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        if self._broken_off:
+            return _BROKEN_OFF
+        self._breakable.add(task)
+        message = _message(delivery, lambda: self._breakable.discard(task))
+        try:
+            return decide_outcome(await attempt(self._world, host, delivery.sender, [delivery.recipient], message))
+        except asyncio.CancelledError:
+            if not (self._broken_off and task in self._breakable):
+                raise
+            task.uncancel()
+            return _BROKEN_OFF
+        finally:
+            self._breakable.discard(task)
+
+    def break_off(self) -> None:
+        """Defer what runs and has not come to the final dot, and whatever would begin: no far host has got it, so
+        nobody gets it twice. What has sent its dot goes on, because the far host may have it already."""
+        self._broken_off = True
+        for task in self._breakable:
+            task.cancel()
 
     def flush(self) -> None:
         """Forget which hosts did not answer (qmailctl flush)."""
         self._world.tcpto.clear()
 
 
-def _message(delivery: Delivery) -> Message:
+_BROKEN_OFF = Outcome(Kind.DEFERRAL, replies.BROKEN_OFF[1:])
+
+
+def _message(delivery: Delivery, before_end: Callable[[], None]) -> Message:
     envelope = delivery.envelope
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -65,6 +95,7 @@ def _message(delivery: Delivery) -> Message:
 
     return Message(
         chunks=chunks,
+        before_end=before_end,
         size_bytes=len(envelope.prefix) + envelope.size_bytes,
         eight_bit=envelope.body_type == "8BITMIME",
         smtputf8=envelope.smtputf8,

@@ -24,6 +24,7 @@ BEST_PREFERENCE = (
 )
 NO_HOST_NAME = b"DSorry, address must include host name. (#5.1.3)\n"
 UNSPEAKABLE = b"DSorry, SMTP cannot carry an address with control characters in it. (#5.1.3)\n"
+BROKEN_OFF = b"ZI was told to end before the message was sent; it will be sent later. (#4.3.2)\n"
 CRASHED = b"Zqmail-remote crashed.\n"
 NO_OUTPUT = b"Zqmail-remote produced no output.\n"
 

@@ -35,10 +35,13 @@ class MessageUnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What a transfer needs: the message, who speaks, and timeoutremote in seconds."""
+    """What a transfer needs: the message, who speaks, and timeoutremote in seconds.
+
+    `before_end` is called before the final dot is sent."""
 
     client: Client
     chunks: Chunks
+    before_end: Callable[[], None] = lambda: None
     exact: bool
     timeout_seconds: float
     tls_context: ssl.SSLContext
@@ -117,6 +120,7 @@ async def _send_message(wire: Wire, plan: Transfer) -> Sequence[Effect]:
         client.message_failed(replies.MESSAGE_UNREADABLE)
         return ()
     client.message_ends()
+    plan.before_end()
     await _write(wire, held, plan)
     return client.message_sent()
 

@@ -587,3 +587,40 @@ def test_a_double_bounce_to_another_host_has_the_null_sender(tmp_path: Path, ext
         return bytes(server.received[0])
 
     assert line in run(tmp_path, test, extensions=extensions)
+
+
+def broken_off(tmp_path: Path, before: list[Step], after: list[Step]) -> tuple[Outcome, bytes]:
+    """A delivery that the role's end breaks off between two parts of the far host's script."""
+
+    async def test(far: Far) -> tuple[Outcome, bytes]:
+        there = asyncio.Event()
+        server = ScriptedServer([[*before, {"tell": there}, *after]])
+        await server.start()
+        far.ports["192.0.2.1"] = server.port
+        remote = RemoteDelivery(far.world)
+        task = asyncio.create_task(remote.deliver(delivery(b"joe@remote.org")))
+        await there.wait()
+        remote.break_off()
+        outcome = await task
+        assert (await remote.deliver(delivery(b"joe@remote.org"))).text.startswith(b"I was told to end")
+        await server.stop()
+        return outcome, bytes(server.received[0])
+
+    result: tuple[Outcome, bytes] = run(tmp_path, test)
+    return result
+
+
+@pytest.mark.parametrize("steps", [0, 2, 4, 6], ids=["greeting", "EHLO", "MAIL", "RCPT"])
+def test_at_the_end_a_delivery_that_hangs_before_its_dot_is_deferred(tmp_path: Path, steps: int) -> None:
+    outcome, received = broken_off(tmp_path, ACCEPTS[:steps], [])
+    assert (outcome.kind, outcome.text) == (
+        Kind.DEFERRAL,
+        b"I was told to end before the message was sent; it will be sent later. (#4.3.2)\n",
+    )
+    assert b"\r\n.\r\n" not in received
+
+
+def test_at_the_end_a_delivery_that_has_sent_its_dot_gets_its_answer(tmp_path: Path) -> None:
+    outcome, received = broken_off(tmp_path, ACCEPTS, [{"send": b"250 ok\r\n"}])
+    assert outcome.kind is Kind.SUCCESS
+    assert received.count(b"\r\n.\r\n") == 1
