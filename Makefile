@@ -68,7 +68,7 @@ powercut: $(VENV)/ready ## POWERCUT_CUTS (default 20) losses of power under load
 damage: $(VENV)/ready ## flipped bits, cut and missing files on the bus's disk: each is noticed or harmless
 	$(BIN)/python -m pytest -q tests/damage
 
-lock: ## make lock/*.txt anew from pyproject.toml
+lock: $(VENV)/ready ## make lock/*.txt anew from pyproject.toml
 	@for role in $(ROLES); do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --no-header --extra $$role --output-file lock/$$role.txt pyproject.toml || exit 1; \

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 import uvicorn
@@ -38,8 +40,17 @@ EX_CONFIG = 78
 STREAMS = (subjects.IN, subjects.BODY, subjects.HOLD, subjects.JOURNAL, subjects.CLAIMS)
 
 
+class _HttpServer(uvicorn.Server):
+    """Leaves the signals to the role, which ends everything in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None are captured."""
+        yield
+
+
 async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, listen: HttpListen) -> None:
-    """Answer HTTP until cancelled; uvicorn must leave the signals to us."""
+    """Answer HTTP until cancelled."""
     token = (paths.credentials / "http.token").read_text(encoding="ascii").strip()
     config = uvicorn.Config(
         make_app(Listing(service, bus), token),
@@ -50,7 +61,7 @@ async def serve_http(service: QueueService, bus: JetStreamBus, paths: Paths, lis
         lifespan="off",
         limit_concurrency=64,
     )
-    await uvicorn.Server(config)._serve()
+    await _HttpServer(config).serve()
 
 
 async def _watch(bus: JetStreamBus, control: Control, paths: Paths, node: NodeLease, notices: Notices) -> None:

@@ -45,3 +45,9 @@ def test_without_an_engine_the_other_way_to_start_is_told() -> None:
     done = make("up", "COMPOSE=/nowhere/docker compose")
     assert done.returncode == 2
     assert "no container engine with compose answers" in done.stderr and "make run" in done.stderr
+
+
+def test_the_locks_are_made_on_a_clean_clone_too(tmp_path: Path) -> None:
+    done = make("-n", "lock", f"VENV={tmp_path}", "PYTHON=python3")
+    venv, compile_ = done.stdout.index(f"-m venv {tmp_path}"), done.stdout.index(f"{tmp_path}/bin/uv pip compile")
+    assert venv < compile_

@@ -200,8 +200,9 @@ def test_a_program_is_its_user_and_has_no_other_right(deployment: Deployment) ->
     deployment.write("joni", ".qmail", command + b"|cat %s/diva/x 2>&1 | grep -o 'denied'\n" % bytes(deployment.root))
     deployment.write("diva", "x", b"secret")
     zeros = b"".join(b"Cap%s:\t0000000000000000\n" % name for name in (b"Inh", b"Prm", b"Eff", b"Amb"))
+    joni = b"%d\n" % USERS["joni"]
     assert deployment.deliver(b"joni@xeris.com") == success(
-        b"2002\n2002\n2002\n0077\n" + zeros + b"NoNewPrivs:\t1\ndenied\ndid 0+0+2\n"
+        joni * 3 + b"0077\n" + zeros + b"NoNewPrivs:\t1\ndenied\ndid 0+0+2\n"
     )
 
 

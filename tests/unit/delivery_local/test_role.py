@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.source import ROOT
-from tests.unit.delivery_local.conftest import Deployment
+from tests.unit.delivery_local.conftest import USERS, Deployment
 
 pytestmark = pytest.mark.root(reason="only root gives out identities")
 
@@ -63,9 +63,10 @@ def test_a_program_inherits_none_of_the_roles_capabilities(deployment: Deploymen
     deployment.write("joni", ".qmail", command + b"./Maildir/\n")
     # CapBnd alone is not empty.
     denied = b"cat: ../diva/secret: Permission denied\n"
-    assert deliver(deployment, 20) == b"2002\n2002\n4\n" + denied + b"did 1+0+2\n"
+    joni = USERS["joni"]
+    assert deliver(deployment, 20) == b"%d\n%d\n4\n" % (joni, joni) + denied + b"did 1+0+2\n"
     (path,) = (deployment.home("joni") / "Maildir/new").iterdir()
-    assert (path.stat().st_uid, path.stat().st_gid) == (2002, 2002)
+    assert (path.stat().st_uid, path.stat().st_gid) == (joni, joni)
 
 
 def test_the_role_can_end_a_program_that_is_another_user(deployment: Deployment) -> None:
