@@ -97,7 +97,8 @@ class StoreWatch:
 
     async def _replaced(self, name: str, before: Mark, now: Mark) -> list[Range]:
         """Whether the last record that was seen is another one by now, or, where none is ever removed, not there."""
-        if not now.first <= before.last <= now.last:
+        # Where nothing was there, nothing is missed.
+        if not before.records or not now.first <= before.last <= now.last:
             return []
         answer = await self._bus.api(f"STREAM.MSG.GET.{name}", {"seq": before.last})
         if "error" in answer:

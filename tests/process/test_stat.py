@@ -40,6 +40,13 @@ def said(run: MailRun, code: int) -> str | None:
     return text if found == code else None
 
 
+def test_a_deployment_without_mail_that_is_started_again_has_lost_nothing(run: MailRun) -> None:
+    run.run.stop()
+    run.start()
+    code, text = stat(run)
+    assert code == 0 and "alert" not in text, text
+
+
 def test_up_is_the_age_of_the_process_and_not_of_its_connection(run: MailRun) -> None:
     code, before = stat(run)
     assert code == 0, before
