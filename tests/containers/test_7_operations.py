@@ -84,6 +84,46 @@ def test_restart_returns_when_all_work_again(telkom: Deployment) -> None:
     assert all_are_healthy(telkom)
 
 
+def copies(deployment: Deployment, role: str) -> int:
+    return len(deployment.control("ps", "--all", "--quiet", role).split())
+
+
+def test_scaled_copies_stay_when_everything_is_stopped_started_and_restarted(telkom: Deployment) -> None:
+    telkom.control("up", "--detach", "--wait", "--scale", "delivery-local=2", "--no-recreate")
+    try:
+        for orders in (["restart"], ["stop", "start"]):
+            for order in orders:
+                qmailctl(telkom, order)
+            assert copies(telkom, "delivery-local") == 2, orders
+        # Each copy has a line of its own.
+        said = qmailctl(telkom, "stat")
+        assert len(re.findall(r"^delivery-local: up \S+, process \d+ of [0-9a-f]+$", said, re.MULTILINE)) == 2, said
+        assert re.search(r"^dns: up$", said, re.MULTILINE) and re.search(r"^bus: up \S+$", said, re.MULTILINE)
+    finally:
+        telkom.control("up", "--detach", "--wait", "--scale", "delivery-local=1", "--no-recreate")
+    assert copies(telkom, "delivery-local") == 1
+
+
+def test_su_makes_the_administrator_an_account(telkom: Deployment) -> None:
+    assert telkom.run("admin", "su", "budi", "-c", "id -un; echo $HOME") == "budi\n/home/budi\n"
+
+
+def test_no_command_of_admin_runs_a_file_of_an_account_s_home(telkom: Deployment) -> None:
+    hostile = 'for name in json qmail services asyncio nats; do echo \'open("/tmp/ran", "w")\' >$name.py; done'
+    telkom.run("admin", "sh", "-c", f"cd /home/budi && {hostile}")
+    try:
+        for command in (
+            "qmailctl stat",
+            "qmail-qstat",
+            "mailq",
+            "echo to: budi | qmail-inject",
+            "python -m json.tool -h",
+        ):
+            telkom.run("admin", "sh", "-c", f"cd /home/budi && {command} && test ! -e /tmp/ran")
+    finally:
+        telkom.run("admin", "sh", "-c", "rm -f /home/budi/*.py /tmp/ran")
+
+
 def test_logs_are_what_the_containers_said(telkom: Deployment) -> None:
     telkom.send("joe@example.org", ["budi@telkom.test"], "Subject: in the log\n\nhello\n")
     telkom.message_with("budi", "budi-password", b"Subject: in the log")
