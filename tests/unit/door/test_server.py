@@ -299,7 +299,7 @@ def test_our_last_words_are_not_lost_to_a_client_that_is_sending_still(run: Run)
             return [Send(b"enough\n"), Close()]
 
     async def main() -> None:
-        async with serving(session=Strict) as (server, world):
+        async with serving(Limits(sweep_seconds=0.01, hang_up_seconds=60.0), session=Strict) as (server, world):
             reader, writer = await connect(server)
             writer.write(b"x" * 100)
             assert await reader.readline() == b"hello\n"
