@@ -311,7 +311,11 @@ def test_reload_refuses_a_bad_line_and_keeps_the_old(empty: MailRun, name: str, 
     ("program", "name", "line"),
     [
         ("services.queue", "virtualdomains", "no-colon.example"),
-        ("services.smtpd", "databytes", "much"),
+        ("services.smtpd", "databytes", "10M"),
+        ("services.delivery.local", "defaultdelivery", ""),
+        ("services.delivery.remote", "smtproutes", "no-colon.example"),
+        ("services.pop3", "concurrencypop3", "fifty"),
+        ("services.imap", "concurrencyimap", "fifty"),
     ],
 )
 def test_a_role_does_not_start_with_a_bad_line(empty: MailRun, program: str, name: str, line: str) -> None:
@@ -322,7 +326,7 @@ def test_a_role_does_not_start_with_a_bad_line(empty: MailRun, program: str, nam
 
     def told() -> bool:
         said = empty.run.log.read_bytes()[said_before:].decode(errors="replace")
-        return re.search(rf"control/{name}\b.*expected", said) is not None
+        return re.search(rf": fatal: .*control/{name}:1: expected ", said) is not None
 
     try:
         empty.signal(program, signal.SIGTERM)
