@@ -61,6 +61,7 @@ class _Table:
         self.exact: dict[bytes, _Entry] = {}
         self.wildcard: dict[bytes, _Entry] = {}
         self.named: dict[bytes, Account] = {}
+        self.folded: dict[bytes, Account] = {}
         self.longest = 0
         if content is None:
             return
@@ -79,6 +80,7 @@ class _Table:
         table = self.exact if kind == b"=" else self.wildcard
         table.setdefault(local.lower(), entry)
         self.named.setdefault(entry.account.name, entry.account)
+        self.folded.setdefault(entry.account.name.lower(), entry.account)
         self.longest = max(self.longest, len(local))
 
     def find(self, local: bytes) -> Match | None:
@@ -122,6 +124,10 @@ class Accounts:
     def named(self, name: bytes) -> Account | None:
         """The account of that user name, None where there is none. Raises as `find` does."""
         return self._current().named.get(name)
+
+    def folded(self, name: bytes) -> Account | None:
+        """The account of that user name in whatever mixture of case, as mail finds it. Raises as `find` does."""
+        return self._current().folded.get(name.lower())
 
     def all(self) -> list[Account]:
         """Every account, in the file's order. Raises as `find` does."""

@@ -17,14 +17,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from qmail import netstring
-from qmail.address import has_controls
+from qmail.address import MAX_ADDRESS_BYTES, has_controls
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.control import ControlError
 from qmail.envelope import Recipient
 from qmail.put import Draft, EnvelopeTooLarge, Submission, Submitter
 
-# An address with its NUL (qmail-queue's ADDR): longer ones end with exit code 11.
-MAX_ADDRESS_BYTES = 1003
 # What an envelope may hold: far beyond what one record of the bus takes.
 MAX_ENVELOPE_BYTES = 1024 * 1024
 MAX_CONNECTIONS = 64
@@ -62,13 +60,13 @@ def parse_envelope(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     found: list[bytes] = []
     for field in fields:
         if not field and found:
-            if any(len(address) >= MAX_ADDRESS_BYTES for address in found):
+            if any(len(address) > MAX_ADDRESS_BYTES for address in found):
                 raise ExitError(ADDRESS_TOO_LONG)
             return found[0], tuple(found[1:])
         if field[:1] != (b"T" if found else b"F"):
             raise ExitError(BAD_ENVELOPE)
         found.append(field[1:])
-    raise ExitError(ADDRESS_TOO_LONG if len(rest) > MAX_ADDRESS_BYTES else READ_ERROR)
+    raise ExitError(ADDRESS_TOO_LONG if len(rest) > MAX_ADDRESS_BYTES + 1 else READ_ERROR)
 
 
 class _Frames:

@@ -43,7 +43,7 @@ class Files:
         with self._reading("users/assign"):
             # Without it every name would be an unknown one.
             os.stat(self._assign)
-            return self._accounts.named(local if at else host) if ours else None
+            return self._accounts.folded(local if at else host) if ours else None
 
     def _locals(self) -> frozenset[bytes]:
         names = self._control.get(LOCALS)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from qmail.accounts import Account
-from qmail.address import has_controls
+from qmail.address import MAX_ADDRESS_BYTES, has_controls
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
 from qmail.envelope import Envelope, Recipient
 from qmail.put import (
@@ -26,8 +26,6 @@ from services.delivery.local.refusal import permanent, temporary
 
 _ROLE: Final = "delivery-local"
 _ALIAS: Final = b"alias"
-#: What qmail-queue accepts as an address.
-_MAX_ADDRESS_BYTES: Final = 1003
 
 
 class Forwarder:
@@ -58,7 +56,7 @@ class Forwarder:
         """
         if any(map(has_controls, (sender, *recipients))) and not self._exact():
             raise permanent(replies.not_forwarded(replies.ADDRESS_WITH_CONTROLS))
-        if any(len(address) > _MAX_ADDRESS_BYTES for address in (sender, *recipients)):
+        if any(len(address) > MAX_ADDRESS_BYTES for address in (sender, *recipients)):
             raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG))
         drafts = [_draft(envelope, account, sender, group, head) for group in in_envelopes(recipients)]
         try:

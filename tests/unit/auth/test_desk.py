@@ -65,6 +65,17 @@ def test_names_with_and_without_a_local_domain(root: Path) -> None:
     consult(root, talk)
 
 
+def test_an_account_with_capitals_in_its_name_logs_in_where_it_gets_mail(root: Path) -> None:
+    (root / "users/assign").write_text("=ari:Ari:2001:2001:/home/ari:::\n.\n")
+    (root / "auth/passwd").write_text(f"Ari:{CHEAP.hash(b'aripass')}\n")
+
+    async def talk(clerk: Clerk) -> None:
+        for user in ("Ari", "ari", "ARI@xeris.com"):
+            assert await clerk.ask(user, "aripass") == {**OK, "name": "Ari"}
+
+    consult(root, talk)
+
+
 def test_wrong_unknown_and_locked_are_one_answer_and_no_password_is_logged(root: Path) -> None:
     async def talk(clerk: Clerk) -> None:
         assert await clerk.ask("ari", "secret1") == NO

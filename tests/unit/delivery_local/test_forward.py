@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.accounts import Account
+from qmail.address import MAX_ADDRESS_BYTES
 from qmail.bus import subjects
 from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import BusDown, QueueFull, Record
@@ -107,3 +108,11 @@ def test_groups_keep_everybody_in_order_within_the_bounds(addresses: list[bytes]
     assert [address for group in groups for address in group] == addresses
     assert all(len(group) <= MAX_RECIPIENTS for group in groups)
     assert all(sum(map(recipient_bytes, group)) <= MAX_RECIPIENTS_BYTES for group in groups)
+
+
+def test_forwarding_takes_what_qmail_queue_takes_as_an_address() -> None:
+    bus = MemoryBus()
+    forward(bus, [b"x" * MAX_ADDRESS_BYTES])
+    with pytest.raises(Refusal):
+        forward(bus, [b"x" * (MAX_ADDRESS_BYTES + 1)])
+    assert members_of(bus) == [b"x" * MAX_ADDRESS_BYTES]
