@@ -24,7 +24,7 @@ CAPABILITIES = {"SETGID": 6, "SETUID": 7, "KILL": 5, "CHOWN": 0, "DAC_OVERRIDE":
 # The process that does the work: neither the engine's init nor this look at it.
 LOOK = r"""
 for directory in /proc/[0-9]*; do
-    if tr '\0' ' ' <"$directory/cmdline" 2>/dev/null | grep -q '^python -m services'; then
+    if tr '\0' ' ' <"$directory/cmdline" 2>/dev/null | grep -q '^python .*-m services'; then
         grep -E '^(Uid|Gid|Groups|CapEff|CapBnd|CapAmb|NoNewPrivs):' "$directory/status"
         exit
     fi
