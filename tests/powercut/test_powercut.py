@@ -2,6 +2,7 @@
 
 Everything of the deployment, the bus's store and the Maildirs, lies on an ext4 file system in a file that forgets what
 was not synced. POWERCUT_CUTS says how many cuts (two; `make powercut` makes twenty), POWERCUT_SEED repeats a run.
+No container may be started meanwhile: the engine's copies of the mounts would keep alive what was cut.
 """
 
 from __future__ import annotations
