@@ -29,9 +29,9 @@ from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss, tree
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Record
-from qmail.envelope import Envelope, Recipient, encode_envelope
-from qmail.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
-from qmail.place import Place
+from qmail.message.envelope import Envelope, Recipient, encode_envelope
+from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
+from qmail.queue.record_position import Place
 from services.queue.message import Channel, Message, encode_state
 from tests.support.ports import free_port
 

@@ -17,10 +17,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from qmail.door.admission import Admission
-from qmail.envelope import Envelope
-from qmail.log import Log
-from qmail.loop import run
-from qmail.put import Draft, complete
+from qmail.log.log import Log
+from qmail.message.envelope import Envelope
+from qmail.queue.put import Draft, complete
+from qmail.role.loop import run
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.settings import DOORS, read_settings

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.support.deployment import Deployment
 from benchmarks.support.load import wait_for
 from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss
-from qmail.loop import run
+from qmail.role.loop import run
 from services.admin.streams import read_definitions
 
 LIMIT_MB = 200

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown
 from qmail.bus.presence import answer_stat
-from qmail.notices import Notices
-from qmail.paths import Paths
+from qmail.control.paths import Paths
+from qmail.log.notices import Notices
 
 DEFAULT_URL = "nats://bus:4222"
 WAIT_SECONDS = 0.25

@@ -1,4 +1,4 @@
-"""Claiming a node number on the bus, so that no two processes ever give out one message number (qmail.ids)."""
+"""Claiming a node number on the bus, so that no two processes ever give out one message number (qmail.message.ids)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, Record, TemporaryError, WrongSequence
-from qmail.ids import NODES, IdSource
+from qmail.message.ids import NODES, IdSource
 
 # How far ahead numbers are claimed, and how often the claim is renewed.
 LEASE_SECONDS = 120

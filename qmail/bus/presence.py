@@ -16,10 +16,10 @@ from pathlib import Path
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Message
-from qmail.notices import Notices, Standing
+from qmail.log.notices import Notices, Standing
 
 VERSION = 1
-# A record of the bus has at most 1 MB, and there may be 200 of these (qmail.notices).
+# A record of the bus has at most 1 MB, and there may be 200 of these (qmail.log.notices).
 MAX_TEXT_CHARACTERS = 500
 _START_TIME = 19  # field 22 of proc_pid_stat(5), counted from behind the name
 

@@ -78,7 +78,7 @@ def done(first_id: int) -> str:
 
 
 def node(number: int) -> str:
-    """The claim on a node number for message numbers (qmail.ids)."""
+    """The claim on a node number for message numbers (qmail.message.ids)."""
     return f"node.{number}"
 
 

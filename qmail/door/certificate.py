@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from qmail.door.expiry import not_after
-from qmail.notices import Notices
-from qmail.unusable import why_unusable
+from qmail.log.notices import Notices
+from qmail.log.unusable import why_unusable
 
 #: A certificate that ends within so many days is an alert: who renews by hand has time left.
 WARNING_DAYS: Final = 14

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qmail.interfaces import host_to_listen
+from qmail.role.interfaces import host_to_listen
 
 #: Ports on which TLS begins with the first byte unless a listener says otherwise (RFC 8314 section 3).
 IMPLICIT_TLS_PORTS = frozenset({465, 993, 995})
@@ -34,7 +34,7 @@ def parse_listeners(text: str, door: str = "") -> tuple[Listener, ...]:
 
 
 def read_listeners(text: str, environ: Mapping[str, str], door: str = "") -> tuple[Listener, ...]:
-    """What parse_listeners reads, on LISTEN_NETWORK where that is set (qmail.interfaces). Raises ValueError."""
+    """What parse_listeners reads, on LISTEN_NETWORK where that is set (qmail.role.interfaces). Raises ValueError."""
     return tuple(replace(each, host=host_to_listen(each.host, environ)) for each in parse_listeners(text, door))
 
 

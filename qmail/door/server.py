@@ -21,8 +21,8 @@ from qmail.door.connection import Connection
 from qmail.door.limits import Limits
 from qmail.door.listeners import Listener, bind_all
 from qmail.door.session import Peer, Reception, Session, TurnedAway
-from qmail.log import Log
-from qmail.notices import Refused
+from qmail.log.log import Log
+from qmail.log.notices import Refused
 
 _log = logging.getLogger(__name__)
 

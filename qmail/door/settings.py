@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control
+from qmail.control.files import Control
+from qmail.control.paths import Paths, read_paths
 from qmail.door.admission import Budget
 from qmail.door.cleartext import read_gateways
 from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
-from qmail.paths import Paths, read_paths
 
 
 class SettingsError(Exception):

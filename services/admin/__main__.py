@@ -12,14 +12,14 @@ from qmail.bus import subjects
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
-from qmail.control import Control, ControlError
-from qmail.control_table import DATABYTES, QUEUEBYTES
-from qmail.health import keep_watch
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.paths import Paths
-from qmail.put import Submitter
-from qmail.socket import serve_socket
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import Paths
+from qmail.control.table import DATABYTES, QUEUEBYTES
+from qmail.log.log import Log
+from qmail.message.ids import IdSource
+from qmail.queue.put import Submitter
+from qmail.queue.socket import serve_socket
+from qmail.role.health import keep_watch
 from services.admin.files import Keeper
 from services.admin.first_start import first_start
 from services.admin.logger import Logger

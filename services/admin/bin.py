@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from qmail.control import Control
-from qmail.printable import printable_lines
+from qmail.control.files import Control
+from qmail.message.printable import printable_lines
 from services.admin import report
 from services.admin.home import MAILDIR
 from services.admin.places import read_places

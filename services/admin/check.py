@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from qmail.control import Control, ControlError
-from qmail.control_table import ME, TABLE
-from qmail.printable import printable
+from qmail.control.files import Control, ControlError
+from qmail.control.table import ME, TABLE
+from qmail.message.printable import printable
 from services.admin.check_control import control_faults, control_notes
 from services.admin.check_files import alias_faults, certificate_faults, postmaster_faults
 from services.admin.deployment import Deployment, Usage

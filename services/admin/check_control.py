@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from qmail.control import Control, ControlError
-from qmail.control_kinds import Line, Number, meant_lines
-from qmail.control_names import unread_in
-from qmail.control_table import (
+from qmail.control.files import Control, ControlError
+from qmail.control.kinds import Line, Number, meant_lines
+from qmail.control.names import unread_in
+from qmail.control.table import (
     DATABYTES,
     LOCALS,
     ME,

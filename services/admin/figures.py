@@ -9,7 +9,7 @@ from typing import Any
 
 from qmail.bus.connect import connect_user
 from qmail.bus.jetstream import JetStreamBus
-from qmail.paths import Paths
+from qmail.control.paths import Paths
 from services.admin.bus_rights import STAT_USER
 
 TIMEOUT_SECONDS = 5.0

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from qmail.control import Control, ControlError
-from qmail.control_table import ME
+from qmail.control.files import Control, ControlError
+from qmail.control.table import ME
 from services.admin import config_fast
 from services.admin.bus_rights import make_credentials
 from services.admin.certificate import make_certificate
@@ -36,7 +36,7 @@ FIRST_PASSWORD = "first-password"
 HTTP_TOKEN = "http.token"
 LOCALIPS = "localips"
 MAX_QUEUE_BYTES = 20 * 1024**3
-# A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.put).
+# A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.queue.put).
 MIN_QUEUE_BYTES = 4 * 1024**2
 # Logs that the roles keep, as the tutorial's chapter 5.1.9 makes them.
 LOG_DIRECTORIES = ("qmail", "qmail-smtpd", "qmail-pop3d")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Message
-from qmail.printable import printable
+from qmail.message.printable import printable
 from services.admin.multilog import Multilog
 
 PULL = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.EVENTS}.{subjects.LOG_CONSUMER}"

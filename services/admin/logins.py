@@ -10,7 +10,7 @@ from qmail.bus.connect import connect_user
 from qmail.bus.ports import Bus
 from qmail.bus.talk import logins as talk
 from qmail.bus.talk.logins import Slowed
-from qmail.printable import printable
+from qmail.message.printable import printable
 from services.admin.deployment import Deployment, Usage
 
 LIMIT_SECONDS = 20.0

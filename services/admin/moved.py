@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmail.paths import read_paths
+from qmail.control.paths import read_paths
 
 _CONTAINER = read_paths({})
 _HOME = 4  # the field of a line

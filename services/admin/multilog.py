@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from qmail.dates import tai64n
+from qmail.message.dates import tai64n
 
 # multilog's s and n: larger than its defaults (99,999 bytes, 10 files), which hold minutes of a busy server.
 MAX_FILE_BYTES = 16_777_215

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmail.hasher import HASHER
+from qmail.accounts.hasher import HASHER
 from services.admin.files import Keeper
 
 MAX_PASSWORD_BYTES = 1000

@@ -1,4 +1,4 @@
-"""The places that only admin knows, beside those of qmail/paths.py."""
+"""The places that only admin knows, beside those of qmail/control/paths.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmail.paths import Paths, read_paths
+from qmail.control.paths import Paths, read_paths
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OTHERS_CREDENTIALS = Path("/var/lib/credentials")

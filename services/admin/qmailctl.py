@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
-from qmail.control import Control
-from qmail.control_table import DEFAULTDOMAIN
-from qmail.dates import tai64nlocal
-from qmail.printable import printable, printable_lines
+from qmail.control.files import Control
+from qmail.control.table import DEFAULTDOMAIN
+from qmail.message.dates import tai64nlocal
+from qmail.message.printable import printable, printable_lines
 from services.admin import report
 from services.admin.check import check, faults_beside_the_queue
 from services.admin.deployment import Deployment, Usage

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from qmail.printable import printable
+from qmail.message.printable import printable
 from services.admin.figures import Stream
 from services.admin.roll_call import Roll
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from qmail.rules import NoRule, Rule, RuleError, parse_rules, refuse_relaying_for
+from qmail.control.rules import NoRule, Rule, RuleError, parse_rules, refuse_relaying_for
 
 DEFAULT_SUBNET = "172.29.25"
 # The variables that smtpd obeys (tcp-environ(5), qmail-smtpd(8)).

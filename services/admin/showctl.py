@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qmail.control import Control, ControlError
-from qmail.control_kinds import Addresses, ClientRules, Instructions, Names, Pairs, Presence, meant_lines
-from qmail.control_names import unread_in
-from qmail.control_table import TABLE, ControlFile
-from qmail.printable import printable
+from qmail.control.files import Control, ControlError
+from qmail.control.kinds import Addresses, ClientRules, Instructions, Names, Pairs, Presence, meant_lines
+from qmail.control.names import unread_in
+from qmail.control.table import TABLE, ControlFile
+from qmail.message.printable import printable
 from services.admin.deployment import Deployment, Usage
 
 _OF_LINES = Addresses | ClientRules | Instructions | Names | Pairs

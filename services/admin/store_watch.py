@@ -16,7 +16,7 @@ from typing import Any
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown, Message
-from qmail.notices import Notices
+from qmail.log.notices import Notices
 from services.admin.files import Keeper
 from services.admin.losses import MAX_NAMED, Loss, Losses
 from services.admin.marks import Mark, Range, mark_of, ranges_of, read_mark, replaced, went_back, without

@@ -12,12 +12,12 @@ from functools import partial
 from qmail.bus.connect import CredentialsError, connect, read_credentials
 from qmail.bus.subjects import WORKERS
 from qmail.bus.talk import ask_pass
-from qmail.control import Control, ControlError
-from qmail.control_table import AUTHMODULELIST
-from qmail.health import check_bus, keep_watch
-from qmail.log import Log
-from qmail.loop import run
-from qmail.paths import Paths, read_paths
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import Paths, read_paths
+from qmail.control.table import AUTHMODULELIST
+from qmail.log.log import Log
+from qmail.role.health import check_bus, keep_watch
+from qmail.role.loop import run
 from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.hashes import Hashes

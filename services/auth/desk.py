@@ -9,13 +9,13 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Final
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.bus.ports import Bus, Message
 from qmail.bus.talk.ask_pass import NO, TEMPORARY, Question, encode_yes, parse_question
-from qmail.control import Control
-from qmail.front_ends import is_front_end
-from qmail.notices import Notices, Refused
-from qmail.printable import printable
+from qmail.control.files import Control
+from qmail.control.front_ends import is_front_end
+from qmail.log.notices import Notices, Refused
+from qmail.message.printable import printable
 from services.auth.budgets import Ledger
 from services.auth.files import Files, Trouble
 from services.auth.known import KnownNetworks

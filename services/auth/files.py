@@ -7,11 +7,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from qmail.accounts import Account, Accounts, AssignError
-from qmail.control import Control, ControlError
-from qmail.control_table import LOCALS, ME, NOLOGIN
-from qmail.notices import Notices
-from qmail.unusable import why_unusable
+from qmail.accounts.assign import Account, Accounts, AssignError
+from qmail.control.files import Control, ControlError
+from qmail.control.table import LOCALS, ME, NOLOGIN
+from qmail.log.notices import Notices
+from qmail.log.unusable import why_unusable
 from services.auth.modules import SERVICES, Module
 
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from qmail.notices import Notices
-from qmail.printable import printable
+from qmail.log.notices import Notices
+from qmail.message.printable import printable
 
 Stamp: TypeAlias = tuple[int, int, int] | None
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Record, RecordTooLarge, TemporaryError, WrongSequence
 

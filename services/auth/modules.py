@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from qmail.hasher import HASHER
+from qmail.accounts.hasher import HASHER
 from services.auth.hashes import Hashes
 
 #: What people log in to; Courier's services that have files in /etc/pam.d (chapter 7.2).

@@ -11,9 +11,9 @@ from functools import partial
 
 from qmail.bus.ports import Bus, Message
 from qmail.bus.talk import logins
-from qmail.dates import date822
-from qmail.notices import Notices, Refused
-from qmail.printable import printable
+from qmail.log.notices import Notices, Refused
+from qmail.message.dates import date822
+from qmail.message.printable import printable
 from services.auth.budgets import Budget, Kind, Ledger
 from services.auth.row import Attempt
 

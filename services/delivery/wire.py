@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from qmail.place import Place
+from qmail.queue.record_position import Place
 
 VERSION = 1
 

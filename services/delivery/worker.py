@@ -17,10 +17,10 @@ from typing import Protocol
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, Message, Subscription, TemporaryError
-from qmail.envelope import Envelope, EnvelopeError
-from qmail.fetch import MessageMissing, chunks, fetch
-from qmail.outcome import Kind, Outcome, deferral
-from qmail.routing import LOCAL
+from qmail.control.routing import LOCAL
+from qmail.message.envelope import Envelope, EnvelopeError
+from qmail.queue.fetch import MessageMissing, chunks, fetch
+from services.delivery.outcome import Kind, Outcome, deferral
 from services.delivery.records import RecordReader
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+from qmail.accounts.identity import IdentityError
 from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import BusDown
-from qmail.control import ControlError
+from qmail.control.files import ControlError
 from qmail.door.admission import Admission
 from qmail.door.processes import run_processes
 from qmail.door.settings import SettingsError
-from qmail.identity import IdentityError
-from qmail.loop import run
+from qmail.role.loop import run
 from services.imap.door import run_door
 from services.imap.settings import read_settings
 

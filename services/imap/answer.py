@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.sasl import MECHANISMS
+from qmail.door.sasl import MECHANISMS
 
 EXTENSIONS = (
     b"IMAP4rev1 UIDPLUS CHILDREN NAMESPACE IDLE LITERAL+ ID ENABLE UNSELECT MOVE MULTIAPPEND ESEARCH "

@@ -9,9 +9,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+from qmail.accounts.identity import ActingPool, acting_pool
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
-from qmail.control import Control
+from qmail.control.files import Control
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed
@@ -19,10 +20,9 @@ from qmail.door.limits import Limits
 from qmail.door.server import Server, serve
 from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
-from qmail.health import both, check_bus, keep_watch
-from qmail.identity import ActingPool, acting_pool
-from qmail.log import Log
-from qmail.user_sessions import UserSessions
+from qmail.door.user_sessions import UserSessions
+from qmail.log.log import Log
+from qmail.role.health import both, check_bus, keep_watch
 from services.imap.handler import ImapHandler, Shared
 from services.imap.hub import Hub
 from services.imap.replies import TOO_MANY_CONNECTIONS

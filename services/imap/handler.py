@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
+from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus.ports import Bus, BusDown, TemporaryError
 from qmail.bus.talk import ask_pass
-from qmail.control import Control, ControlError
-from qmail.control_table import DATABYTES
+from qmail.control.files import Control, ControlError
+from qmail.control.front_ends import client_ip
+from qmail.control.table import DATABYTES
 from qmail.door.session import Notify, Peer, SendBytes
-from qmail.front_ends import client_ip
-from qmail.identity import ActingPool, IdentityError
-from qmail.log import Log
-from qmail.notices import Refused
-from qmail.printable import printable
-from qmail.user_sessions import UserSessions
+from qmail.door.user_sessions import UserSessions
+from qmail.log.log import Log
+from qmail.log.notices import Refused
+from qmail.message.printable import printable
 from services.imap import replies, requests
 from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
 from services.imap.grammar import commands as c

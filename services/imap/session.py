@@ -12,8 +12,8 @@ from enum import Enum
 from typing import ClassVar
 
 from qmail.door.limits import BEFORE_LOGIN, Patience
+from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
-from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.imap import replies
 from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.capability import capabilities

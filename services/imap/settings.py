@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from qmail.control import Control
-from qmail.control_table import CONCURRENCYIMAP, CONCURRENCYIMAPPERIP
+from qmail.control.files import Control
+from qmail.control.table import CONCURRENCYIMAP, CONCURRENCYIMAPPERIP
 from qmail.door import settings as door_settings
 from qmail.door.admission import Budget
 

@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from qmail.control import Control
-from qmail.paths import read_paths
+from qmail.control.files import Control
+from qmail.control.paths import read_paths
 from services.inject.command import Surroundings, inject
 from services.inject.queue import SocketQueue
 from services.inject.quiet import ends_quietly

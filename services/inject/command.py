@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from qmail import address as envelope_address
-from qmail.control import Control
+from qmail.control.files import Control
+from qmail.message import address as envelope_address
 from services.inject import replies
 from services.inject.injection import Injection, Request, Sink, rewrite_argument
 from services.inject.options import Options

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qmail import address as envelope_address
-from qmail.dates import date822
+from qmail.message import address as envelope_address
+from qmail.message.dates import date822
 from services.inject import replies
 from services.inject.addresses import Address, rewrite, rewrite_list
 from services.inject.fields import Body, Field, is_field, known_name, split_message

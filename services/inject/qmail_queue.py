@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from qmail.paths import read_paths
+from qmail.control.paths import read_paths
 from services.inject.queue import CRASHED, SocketQueue
 
 _READ_ERROR = 54

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from qmail import netstring
+from qmail.message import netstring
 
 CRASHED = -1
 _ANSWER_BYTES = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from qmail.printable import printable_lines
+from qmail.message.printable import printable_lines
 
 PERMANENT = 100
 TEMPORARY = 111

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from qmail.paths import read_paths
+from qmail.control.paths import read_paths
 from services.inject import replies
 from services.inject.__main__ import run as inject
 from services.inject.options import Options

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmail.address import in_a_line
-from qmail.control import Control, ControlError
-from qmail.control_kinds import lines_of_qmail
-from qmail.control_table import DEFAULTDOMAIN, DEFAULTHOST, IDHOST, ME, PLUSDOMAIN, ControlFile
+from qmail.control.files import Control, ControlError
+from qmail.control.kinds import lines_of_qmail
+from qmail.control.table import DEFAULTDOMAIN, DEFAULTHOST, IDHOST, ME, PLUSDOMAIN, ControlFile
+from qmail.message.address import in_a_line
 from services.inject import replies
 from services.inject.addresses import Defaults
 from services.inject.tokens import ParseError, Token, parse_tokens

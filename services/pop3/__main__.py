@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+from qmail.accounts.identity import IdentityError
 from qmail.bus.connect import CredentialsError
-from qmail.control import ControlError
+from qmail.control.files import ControlError
 from qmail.door.admission import Admission
 from qmail.door.processes import run_processes
 from qmail.door.settings import SettingsError
-from qmail.identity import IdentityError
-from qmail.loop import run
+from qmail.role.loop import run
 from services.pop3.door import run_door
 from services.pop3.settings import read_settings
 

@@ -6,19 +6,19 @@ import asyncio
 import os
 from typing import Final
 
+from qmail.accounts.identity import ActingPool, acting_pool
 from qmail.bus.connect import connect
 from qmail.bus.ports import Bus
-from qmail.control import Control
+from qmail.control.files import Control
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.limits import Limits
 from qmail.door.server import Server, serve
 from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
-from qmail.health import both, check_bus, keep_watch
-from qmail.identity import ActingPool, acting_pool
-from qmail.log import Log
-from qmail.user_sessions import UserSessions
+from qmail.door.user_sessions import UserSessions
+from qmail.log.log import Log
+from qmail.role.health import both, check_bus, keep_watch
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.replies import TOO_MANY
 from services.pop3.settings import Manners

@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
+from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus.ports import TemporaryError
 from qmail.bus.talk import ask_pass
 from qmail.bus.talk.ask_pass import AskBus
 from qmail.door.session import Peer, SendBytes
-from qmail.identity import ActingPool, IdentityError
-from qmail.notices import Notices, Refused
-from qmail.printable import printable
-from qmail.user_sessions import UserSessions
+from qmail.door.user_sessions import UserSessions
+from qmail.log.notices import Notices, Refused
+from qmail.message.printable import printable
 from services.pop3 import mailbox, replies
 from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
 from services.pop3.wire import WireForm

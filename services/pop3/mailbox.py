@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
+from qmail.log.unusable import why_unusable
 from qmail.maildir.names import base_name
 from qmail.maildir.parts import make_missing
 from qmail.maildir.reader import Entry, clean_tmp, move_to_cur, scan
 from qmail.maildir.repeated import settle_repeated
-from qmail.unusable import why_unusable
 from services.pop3.requests import Message, Refusal
 
 READ_BYTES: Final = 128 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from qmail.sasl import MECHANISMS
+from qmail.door.sasl import MECHANISMS
 
 OK = b"+OK \r\n"
 END = b".\r\n"

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from qmail.control import Control, ControlError
-from qmail.control_table import CONCURRENCYPOP3, CONCURRENCYPOP3PERIP, ME
+from qmail.control.files import Control, ControlError
+from qmail.control.table import CONCURRENCYPOP3, CONCURRENCYPOP3PERIP, ME
 from qmail.door import settings as door_settings
 from qmail.door.admission import Budget
 from services.pop3.transaction import Manner
@@ -45,7 +45,7 @@ class Manners:
 
     def next(self) -> Manner:
         """For one connection; its timestamp is given to no other (RFC 1939 section 7)."""
-        # What cannot be read is an alert already (qmail.control).
+        # What cannot be read is an alert already (qmail.control.files).
         with contextlib.suppress(ControlError):
             self._host, self._classic = self._read()
         return Manner(

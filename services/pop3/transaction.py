@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 from qmail.door.cleartext import plaintext_allowed
 from qmail.door.limits import BEFORE_LOGIN, Patience
+from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
-from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.pop3 import replies
 from services.pop3.grammar import (
     Command,

@@ -12,20 +12,20 @@ from functools import partial
 
 import uvicorn
 
-from qmail.accounts import Accounts
+from qmail.accounts.assign import Accounts
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
-from qmail.control import Control, ControlError
-from qmail.control_table import DEFAULTDOMAIN
-from qmail.health import both, keep_watch
-from qmail.health_names import names_check
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.loop import run
-from qmail.notices import Notices
-from qmail.paths import Paths, read_paths
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import Paths, read_paths
+from qmail.control.table import DEFAULTDOMAIN
+from qmail.log.log import Log
+from qmail.log.notices import Notices
+from qmail.message.ids import IdSource
+from qmail.role.health import both, keep_watch
+from qmail.role.health_names import names_check
+from qmail.role.loop import run
 from services.queue.http import make_app
 from services.queue.lease import Lease
 from services.queue.listing import Listing

@@ -9,7 +9,7 @@ from enum import Enum
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
-from qmail.envelope import encode_envelope
+from qmail.message.envelope import encode_envelope
 from services.queue.message import Message
 
 TIMEOUT_SECONDS = 120.0

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from qmail.bus.ports import BusDown, TemporaryError
-from qmail.envelope import EnvelopeError
+from qmail.message.envelope import EnvelopeError
 from services.queue.listing import Listing, QueueEntry
 
 

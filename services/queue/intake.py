@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from qmail.bus.ports import Stored
-from qmail.envelope import Envelope, EnvelopeError
-from qmail.place import Place, read_places
+from qmail.message.envelope import Envelope, EnvelopeError
+from qmail.queue.record_position import Place, read_places
 from services.queue.bounce_desk import BounceDesk
 from services.queue.ended import RecentlyEnded
 from services.queue.floor import Floor

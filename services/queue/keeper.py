@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from qmail.ids import milliseconds_of
+from qmail.message.ids import milliseconds_of
 from services.queue.bounce_desk import BounceDesk, Copied
 from services.queue.floor import BLOCKED_MESSAGES, BLOCKER_SECONDS, Floor
 from services.queue.message import Message

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
-from qmail.printable import printable, printable_lines
-from qmail.routing import Routes
+from qmail.control.routing import Routes
+from qmail.message.printable import printable, printable_lines
 from services.queue.message import Message
 from services.queue.service import QueueService
 

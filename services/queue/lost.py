@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
-from qmail.notices import Notices
-from qmail.printable import printable
+from qmail.log.notices import Notices
+from qmail.message.printable import printable
 from services.queue.floor import Floor
 from services.queue.journal import Journal
 from services.queue.message import Message

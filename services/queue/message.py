@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
-from qmail.place import Place
+from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
+from qmail.queue.record_position import Place
 
 VERSION = 1
 # A record must stay below the server's 1 MB.

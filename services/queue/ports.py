@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from qmail.place import Place
+from qmail.queue.record_position import Place
 from services.queue.message import Message
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored, TemporaryError
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.place import Place, read_places
+from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.queue.record_position import Place, read_places
 from services.queue.message import Message, decode_state
 
 RETRY_SECONDS = 2.0

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Iterable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Follower, Stored, TemporaryError
-from qmail.envelope import Envelope
-from qmail.place import Place
+from qmail.message.envelope import Envelope
+from qmail.queue.record_position import Place
 from services.queue.cleaner import Cleaner
 from services.queue.floor import Floor
 from services.queue.intake import Intake

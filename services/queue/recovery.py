@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
-from qmail.envelope import Envelope, EnvelopeError
+from qmail.message.envelope import Envelope, EnvelopeError
 from services.queue.journal import DoneRecord, StatePlaces
 from services.queue.message import Message
 from services.queue.records import ALL

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from qmail.envelope import Envelope
-from qmail.place import Place
+from qmail.message.envelope import Envelope
+from qmail.queue.record_position import Place
 from services.queue.message import Channel, Message
 from services.queue.ports import Job, Out, Report
 from services.queue.schedule import is_dying, next_attempt

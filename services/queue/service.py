@@ -11,11 +11,11 @@ from contextlib import suppress
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.bus.ports import Message as BusMessage
-from qmail.control import Control, ControlError
-from qmail.control_table import Taken, files_of
-from qmail.ids import IdSource, NoNumbers
-from qmail.log import Log
-from qmail.routing import LOCAL, REMOTE
+from qmail.control.files import Control, ControlError
+from qmail.control.routing import LOCAL, REMOTE
+from qmail.control.table import Taken, files_of
+from qmail.log.log import Log
+from qmail.message.ids import IdSource, NoNumbers
 from services.queue.bounce_desk import BounceDesk
 from services.queue.cleaner import Cleaner
 from services.queue.ended import RecentlyEnded

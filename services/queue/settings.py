@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control
-from qmail.control_table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
-from qmail.interfaces import host_to_listen
-from qmail.routing import Routes, read_routes
+from qmail.control.files import Control
+from qmail.control.routing import Routes, read_routes
+from qmail.control.table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
+from qmail.role.interfaces import host_to_listen
 
 DEFAULT_HTTP_PORT = 2180
 

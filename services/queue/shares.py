@@ -10,8 +10,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
-from qmail.accounts import Accounts, AssignError
-from qmail.address import split
+from qmail.accounts.assign import Accounts, AssignError
+from qmail.message.address import split
 
 ALIAS = b"alias"
 Entry = TypeVar("Entry")

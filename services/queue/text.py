@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from qmail.address import in_a_line
+from qmail.message.address import in_a_line
 
 GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
 # A state record must stay below the server's 1 MB.

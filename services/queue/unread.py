@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmail.control_names import unread_in
-from qmail.notices import Notices
+from qmail.control.names import unread_in
+from qmail.log.notices import Notices
 
 
 class UnreadFiles:

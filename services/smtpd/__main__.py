@@ -8,8 +8,8 @@ import sys
 from qmail.bus.connect import CredentialsError
 from qmail.door.admission import Admission
 from qmail.door.processes import run_processes
-from qmail.interfaces import read_interfaces
-from qmail.loop import run
+from qmail.role.interfaces import read_interfaces
+from qmail.role.loop import run
 from services.smtpd.service import serve
 from services.smtpd.settings import DOORS, SettingsError, check, read_settings
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from qmail.bus import subjects
 from qmail.bus.ports import BusDown, TemporaryError
 from qmail.bus.talk import ask_pass
-from qmail.envelope import Envelope, Recipient
-from qmail.put import Draft
+from qmail.message.envelope import Envelope, Recipient
+from qmail.queue.put import Draft
 from services.smtpd.facts import AskRecipient, Commit, Exists, Mail, Ready
 
 # How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
@@ -23,7 +23,7 @@ READY_SECONDS = 1.0
 
 
 class Submission(Protocol):
-    """One message being stored (qmail.put.Submission)."""
+    """One message being stored (qmail.queue.put.Submission)."""
 
     async def write(self, chunk: bytes) -> None: ...
     async def commit(self, draft: Draft) -> Envelope: ...
@@ -31,7 +31,7 @@ class Submission(Protocol):
 
 
 class Submitter(Protocol):
-    """qmail.put.Submitter."""
+    """qmail.queue.put.Submitter."""
 
     def begin(self) -> Submission: ...
     async def ready(self) -> None: ...

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 from qmail.bus.ports import BusDown, QueueFull, TemporaryError
-from qmail.control import ControlError
+from qmail.control.files import ControlError
 from qmail.door.limits import BEFORE_LOGIN, Patience
+from qmail.door.sasl import MECHANISMS, Exchange
 from qmail.door.session import Ask, Close, Effect, Peer, Send
-from qmail.notices import Refused
-from qmail.put import EnvelopeTooLarge
-from qmail.sasl import MECHANISMS, Exchange
+from qmail.log.notices import Refused
+from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.data import DataReader
 from services.smtpd.facts import Client, Hook, Hooked, Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qmail.put import MAX_RECIPIENTS_BYTES, recipient_bytes
+from qmail.queue.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
 from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
 from services.smtpd.grammar import (

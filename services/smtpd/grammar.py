@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 
-from qmail.address import has_controls
+from qmail.message.address import has_controls
 
 # qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
 MAX_ADDRESS_BYTES = 899

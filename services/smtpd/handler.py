@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP
 from aiosmtpd.smtp import Session as PluginSession
 
 from qmail.door.session import Peer, SendBytes, Visitor
-from qmail.printable import printable
+from qmail.message.printable import printable
 from services.smtpd.desk import Putting
 from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, Ready, Store
 from services.smtpd.plugins import call_authenticator, call_hook

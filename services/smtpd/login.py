@@ -1,9 +1,9 @@
-"""STARTTLS (RFC 3207) and AUTH (RFC 4954) with the mechanisms of qmail.sasl, as steps of the dialogue. Pure."""
+"""STARTTLS (RFC 3207) and AUTH (RFC 4954) with the mechanisms of qmail.door.sasl, as steps of the dialogue. Pure."""
 
 from __future__ import annotations
 
+from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from qmail.door.session import StartTls
-from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import Login

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from qmail.address import has_controls
+from qmail.message.address import has_controls
 from services.smtpd.facts import Hook, Hooked, Login
 
 HOOKS = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})

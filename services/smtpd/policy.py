@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from qmail.control import Control, Stamp
-from qmail.control_table import (
+from qmail.control.files import Control, Stamp
+from qmail.control.routing import Routes, read_routes
+from qmail.control.table import (
     BADMAILFROM,
     DATABYTES,
     LOCALIPHOST,
@@ -26,7 +27,6 @@ from qmail.control_table import (
     Taken,
     files_of,
 )
-from qmail.routing import Routes, read_routes
 
 LOOPBACK = frozenset({"127.0.0.1"})
 

@@ -10,14 +10,14 @@ import signal
 from qmail.bus import subjects
 from qmail.bus.connect import connect, wait_for_streams
 from qmail.bus.nodes import NodeLease
-from qmail.control import Control
-from qmail.control_table import DEFAULTDOMAIN
+from qmail.control.files import Control
+from qmail.control.table import DEFAULTDOMAIN
 from qmail.door.admission import Admission
-from qmail.health import both, keep_watch
-from qmail.health_names import names_check
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.put import Submitter
+from qmail.log.log import Log
+from qmail.message.ids import IdSource
+from qmail.queue.put import Submitter
+from qmail.role.health import both, keep_watch
+from qmail.role.health_names import names_check
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
 from services.smtpd.settings import Settings

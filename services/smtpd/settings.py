@@ -6,14 +6,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control
-from qmail.control_table import files_of
+from qmail.control.files import Control
+from qmail.control.paths import Paths, read_paths
+from qmail.control.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
+from qmail.control.table import files_of
 from qmail.door.cleartext import is_loopback
 from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
-from qmail.interfaces import Interface
-from qmail.paths import Paths, read_paths
-from qmail.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
+from qmail.role.interfaces import Interface
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.dates import date822
+from qmail.message.dates import date822
 from services.smtpd import replies
 from services.smtpd.data import MAX_HOPS, DataReader, Verdict
 from services.smtpd.envelope import EnvelopeSteps

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from qmail import control_table
-from qmail.control_table import EXTENSIONS, TABLE, TCP_SMTP, ControlFile, files_of
+from qmail.control import table as control_table
+from qmail.control.table import EXTENSIONS, TABLE, TCP_SMTP, ControlFile, files_of
 from services.admin import config_fast
 from services.admin.first_start import LOCALIPS
 from tests.support.control_table import CHAPTER, render_table, table_in

@@ -95,20 +95,35 @@ def test_the_library_knows_no_role() -> None:
         assert not any(name.split(".")[0] == "services" for name in imports_of(path)), path
 
 
+# From the bottom up: a room knows its own floor and those below.
+FLOORS = ("message", "log", "control", "accounts", "bus", "queue", "maildir", "role", "door")
+
+
+def test_the_library_has_these_floors() -> None:
+    assert {path.name for path in (ROOT / "qmail").iterdir() if path.is_dir() and path.name != "__pycache__"} == set(
+        FLOORS
+    )
+    assert [path.name for path in (ROOT / "qmail").glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_room_of_the_library_knows_a_floor_above(floor: str) -> None:
+    below = {f"qmail.{name}" for name in FLOORS[: FLOORS.index(floor) + 1]}
+    for path in (ROOT / "qmail" / floor).rglob("*.py"):
+        for name in imports_of(path):
+            if name.startswith("qmail."):
+                assert ".".join(name.split(".")[:2]) in below, f"{path.relative_to(ROOT)} imports {name}"
+
+
 def test_every_room_of_the_library_is_used_by_two_roles_or_by_the_library() -> None:
     used: dict[str, set[str]] = {}
     for role in OURS:
         for name in library_of(role):
-            used.setdefault(name.split(".")[0], set()).add(OURS[role].part_of or role)
-    within = {
-        name.split(".")[1]
-        for path in (ROOT / "qmail").rglob("*.py")
-        for name in imports_of(path)
-        if name.startswith("qmail.")
-    }
-    for path in (ROOT / "qmail").iterdir():
-        name = path.stem
-        if not name.startswith("__") and name not in within:
+            used.setdefault(name, set()).add(OURS[role].part_of or role)
+    within = {name for path in (ROOT / "qmail").rglob("*.py") for name in imports_of(path)}
+    for path in (ROOT / "qmail").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT / "qmail").with_suffix("").parts)
+        if path.stem != "__init__" and f"qmail.{name}" not in within:
             assert len(used.get(name, ())) >= 2, f"qmail.{name} is used by {used.get(name, 'nobody')}: it belongs there"
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.memory import MemoryBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import (
     AlreadyStored,
@@ -27,11 +26,12 @@ from qmail.bus.ports import (
     WrongSequence,
 )
 from qmail.bus.pull import PULL_MESSAGES
-from qmail.envelope import Recipient
-from qmail.fetch import chunks, fetch
-from qmail.ids import IdSource
-from qmail.put import CHUNK_BYTES, Draft, Submitter
+from qmail.message.envelope import Recipient
+from qmail.message.ids import IdSource
+from qmail.queue.fetch import chunks, fetch
+from qmail.queue.put import CHUNK_BYTES, Draft, Submitter
 from tests.support.bus_server import BusServer
+from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all, places
 
 WAIT_SECONDS = 90

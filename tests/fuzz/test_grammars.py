@@ -21,14 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from qmail.accounts import Account, Accounts, AssignError
-from qmail.control import Control
-from qmail.control_kinds import Fault
-from qmail.control_table import TABLE
+from qmail.accounts.assign import Account, Accounts, AssignError
+from qmail.control.files import Control
+from qmail.control.kinds import Fault
+from qmail.control.routing import Routes
+from qmail.control.rules import RuleError, parse_rules
+from qmail.control.table import TABLE
 from qmail.door.session import Ask, Close, Peer, Send, StartTls
-from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
-from qmail.routing import Routes
-from qmail.rules import RuleError, parse_rules
+from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
 from services.delivery.remote.client import parse_offers

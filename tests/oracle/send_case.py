@@ -22,17 +22,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from qmail.accounts import Accounts
-from qmail.bus.memory import MemoryBus
+from qmail.accounts.assign import Accounts
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Record
-from qmail.control import Control
+from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Send
-from qmail.envelope import Recipient
-from qmail.identity import ActingPool
-from qmail.ids import EPOCH_2020_MS, IdSource
-from qmail.log import Log
-from qmail.put import Draft, Submitter
-from qmail.socket import QueueSocket
+from qmail.log.log import Log
+from qmail.message.envelope import Recipient
+from qmail.message.ids import EPOCH_2020_MS, IdSource
+from qmail.queue.put import Draft, Submitter
+from qmail.queue.socket import QueueSocket
 from services.admin.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
@@ -57,6 +56,7 @@ from services.smtpd.transaction import Transaction
 from tests.oracle.kinds.remote import Network, received, start_dns, start_servers, to_bytes, write_control
 from tests.oracle.normalise import Norm
 from tests.oracle.send_homes import QMAIL_UIDS, USERS, Homes
+from tests.support.memory_bus import MemoryBus
 
 # A day of the month with two digits, as when the cases were recorded.
 _STARTED = 1_700_000_000

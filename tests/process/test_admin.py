@@ -17,9 +17,9 @@ import pytest
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Bus, BusDown
-from qmail.log import Log
-from qmail.notices import Notices
-from qmail.paths import read_paths
+from qmail.control.paths import read_paths
+from qmail.log.log import Log
+from qmail.log.notices import Notices
 from services.admin.figures import Figures, read_figures
 from services.admin.logger import SILENCE_SECONDS, Logger
 from services.admin.roll_call import Roll, call_roll, hearing

@@ -21,11 +21,11 @@ from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
-from qmail.envelope import Recipient
-from qmail.ids import IdSource
-from qmail.netstring import encode
-from qmail.paths import Paths, read_paths
-from qmail.put import Draft, Submitter
+from qmail.control.paths import Paths, read_paths
+from qmail.message.envelope import Recipient
+from qmail.message.ids import IdSource
+from qmail.message.netstring import encode
+from qmail.queue.put import Draft, Submitter
 from tests.support.bus_server import BusServer
 
 PER_USER = os.geteuid() == 0

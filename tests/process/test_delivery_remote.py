@@ -17,10 +17,10 @@ from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
-from qmail.envelope import Recipient
-from qmail.ids import IdSource
-from qmail.paths import Paths, read_paths
-from qmail.put import Draft, Submitter
+from qmail.control.paths import Paths, read_paths
+from qmail.message.envelope import Recipient
+from qmail.message.ids import IdSource
+from qmail.queue.put import Draft, Submitter
 from tests.support.bus_server import BusServer
 from tests.support.dnsserver import DnsServer
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.bus.connect import connect
-from qmail.paths import read_paths
+from qmail.control.paths import read_paths
 from services.auth.known import KnownNetworks
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.health import FILE
+from qmail.role.health import FILE
 from services.admin.passwords import hash_password
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually

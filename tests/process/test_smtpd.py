@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.envelope import decode_envelope
+from qmail.message.envelope import decode_envelope
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
 from tests.support.ports import free_port

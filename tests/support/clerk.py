@@ -10,17 +10,17 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from qmail.bus.memory import MemoryBus
 from qmail.bus.subjects import WORKERS
 from qmail.bus.talk.ask_pass import SUBJECT
-from qmail.control import Control
-from qmail.control_table import AUTHMODULELIST
-from qmail.notices import Notices
+from qmail.control.files import Control
+from qmail.control.table import AUTHMODULELIST
+from qmail.log.notices import Notices
 from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.hashes import Hashes
 from services.auth.known import KnownNetworks
 from services.auth.modules import read_modules
+from tests.support.memory_bus import MemoryBus
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 OK = {"ok": True, "name": "ari", "uid": 2001, "gid": 2001, "home": "/home/ari"}

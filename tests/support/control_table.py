@@ -1,10 +1,10 @@
-"""The table of chapter 5.2.2 from qmail.control_table's rows; `python -m tests.support.control_table` writes it."""
+"""The table of chapter 5.2.2 from qmail.control.table's rows; `python -m tests.support.control_table` writes it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from qmail.control_kinds import (
+from qmail.control.kinds import (
     Addresses,
     ClientRules,
     Instructions,
@@ -17,7 +17,7 @@ from qmail.control_kinds import (
     Switch,
     Words,
 )
-from qmail.control_table import OURS, TABLE, ControlFile
+from qmail.control.table import OURS, TABLE, ControlFile
 from tests.support.source import ROOT
 
 CHAPTER = ROOT / "docs" / "5-installation.md"

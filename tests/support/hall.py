@@ -19,8 +19,8 @@ from qmail.door.limits import Limits, Patience
 from qmail.door.listeners import Listener
 from qmail.door.server import Server
 from qmail.door.session import Ask, Close, Effect, Notify, Peer, Send, SendBytes, StartTls, Stopping, Visitor
-from qmail.log import Log
-from qmail.notices import Notices
+from qmail.log.log import Log
+from qmail.log.notices import Notices
 
 Run: TypeAlias = Callable[[Awaitable[None]], None]
 

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Account
-from qmail.bus.memory import MemoryBus
+from qmail.accounts.assign import Account
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Message
+from qmail.control.paths import read_paths
 from qmail.door.admission import Budget
 from qmail.door.limits import Limits
 from qmail.door.listeners import Listener
 from qmail.door.server import Server
 from qmail.door.settings import Settings
-from qmail.identity import ActingPool
-from qmail.log import Log
-from qmail.paths import read_paths
+from qmail.log.log import Log
 from services.imap.door import Door
+from tests.support.memory_bus import MemoryBus
 
 UID = 54321
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import Follower, Message, Record, Stored, StreamInfo, Subscription
+from tests.support.memory_bus import MemoryBus, MemorySubscription
 
 
 class Line:

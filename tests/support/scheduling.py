@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qmail.envelope import Envelope, Recipient
-from qmail.place import Place
-from qmail.routing import Routes
+from qmail.control.routing import Routes
+from qmail.message.envelope import Envelope, Recipient
+from qmail.queue.record_position import Place
 from services.queue.message import Message
 from services.queue.ports import Job, Report
 from services.queue.scheduler import Scheduler

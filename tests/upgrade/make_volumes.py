@@ -312,7 +312,7 @@ def begin_bounce(release: Release) -> int:
 def state_record(release: Release, number: int) -> str:
     """A message's record of STATE, read by the release's own code."""
     code = (
-        "import asyncio, os, sys; from qmail.bus.connect import connect; from qmail.paths import read_paths\n"
+        "import asyncio, os, sys; from qmail.bus.connect import connect; from qmail.control.paths import read_paths\n"
         "async def main():\n"
         "    bus = await connect('admin', read_paths(os.environ), os.environ)\n"
         "    print((await bus.last('STATE', sys.argv[1])).payload.decode())\n"

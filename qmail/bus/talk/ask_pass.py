@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.bus.ports import BusDown
 
 SUBJECT: Final = "ask.pass"

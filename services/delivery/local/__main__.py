@@ -9,23 +9,23 @@ import signal
 import sys
 from typing import Final
 
-from qmail.accounts import Accounts, AssignError
+from qmail.accounts.assign import Accounts, AssignError
+from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
-from qmail.control import Control, ControlError
-from qmail.control_table import DATABYTES
-from qmail.health import both, check_bus, keep_watch
-from qmail.identity import ActingPool, IdentityError
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.loop import run
-from qmail.paths import Paths, read_paths
-from qmail.put import Submitter
-from qmail.routing import LOCAL
-from qmail.socket import serve_socket
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import Paths, read_paths
+from qmail.control.routing import LOCAL
+from qmail.control.table import DATABYTES
+from qmail.log.log import Log
+from qmail.message.ids import IdSource
+from qmail.queue.put import Submitter
+from qmail.queue.socket import serve_socket
+from qmail.role.health import both, check_bus, keep_watch
+from qmail.role.loop import run
 from services.delivery.local.announce import Announcer
 from services.delivery.local.answer import Answerer
 from services.delivery.local.deliver import LocalDelivery

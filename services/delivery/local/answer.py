@@ -6,15 +6,15 @@ import json
 import os
 from typing import Final
 
-from qmail.accounts import AssignError, Match
-from qmail.address import split
-from qmail.control import ControlError
-from qmail.identity import ActingPool, IdentityError
-from qmail.outcome import Kind
+from qmail.accounts.assign import AssignError, Match
+from qmail.accounts.identity import ActingPool, IdentityError
+from qmail.control.files import ControlError
+from qmail.message.address import split
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job
 from services.delivery.local.lookup import Lookup
 from services.delivery.local.refusal import Refusal
+from services.delivery.outcome import Kind
 
 OK: Final = "ok"
 NO: Final = "no"

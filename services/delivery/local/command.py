@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from qmail.maildir.names import unique_name
-from qmail.outcome import Kind
-from qmail.steps import alone
 from services.delivery.local import replies
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job, delivered_to_line
@@ -26,6 +24,8 @@ from services.delivery.local.program import execute, goes_on
 from services.delivery.local.qmail_queue import submit
 from services.delivery.local.refusal import Refusal, temporary
 from services.delivery.local.run import Run
+from services.delivery.local.steps import alone
+from services.delivery.outcome import Kind
 
 _EXITS: Final = {Kind.SUCCESS: 0, Kind.FAILURE: 100, Kind.DEFERRAL: 111}
 _ARGUMENTS: Final = 8

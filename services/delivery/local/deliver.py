@@ -9,13 +9,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
-from qmail.accounts import Account, AssignError, Match
-from qmail.address import split
-from qmail.control import ControlError
-from qmail.identity import ActingPool, IdentityError
+from qmail.accounts.assign import Account, AssignError, Match
+from qmail.accounts.identity import ActingPool, IdentityError
+from qmail.control.files import ControlError
 from qmail.maildir.names import unique_name
-from qmail.outcome import Outcome, deferral, success
-from qmail.steps import Steps, alone
+from qmail.message.address import split
 from services.delivery.local import replies
 from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
@@ -29,7 +27,9 @@ from services.delivery.local.refusal import Refusal, temporary
 from services.delivery.local.run import Run
 from services.delivery.local.spawn import Spawner
 from services.delivery.local.spawn_wire import Program
+from services.delivery.local.steps import Steps, alone
 from services.delivery.local.together import Together
+from services.delivery.outcome import Outcome, deferral, success
 from services.delivery.worker import Delivery
 
 _log = logging.getLogger(__name__)

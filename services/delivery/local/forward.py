@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-from qmail.accounts import Account
-from qmail.address import MAX_ADDRESS_BYTES, has_controls
+from qmail.accounts.assign import Account
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
-from qmail.envelope import Envelope, Recipient
-from qmail.put import (
+from qmail.message.address import MAX_ADDRESS_BYTES, has_controls
+from qmail.message.envelope import Envelope, Recipient
+from qmail.queue.put import (
     MAX_RECIPIENTS,
     MAX_RECIPIENTS_BYTES,
     Draft,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.address import in_a_line, quote
-from qmail.dates import ctime
+from qmail.message.address import in_a_line, quote
+from qmail.message.dates import ctime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

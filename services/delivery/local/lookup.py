@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from qmail.accounts import Account, Accounts, Match
-from qmail.control import Control
-from qmail.control_table import DEFAULTDELIVERY, ME, PROGRAMNETWORK
-from qmail.routing import LOCAL, Routes, read_routes
+from qmail.accounts.assign import Account, Accounts, Match
+from qmail.control.files import Control
+from qmail.control.routing import LOCAL, Routes, read_routes
+from qmail.control.table import DEFAULTDELIVERY, ME, PROGRAMNETWORK
 from services.delivery.local import replies
 from services.delivery.local.refusal import temporary
 

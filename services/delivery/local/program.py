@@ -8,9 +8,9 @@ import signal
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from qmail.outcome import Kind
 from services.delivery.local import replies
 from services.delivery.local.refusal import Refusal, temporary
+from services.delivery.outcome import Kind
 
 #: Exit codes that mean the message will never be accepted.
 _PERMANENT: Final = frozenset((100, 64, 65, 70, 76, 77, 78, 112))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.outcome import Kind, Outcome
+from services.delivery.outcome import Kind, Outcome
 
 
 class Refusal(Exception):

@@ -11,15 +11,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from qmail.maildir.writer import MaildirError, MaildirFull, MaildirMissing, store_steps
-from qmail.steps import Shared, Steps
 from services.delivery.local import replies
 from services.delivery.local.home import DotQmail, enter_home, find_dot_qmail, find_new_sender
 from services.delivery.local.job import Job, delivered_to_line, environment, from_line, return_path_line
+from services.delivery.local.maildir_writer import MaildirError, MaildirFull, MaildirMissing, store_steps
 from services.delivery.local.mbox import MailboxLocked, append
 from services.delivery.local.message import Message
 from services.delivery.local.plan import Act, Instruction, instructions, is_looping
 from services.delivery.local.refusal import permanent, temporary
+from services.delivery.local.steps import Shared, Steps
 
 
 class Run:

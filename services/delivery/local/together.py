@@ -1,7 +1,7 @@
 """Deliveries side by side, in one thread that acts as each one's account in turn.
 
-A delivery costs what the disk costs. What the works of a group need (qmail.steps) is done for all of them at once:
-their files, and then their directories, are synced side by side, and what neighbours share is made once.
+A delivery costs what the disk costs. What the works of a group need (steps.py) is done for all of them at
+once: their files, and then their directories, are synced side by side, and what neighbours share is made once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
-from qmail.identity import ActingPool, Become, Ended, Identity
-from qmail.steps import Shelf, Steps
+from qmail.accounts.identity import ActingPool, Become, Ended, Identity
+from services.delivery.local.steps import Shelf, Steps
 from services.delivery.local.sync import sync_files
 
 T = TypeVar("T")

@@ -13,14 +13,14 @@ import sys
 
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect
-from qmail.control import Control, ControlError
-from qmail.control_table import DEFAULTDOMAIN
-from qmail.health import check_bus, keep_watch
-from qmail.health_names import names_check
-from qmail.log import Log
-from qmail.loop import run
-from qmail.paths import Paths, read_paths
-from qmail.routing import REMOTE
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import Paths, read_paths
+from qmail.control.routing import REMOTE
+from qmail.control.table import DEFAULTDOMAIN
+from qmail.log.log import Log
+from qmail.role.health import check_bus, keep_watch
+from qmail.role.health_names import names_check
+from qmail.role.loop import run
 from services.delivery.remote.attempt import World
 from services.delivery.remote.deliver import RemoteDelivery, make_world
 from services.delivery.worker import Worker

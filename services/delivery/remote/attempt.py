@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qmail import address as addresses
-from qmail.control import Control, ControlError
-from qmail.control_table import ENVNOATHOST, HELOHOST, LOCALS, ME, NOTLSHOSTS, SMTPROUTES, TIMEOUTCONNECT, TIMEOUTREMOTE
+from qmail.control.files import Control, ControlError
+from qmail.control.table import ENVNOATHOST, HELOHOST, LOCALS, ME, NOTLSHOSTS, SMTPROUTES, TIMEOUTCONNECT, TIMEOUTREMOTE
+from qmail.message import address as addresses
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header

@@ -12,8 +12,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import BinaryIO
 
-from qmail.control import Control
-from qmail.paths import read_paths
+from qmail.control.files import Control
+from qmail.control.paths import read_paths
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import make_world

@@ -8,9 +8,9 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from qmail.address import has_controls, split
-from qmail.control import Control
-from qmail.outcome import Kind, Outcome
+from qmail.control.files import Control
+from qmail.message.address import has_controls, split
+from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.report import decide_outcome

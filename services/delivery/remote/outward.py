@@ -6,7 +6,7 @@ queue has resolved by now); RFC 5321 4.1.2 for what a Reverse-path may be.
 
 from __future__ import annotations
 
-from qmail.address import split
+from qmail.message.address import split
 
 _VERP = b"-@[]"
 _NOWHERE = b"[]"

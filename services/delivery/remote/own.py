@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from qmail.control import Control
-from qmail.control_table import LOCALIPS
-from qmail.interfaces import read_interfaces
+from qmail.control.files import Control
+from qmail.control.table import LOCALIPS
+from qmail.role.interfaces import read_interfaces
 
 _ALWAYS = frozenset({"127.0.0.1", "0.0.0.0", "::1", "::"})
 

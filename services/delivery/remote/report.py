@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qmail.outcome import Kind, Outcome
+from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote import replies
 
 _RANK = {b"D": -1, b"Z": 0, b"K": 1}

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmail.unusable import why_unusable
+from qmail.log.unusable import why_unusable
 
 # Of one session; whoever has more wrong with a Maildir has been told enough to look.
 MAX_NOTED = 1000

@@ -9,10 +9,10 @@ import sys
 
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
-from qmail.control import Control, ControlError
-from qmail.loop import run
-from qmail.notices import Notices
-from qmail.paths import read_paths
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import read_paths
+from qmail.log.notices import Notices
+from qmail.role.loop import run
 from services.queue.bounce.writer import BounceWriter
 
 EX_CONFIG = 78

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.address import in_a_line, quote
-from qmail.control import Control
-from qmail.control_table import BOUNCEFROM, BOUNCEHOST, DOUBLEBOUNCEHOST, DOUBLEBOUNCETO
-from qmail.dates import date822
+from qmail.control.files import Control
+from qmail.control.table import BOUNCEFROM, BOUNCEHOST, DOUBLEBOUNCEHOST, DOUBLEBOUNCETO
+from qmail.message.address import in_a_line, quote
+from qmail.message.dates import date822
 
 DOUBLE_BOUNCE_SENDER = b"#@[]"
 _EIGHT_BIT = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=%s\nContent-Transfer-Encoding: 8bit\n"

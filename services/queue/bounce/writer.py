@@ -17,12 +17,12 @@ from typing import Any
 
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
-from qmail.control import Control, ControlError
-from qmail.control_table import BOUNCEMAXBYTES
-from qmail.envelope import EnvelopeError, Recipient, decode_envelope, encode_envelope
-from qmail.fetch import Fetched, MessageMissing, chunks, fetch
-from qmail.place import Place
-from qmail.put import CHUNK_BYTES, Draft, complete
+from qmail.control.files import Control, ControlError
+from qmail.control.table import BOUNCEMAXBYTES
+from qmail.message.envelope import EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.queue.fetch import Fetched, MessageMissing, chunks, fetch
+from qmail.queue.put import CHUNK_BYTES, Draft, complete
+from qmail.queue.record_position import Place
 from services.queue.bounce.copy import Copy, Octets
 from services.queue.bounce.text import make_bounce, read_names
 

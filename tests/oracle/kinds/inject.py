@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qmail.control import Control
+from qmail.control.files import Control
 from services.inject.command import Surroundings, inject
 from services.inject.queue import render_envelope
 from services.inject.replies import Fatal

@@ -16,18 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qmail.bus.memory import MemoryBus
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Message
 from qmail.bus.subjects import WORKERS
 from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
-from qmail.control import Control
+from qmail.control.files import Control
 from qmail.door.session import Ask, Close, Effect, Peer, Send
-from qmail.identity import ActingPool
-from qmail.notices import Notices
-from qmail.user_sessions import UserSessions
+from qmail.door.user_sessions import UserSessions
+from qmail.log.notices import Notices
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.transaction import Manner, Transaction
 from tests.oracle.normalise import Norm
+from tests.support.memory_bus import MemoryBus
 
 PEER = Peer("127.0.0.1", 40000, "127.0.0.1", 110, False)
 PASSWORDS = {"ari": "aripass", "joni": "jonipass", "joe": "joe pass", "diva": "divapass"}

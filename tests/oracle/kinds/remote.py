@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from qmail.control import Control
+from qmail.control.files import Control
 from services.delivery.remote.attempt import World
 from services.delivery.remote.command import read_message, report
 from services.delivery.remote.resolve import make_resolver

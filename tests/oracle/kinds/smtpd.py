@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from qmail.bus.ports import QueueFull, TemporaryError
-from qmail.control import Control, ControlError
+from qmail.control.files import Control, ControlError
 from qmail.door.session import Ask, Close, Effect, Send
-from qmail.put import EnvelopeTooLarge
+from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.facts import Commit, Mail, read_client
 from services.smtpd.policy import PolicyReader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qmail.bus.presence import Presence
-from qmail.notices import Standing
+from qmail.log.notices import Standing
 from services.admin.figures import Stream
 from services.admin.report import (
     render_address,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from qmail.accounts import Accounts
+from qmail.accounts.assign import Accounts
 from services.admin import files, passwords
 from services.admin.files import Keeper
 from services.admin.places import Places, read_places

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
-from qmail.control import Control, ControlError
-from qmail.notices import Notices
+from qmail.control.files import Control, ControlError
+from qmail.log.notices import Notices
 from services.auth import modules as auth_modules
 from services.auth.desk import MAX_OPEN_PER_NETWORK
 from services.auth.hashes import Hashes
@@ -273,7 +273,7 @@ def test_a_bad_line_locks_one_account_out_stands_and_is_not_shown(root: Path) ->
 
 def test_unknown_names_cost_what_wrong_passwords_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in CPU time of this thread, so that a busy machine does not matter."""
-    from qmail.hasher import HASHER
+    from qmail.accounts.hasher import HASHER
 
     monkeypatch.setattr(auth_modules, "_NOBODYS", NOBODYS)
     path = tmp_path / "passwd"

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
 from qmail.bus.talk import ask_pass, logins
 from services.auth.budgets import RULES, Kind
 from services.auth.desk import REPEATED_SECONDS
 from services.auth.row import NEWCOMER_SECONDS, PATIENCE_SECONDS
 from tests.support import warp
 from tests.support.clerk import NO, OK, TEMPORARY, Clerk
+from tests.support.memory_bus import MemoryBus
 
 VERIFY_SECONDS = 0.1
 GUESSING_SECONDS = 30

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.accounts import Account
-from qmail.bus.memory import MemoryBus
+from qmail.accounts.assign import Account
 from qmail.bus.ports import BusDown, Message, TemporaryError
 from qmail.bus.talk import ask_pass
 from qmail.bus.talk.ask_pass import (
@@ -25,6 +24,7 @@ from qmail.bus.talk.ask_pass import (
     parse_answer,
     parse_question,
 )
+from tests.support.memory_bus import MemoryBus
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "ask-pass.json"
 ARI = Account(b"ari", 2001, 2002, Path("/home/ari"))

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from qmail.bus.presence import Presence, age_seconds, decode, encode, myself
-from qmail.notices import MAX_STANDING, Standing
+from qmail.log.notices import MAX_STANDING, Standing
 
 
 def test_it_is_read_as_it_was_said() -> None:

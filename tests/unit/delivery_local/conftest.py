@@ -16,21 +16,21 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Accounts
-from qmail.bus.memory import MemoryBus
-from qmail.control import Control
-from qmail.envelope import Envelope, Recipient
-from qmail.fetch import Fetched
-from qmail.identity import ActingPool
-from qmail.ids import IdSource
-from qmail.outcome import Outcome
-from qmail.put import Submitter
+from qmail.accounts.assign import Accounts
+from qmail.accounts.identity import ActingPool
+from qmail.control.files import Control
+from qmail.message.envelope import Envelope, Recipient
+from qmail.message.ids import IdSource
+from qmail.queue.fetch import Fetched
+from qmail.queue.put import Submitter
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder
 from services.delivery.local.lookup import Lookup
 from services.delivery.local.spawn import Spawner
+from services.delivery.outcome import Outcome
 from services.delivery.worker import Delivery
+from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all
 
 PER_USER = os.geteuid() == 0 or "QMAIL_TEST_PER_USER" in os.environ

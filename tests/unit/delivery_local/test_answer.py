@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qmail.identity import ActingPool
+from qmail.accounts.identity import ActingPool
 from services.delivery.local.answer import Answerer
 from services.delivery.local.deliver import LocalDelivery
 from tests.unit.delivery_local.conftest import Deployment

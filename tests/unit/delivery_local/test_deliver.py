@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
+from qmail.accounts.identity import ActingPool
 from qmail.bus import subjects
-from qmail.identity import ActingPool
-from qmail.outcome import Kind, Outcome, deferral, failure, success
 from services.delivery.local.deliver import LocalDelivery
+from services.delivery.outcome import Kind, Outcome, deferral, failure, success
 from tests.unit.delivery_local.conftest import MESSAGE, PER_USER, PREFIX, USERS, Deployment, is_gone
 
 needs_root = pytest.mark.root(reason="only root has users")

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.accounts import Account
-from qmail.address import MAX_ADDRESS_BYTES
+from qmail.accounts.assign import Account
 from qmail.bus import subjects
-from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import BusDown, QueueFull, Record
-from qmail.ids import IdSource
-from qmail.outcome import Kind
-from qmail.put import MAX_RECIPIENTS, MAX_RECIPIENTS_BYTES, Submitter, recipient_bytes
+from qmail.message.address import MAX_ADDRESS_BYTES
+from qmail.message.ids import IdSource
+from qmail.queue.put import MAX_RECIPIENTS, MAX_RECIPIENTS_BYTES, Submitter, recipient_bytes
 from services.delivery.local.forward import Forwarder, in_envelopes
 from services.delivery.local.refusal import Refusal
+from services.delivery.outcome import Kind
+from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all
 from tests.unit.delivery_local.conftest import FAR_FUTURE_MS, MESSAGE, Deployment, envelope
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Accounts
-from qmail.control import Control
+from qmail.accounts.assign import Accounts
+from qmail.control.files import Control
 from services.delivery.local.lookup import FRESH_SECONDS, Lookup
 from services.delivery.local.refusal import Refusal
 

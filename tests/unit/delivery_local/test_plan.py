@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.outcome import Kind
 from services.delivery.local.plan import (
     Act,
     candidates,
@@ -19,6 +18,7 @@ from services.delivery.local.plan import (
     owner_names,
 )
 from services.delivery.local.refusal import Refusal
+from services.delivery.outcome import Kind
 from tests.unit.delivery_local.test_job import job
 
 

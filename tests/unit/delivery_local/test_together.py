@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from qmail.identity import ActingPool, Identity
-from qmail.maildir.writer import MaildirError, store_steps
-from qmail.steps import Shared, Steps
+from qmail.accounts.identity import ActingPool, Identity
 from services.delivery.local import sync, together
+from services.delivery.local.maildir_writer import MaildirError, store_steps
+from services.delivery.local.steps import Shared, Steps
 from services.delivery.local.together import (
     ENOUGH,
     GROUP,

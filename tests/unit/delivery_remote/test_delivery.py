@@ -13,10 +13,10 @@ import pytest
 import uvloop
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from qmail.control import Control
-from qmail.envelope import Envelope as StoredEnvelope
-from qmail.envelope import Recipient
-from qmail.outcome import Kind, Outcome
+from qmail.control.files import Control
+from qmail.message.envelope import Envelope as StoredEnvelope
+from qmail.message.envelope import Recipient
+from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery
 from services.delivery.remote.resolve import make_resolver

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmail.control import Control
-from qmail.interfaces import read_interfaces
+from qmail.control.files import Control
+from qmail.role.interfaces import read_interfaces
 from services.delivery.remote.own import own_addresses
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qmail.outcome import Kind, Outcome
+from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.report import decide_outcome, render_report
 
 ACCEPTED = b"K127.0.0.1 accepted message.\nRemote host said: 250 accepted\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qmail.control_kinds import ROUTES
+from qmail.control.kinds import ROUTES
 from services.delivery.remote.routes import Route, find_route, parse_literal
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from qmail.door.certificate import ServerTls
 from qmail.door.expiry import not_after
-from qmail.notices import Notices
+from qmail.log.notices import Notices
 from tests.support.certificate import make_certificate
 from tests.support.hall import CERTIFICATES
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import Control, ControlError
-from qmail.control_table import CONCURRENCYPOP3
+from qmail.control.files import Control, ControlError
+from qmail.control.paths import read_paths
+from qmail.control.table import CONCURRENCYPOP3
 from qmail.door import settings as door_settings
 from qmail.door.admission import Budget
 from qmail.door.listeners import Listener
 from qmail.door.settings import Ports, Settings, SettingsError, read_settings
-from qmail.paths import read_paths
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 

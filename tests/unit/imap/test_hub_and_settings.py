@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from qmail.bus.memory import MemoryBus, MemorySubscription
 from qmail.bus.ports import BusDown, Message
 from qmail.door.admission import Budget
 from qmail.door.settings import SettingsError
@@ -16,6 +15,7 @@ from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
 from services.imap.hub import LOOK_SECONDS, Hub
 from services.imap.settings import read_settings
 from tests.support import warp
+from tests.support.memory_bus import MemoryBus, MemorySubscription
 
 
 class Client:

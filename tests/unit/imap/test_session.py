@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.grammar import commands as c

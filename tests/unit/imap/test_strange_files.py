@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Peer
 from services.imap import message as mail
 from services.imap.answer import Answer, CutShort, LoggedIn

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from qmail.accounts import Account
+from qmail.accounts.assign import Account
 from qmail.door.session import Peer
 from services.imap import requests
 from services.imap.grammar import commands as c

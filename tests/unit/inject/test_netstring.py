@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.netstring import MAX_FRAME_BYTES, NetstringError, decode, encode
+from qmail.message.netstring import MAX_FRAME_BYTES, NetstringError, decode, encode
 
 
 @given(st.binary(max_size=300), st.binary(max_size=20))

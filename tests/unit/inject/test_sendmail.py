@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import Control
+from qmail.control.files import Control
 from services.inject.replies import Fatal
 from services.inject.sendmail import to_inject
 from services.inject.settings import read_settings

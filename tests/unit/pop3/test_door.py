@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
+from qmail.accounts.hasher import HASHER
+from qmail.accounts.identity import acting_pool
 from qmail.door.admission import Budget
 from qmail.door.limits import Limits
-from qmail.hasher import HASHER
-from qmail.identity import acting_pool
-from qmail.log import Log
-from qmail.loop import run
+from qmail.log.log import Log
+from qmail.role.loop import run
 from services.pop3.door import Door
 from services.pop3.settings import read_settings
 from tests.support.clerk import Clerk
+from tests.support.memory_bus import MemoryBus
 
 CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
 UID = 2001 if os.geteuid() == 0 else os.geteuid()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qmail.address import has_controls, in_a_line
+from qmail.message.address import has_controls, in_a_line
 
 CONTROLS = [*range(0x20), 0x7F]
 

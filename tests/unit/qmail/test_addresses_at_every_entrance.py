@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.address import has_controls, quote
-from qmail.control import Control
-from qmail.socket import parse_envelope
+from qmail.control.files import Control
+from qmail.message.address import has_controls, quote
+from qmail.queue.socket import parse_envelope
 from services.inject.injection import Injection, Request, rewrite_argument
 from services.inject.settings import read_settings
 from services.smtpd.grammar import is_mailbox, parse_path

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import MAX_CONTROL_BYTES, Control, ControlError
-from qmail.control_table import (
+from qmail.control.files import MAX_CONTROL_BYTES, Control, ControlError
+from qmail.control.table import (
     CONCURRENCYPOP3PERIP,
     CONCURRENCYSMTPPERIP,
     DATABYTES,
@@ -20,7 +20,7 @@ from qmail.control_table import (
     Taken,
     files_of,
 )
-from qmail.notices import Notices
+from qmail.log.notices import Notices
 
 
 class Said(Notices):

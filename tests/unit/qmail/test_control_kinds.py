@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from qmail.control_kinds import Fault, Number
-from qmail.control_table import (
+from qmail.control.kinds import Fault, Number
+from qmail.control.table import (
     BADMAILFROM,
     BOUNCEFROM,
     DATABYTES,

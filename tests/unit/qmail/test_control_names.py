@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmail.control_names import unread
-from qmail.control_table import TABLE
-from qmail.notices import Notices
+from qmail.control.names import unread
+from qmail.control.table import TABLE
+from qmail.log.notices import Notices
 from services.queue.unread import UnreadFiles
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import Control
+from qmail.control.files import Control
+from qmail.control.front_ends import client_ip, is_front_end
 from qmail.door.session import Ask, Peer
-from qmail.front_ends import client_ip, is_front_end
 from services.imap.requests import CheckPassword
 from services.imap.session import ImapSession, Terms
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from qmail.bus import subjects
-from qmail.bus.memory import MemoryBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message as BusMessage
-from qmail.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
-from qmail.ids import IdSource
-from qmail.place import Place
+from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.message.ids import IdSource
+from qmail.queue.record_position import Place
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 from services.queue.journal import Journal
 from services.queue.lease import Lease
@@ -25,6 +24,7 @@ from services.queue.pause import read_pause, store_pause
 from services.queue.ports import Job as QueueJob
 from services.queue.ports import Report
 from services.queue.records import ALL, Records
+from tests.support.memory_bus import MemoryBus
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qmail.health import FILE, Rhythm, keep_watch
+from qmail.role.health import FILE, Rhythm, keep_watch
 
 QUICK = Rhythm(interval_seconds=0.001, check_seconds=0.01, give_up_seconds=0.02)
 
@@ -57,7 +57,7 @@ def test_a_loop_that_hangs_is_ended_by_the_watchdog(tmp_path: Path) -> None:
     program = """
 import asyncio, sys, time
 from pathlib import Path
-from qmail.health import Rhythm, keep_watch
+from qmail.role.health import Rhythm, keep_watch
 
 async def check():
     time.sleep(600)

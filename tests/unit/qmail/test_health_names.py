@@ -5,7 +5,7 @@ import asyncio
 import dns.exception
 import pytest
 
-from qmail.health_names import names_check
+from qmail.role.health_names import names_check
 from tests.support.dnsserver import DnsServer
 
 ZONE = {"xeris.com": [["MX", 50, "mail.xeris.com"]], "broken.test": "servfail"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.identity import ActingPool, IdentityError, acting_pool
+from qmail.accounts.identity import ActingPool, IdentityError, acting_pool
 
 needs_root = pytest.mark.root(reason="only root acts as others")
 
@@ -143,7 +143,7 @@ def test_a_cancelled_wait_ends_only_when_the_call_has_ended() -> None:
 
 
 def test_a_pool_answers_when_a_thread_is_free_and_hangs_nobody_when_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qmail.identity._CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("qmail.accounts.identity._CLOSE_SECONDS", 0.05)
     go_on = threading.Event()
 
     async def work(pool: ActingPool) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from qmail.interfaces import host_to_listen, read_interfaces
+from qmail.role.interfaces import host_to_listen, read_interfaces
 
 INTERFACES = [ipaddress.IPv4Interface(text) for text in ("127.0.0.1/8", "172.29.25.2/26", "172.29.25.97/26")]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.bus.talk.ask_pass import MAX_NAME_BYTES, MAX_PASSWORD_BYTES, Question
-from qmail.control import Control
+from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Peer, Send
 from services.imap.requests import CheckPassword
 from services.imap.session import ImapSession, Terms

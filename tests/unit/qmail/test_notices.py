@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.notices import BURST_LINES, MAX_REMEMBERED, MAX_STANDING, SECONDS_PER_LINE, Notices, Refused
+from qmail.log.notices import BURST_LINES, MAX_REMEMBERED, MAX_STANDING, SECONDS_PER_LINE, Notices, Refused
 
 
 class Clock:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Accounts, AssignError
-from qmail.control import Control, ControlError
-from qmail.control_table import DATABYTES
+from qmail.accounts.assign import Accounts, AssignError
+from qmail.control.files import Control, ControlError
+from qmail.control.table import DATABYTES
 
 
 def test_control_file(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from qmail.log import Log
-from qmail.printable import PrintableFormatter, printable, printable_lines
+from qmail.log.log import Log
+from qmail.message.printable import PrintableFormatter, printable, printable_lines
 
 OCTETS = [bytes([octet]) for octet in range(256)]
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import BusDown, DiskFull, QueueFull, Record
-from qmail.ids import IdSource
-from qmail.put import Committer, Submitter
+from qmail.message.ids import IdSource
+from qmail.queue.put import Committer, Submitter
+from tests.support.memory_bus import MemoryBus
 
 
 class FailingBus(MemoryBus):
@@ -54,7 +54,7 @@ def test_a_disk_that_is_full_keeps_new_messages_away_until_it_is_worth_another_t
         with pytest.raises(QueueFull):
             await submitter.ready()
         now = time.monotonic()
-        monkeypatch.setattr("qmail.put.time.monotonic", lambda: now + 60)
+        monkeypatch.setattr("qmail.queue.put.time.monotonic", lambda: now + 60)
         await submitter.ready()
         await submitter.store(record)
 

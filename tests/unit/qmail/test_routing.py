@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import Control
-from qmail.control_table import files_of
-from qmail.routing import Route, read_routes
+from qmail.control.files import Control
+from qmail.control.routing import Route, read_routes
+from qmail.control.table import files_of
 
 
 def control(directory: Path, **files: str) -> Control:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.rules import RuleError, Rules, covers, parse_rules, refuse_relaying_for
+from qmail.control.rules import RuleError, Rules, covers, parse_rules, refuse_relaying_for
 
 FILE = b"""# the tutorial's rules, and more
 127.:allow,RELAYCLIENT=""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step, decode, parse_plain
+from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step, decode, parse_plain
 
 ARI = b"\0ari\0aripass"
 

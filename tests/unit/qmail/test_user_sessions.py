@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmail.accounts import Account
-from qmail.control import Control
-from qmail.control_table import CONCURRENCYPERUSERIP
-from qmail.user_sessions import UserSessions
+from qmail.accounts.assign import Account
+from qmail.control.files import Control
+from qmail.control.table import CONCURRENCYPERUSERIP
+from qmail.door.user_sessions import UserSessions
 
 DEFAULT_SESSIONS = CONCURRENCYPERUSERIP.default
 ARI = Account(b"ari", 2001, 2001, Path("/home/ari"))

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from qmail.bus import subjects
-from qmail.bus.memory import MemoryBus
-from qmail.control import Control
-from qmail.envelope import Recipient
-from qmail.fetch import Fetched, chunks
-from qmail.ids import IdSource
-from qmail.put import CHUNK_BYTES, Draft, Submitter
+from qmail.control.files import Control
+from qmail.message.envelope import Recipient
+from qmail.message.ids import IdSource
+from qmail.queue.fetch import Fetched, chunks
+from qmail.queue.put import CHUNK_BYTES, Draft, Submitter
 from services.queue.bounce.copy import STRIPPED
 from services.queue.bounce.writer import BounceWriter
+from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all, places
 
 HEADER = b"From: ari@xeris.com\nSubject: besar\n\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qmail.envelope import decode_envelope
+from qmail.message.envelope import decode_envelope
 from services.delivery.wire import decode_confirmed, decode_jobs
 from services.queue.message import decode_state
 from services.queue.outbox import decode_heartbeat, decode_reports

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from qmail.bus.ports import BusDown
-from qmail.envelope import EnvelopeError
+from qmail.message.envelope import EnvelopeError
 from services.queue.http import make_app
 from services.queue.listing import Listing, QueueEntry
 

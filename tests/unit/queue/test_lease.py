@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
 from services.queue.lease import ASK_SECONDS, GONE_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
 from tests.support.line import Line
+from tests.support.memory_bus import MemoryBus
 from tests.support.warp import run, time_passes
 
 NOW = 1_700_000_000.0

@@ -7,10 +7,10 @@ import json
 from collections.abc import Coroutine
 
 from qmail.bus import subjects
-from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message, Record, Stored, StreamInfo
 from services.queue.floor import Floor
 from services.queue.loss import Gaps, LossWatch
+from tests.support.memory_bus import MemoryBus
 
 
 class Scene:

@@ -15,16 +15,15 @@ from typing import TypeVar
 import pytest
 
 from qmail.bus import subjects
-from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import BusDown, Record
 from qmail.bus.subjects import GIVEN_UP_SECONDS
-from qmail.control import Control
-from qmail.envelope import Recipient
-from qmail.fetch import MessageMissing
-from qmail.ids import EPOCH_2020_MS, IdSource
-from qmail.log import Log
-from qmail.outcome import Kind, Outcome
-from qmail.put import CHUNK_BYTES, Draft, GivenUp, Submitter
+from qmail.control.files import Control
+from qmail.log.log import Log
+from qmail.message.envelope import Recipient
+from qmail.message.ids import EPOCH_2020_MS, IdSource
+from qmail.queue.fetch import MessageMissing
+from qmail.queue.put import CHUNK_BYTES, Draft, GivenUp, Submitter
+from services.delivery.outcome import Kind, Outcome
 from services.delivery.worker import Delivery, Worker
 from services.queue.bounce.writer import BounceWriter
 from services.queue.bounce_desk import Copied
@@ -33,6 +32,7 @@ from services.queue.message import Message
 from services.queue.scheduler import READY_ENOUGH
 from services.queue.service import QueueService
 from tests.support.line import Line
+from tests.support.memory_bus import MemoryBus
 from tests.support.warp import run, time_passes, until
 
 STARTED = 1_700_000_000

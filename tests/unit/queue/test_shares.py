@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts import Accounts
+from qmail.accounts.assign import Accounts
 from services.queue.scheduler import Scheduler
 from services.queue.shares import Shares, account_of, share_of
 from tests.support.scheduling import Recorder, accept, answer, make_envelope, make_scheduler

@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from qmail.bus.memory import MemoryBus
 from qmail.bus.ports import Message, Stored
 from qmail.door.admission import Admission
-from qmail.envelope import Envelope, decode_envelope
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.loop import run
-from qmail.put import Submitter
+from qmail.log.log import Log
+from qmail.message.envelope import Envelope, decode_envelope
+from qmail.message.ids import IdSource
+from qmail.queue.put import Submitter
+from qmail.role.loop import run
 from services.smtpd.desk import Desk
 from services.smtpd.door import LIMITS, Door
 from services.smtpd.settings import DOORS, read_settings
+from tests.support.memory_bus import MemoryBus
 
 
 class LogLines(Log):

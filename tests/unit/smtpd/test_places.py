@@ -19,16 +19,16 @@ from typing import Any
 import pytest
 import uvloop
 
-from qmail.bus.memory import MemoryBus
 from qmail.door.admission import Admission
 from qmail.door.connection import Connection
 from qmail.door.server import Server
-from qmail.ids import IdSource
-from qmail.log import Log
-from qmail.put import Submitter
+from qmail.log.log import Log
+from qmail.message.ids import IdSource
+from qmail.queue.put import Submitter
 from services.smtpd.desk import Desk
 from services.smtpd.door import LIMITS, Door
 from services.smtpd.settings import DOORS, read_settings
+from tests.support.memory_bus import MemoryBus
 
 CERTIFICATES = Path(__file__).parents[1] / "door" / "certificates"
 PLAIN, TLS, SUBMISSION = 0, 1, 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.control import Control, ControlError
+from qmail.control.files import Control, ControlError
 from services.smtpd.policy import PolicyReader, read_policy
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qmail.door.admission import Admission
-from qmail.loop import run
+from qmail.role.loop import run
 from services.smtpd import service
 from services.smtpd.settings import read_settings
 

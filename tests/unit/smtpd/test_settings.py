@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qmail.interfaces import read_interfaces
+from qmail.role.interfaces import read_interfaces
 from services.smtpd.settings import SettingsError, check, read_settings
 
 LOOPBACK = [ipaddress.IPv4Interface("127.0.0.1/8")]

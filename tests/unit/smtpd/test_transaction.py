@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.bus.ports import BusDown, QueueFull
+from qmail.control.routing import Routes
 from qmail.door.session import Ask, Close, Effect, Send, StartTls
-from qmail.notices import Refused
-from qmail.put import EnvelopeTooLarge
-from qmail.routing import Routes
+from qmail.log.notices import Refused
+from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.dialogue import MAX_BAD_COMMANDS
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail import steps
-from qmail.maildir.writer import store_steps
-from qmail.steps import Shared, Steps, alone
+from services.delivery.local import steps
+from services.delivery.local.maildir_writer import store_steps
+from services.delivery.local.steps import Shared, Steps, alone
 
 
 def test_a_message_is_stored_alone(tmp_path: Path) -> None:

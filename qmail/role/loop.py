@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from qmail.printable import PrintableFormatter
+from qmail.message.printable import PrintableFormatter
 
 Result = TypeVar("Result")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmail.bus.ports import Bus, BusDown
-from qmail.notices import Notices
+from qmail.log.notices import Notices
 
 FILE = "healthy"
 

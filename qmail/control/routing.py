@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qmail.control import Control
-from qmail.control_table import ENVNOATHOST, LOCALS, ME, PERCENTHACK, VIRTUALDOMAINS
+from qmail.control.files import Control
+from qmail.control.table import ENVNOATHOST, LOCALS, ME, PERCENTHACK, VIRTUALDOMAINS
 
 LOCAL = "local"
 REMOTE = "remote"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
 
 SEPARATOR = ","
 

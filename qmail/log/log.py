@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from qmail.dates import tai64n
-from qmail.notices import Notices
-from qmail.printable import printable
+from qmail.log.notices import Notices
+from qmail.message.dates import tai64n
+from qmail.message.printable import printable
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
 MAX_PENDING_LINES = 10_000

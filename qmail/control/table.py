@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from qmail.control_kinds import (
+from qmail.control.kinds import (
     ACCOUNTS,
     HOSTS,
     ROUTES,
@@ -31,7 +31,7 @@ from qmail.control_kinds import (
     Switch,
     Words,
 )
-from qmail.rules import Rules
+from qmail.control.rules import Rules
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from qmail.control_table import TABLE
+from qmail.control.table import TABLE
 
 # Of qmail's, its patches', and the tutorial: what each asks for, and where that is here.
 _MEANT = {

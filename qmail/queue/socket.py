@@ -16,12 +16,12 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from qmail import netstring
-from qmail.address import MAX_ADDRESS_BYTES, has_controls
 from qmail.bus.ports import BusDown, QueueFull
-from qmail.control import ControlError
-from qmail.envelope import Recipient
-from qmail.put import Draft, EnvelopeTooLarge, Submission, Submitter
+from qmail.control.files import ControlError
+from qmail.message import netstring
+from qmail.message.address import MAX_ADDRESS_BYTES, has_controls
+from qmail.message.envelope import Recipient
+from qmail.queue.put import Draft, EnvelopeTooLarge, Submission, Submitter
 
 # What an envelope may hold: far beyond what one record of the bus takes.
 MAX_ENVELOPE_BYTES = 1024 * 1024

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from qmail.accounts import Account
-from qmail.control import Control, ControlError
-from qmail.control_table import CONCURRENCYPERUSERIP
+from qmail.accounts.assign import Account
+from qmail.control.files import Control, ControlError
+from qmail.control.table import CONCURRENCYPERUSERIP
 
 
 class UserSessions:

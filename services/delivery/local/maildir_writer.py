@@ -16,7 +16,7 @@ from typing import Final
 
 from qmail.maildir.date import set_date
 from qmail.maildir.parts import make_missing
-from qmail.steps import Shared, Steps, alone
+from services.delivery.local.steps import Shared, Steps, alone
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -113,7 +113,7 @@ def store_steps(
     maildir: bytes = b"",
     known_as: bytes = b"",
 ) -> Steps[bool]:
-    """As `store_at`, in steps that can wait for the disk together with others (qmail.steps).
+    """As `store_at`, in steps that can wait for the disk together with others (services.delivery.local.steps).
 
     known_as: the path of `directory`, by which a group knows one directory from another."""
     below = maildir + target

@@ -1,4 +1,4 @@
-"""The control directory of one deployment: reads the files of qmail.control_table as they are now (qmail-control(5)).
+"""The control directory of one deployment: reads the files of qmail.control.table as they are now (qmail-control(5)).
 
 A file is read again only when stat(2) says that it changed, so asking for each session is cheap. A file that became
 bad leaves the value that was read before it in force, and an alert stands until it is mended.
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from qmail.control_kinds import Fault
-from qmail.control_table import EXTENSIONS, ControlFile, files_of
-from qmail.notices import Notices
+from qmail.control.kinds import Fault
+from qmail.control.table import EXTENSIONS, ControlFile, files_of
+from qmail.log.notices import Notices
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from qmail.rules import NoRule, Rules, parse_rules
+from qmail.control.rules import NoRule, Rules, parse_rules
 
 T_co = TypeVar("T_co", covariant=True)
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -260,7 +260,7 @@ class Instructions:
 
 @dataclass(frozen=True, slots=True)
 class ClientRules:
-    """tcprules' lines (qmail.rules)."""
+    """tcprules' lines (qmail.control.rules)."""
 
     def parse(self, content: bytes) -> Rules | Fault | None:
         try:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from qmail.control import Control, ControlError
-from qmail.control_table import AUTHFRONTENDS
+from qmail.control.files import Control, ControlError
+from qmail.control.table import AUTHFRONTENDS
 
 
 def client_ip(control: Control, peer_ip: str, told: bytes) -> str:

@@ -36,7 +36,7 @@ class IdentityError(Exception):
 
 
 class Identity(Protocol):
-    """What is needed to act as somebody; `qmail.accounts.Account` is one."""
+    """What is needed to act as somebody; `qmail.accounts.assign.Account` is one."""
 
     @property
     def uid(self) -> int: ...

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail import steps
-from qmail.maildir import writer
 from qmail.maildir.names import MAX_BASE_BYTES, base_name, flagged_name, parse_flags, unique_name
 from qmail.maildir.reader import clean_tmp, move_to_cur, scan
-from qmail.maildir.writer import (
+from services.delivery.local import maildir_writer as writer
+from services.delivery.local import steps
+from services.delivery.local.maildir_writer import (
     MaildirBusy,
     MaildirFull,
     MaildirIncomplete,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored
-from qmail.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.place import Place, decode_header, header_of
+from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.queue.record_position import Place, decode_header, header_of
 
 Reader = Callable[[str, str], Awaitable[Stored | None]]
 

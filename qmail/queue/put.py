@@ -16,10 +16,10 @@ from typing import Protocol
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, TemporaryError
-from qmail.dates import date822
-from qmail.envelope import Envelope, Recipient, encode_envelope
-from qmail.ids import IdSource, NoNumbers
-from qmail.place import SEPARATOR
+from qmail.message.dates import date822
+from qmail.message.envelope import Envelope, Recipient, encode_envelope
+from qmail.message.ids import IdSource, NoNumbers
+from qmail.queue.record_position import SEPARATOR
 
 # Bodies up to here ride in the envelope's record; larger ones go in chunks of this size.
 CHUNK_BYTES = 512 * 1024
@@ -138,7 +138,7 @@ class Storing(Protocol):
 
 
 class Committer:
-    """Stores the records that commit: whatever waits goes into one record, one record in flight (qmail.place)."""
+    """Stores the records that commit: what waits goes into one record (record_position), one in flight."""
 
     def __init__(self, bus: Storing) -> None:
         self._bus = bus
