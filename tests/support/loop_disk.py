@@ -7,6 +7,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,13 +38,18 @@ class LoopDisk:
         self.directory.mkdir(parents=True, exist_ok=True)
         _run("mount", "-o", "loop", str(self._image), str(self.directory))
 
-    def cut(self) -> None:
-        """The power fails. Whoever writes to it gets EIO."""
+    def cut(self) -> float:
+        """The power fails; the moment just before, by time.monotonic().
+
+        Whoever writes to it gets EIO. But an fsync that is under way now may return success though what it was to
+        write is not on the disk."""
         fd = os.open(self.directory, os.O_RDONLY)
         try:
+            began = time.monotonic()
             fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         finally:
             os.close(fd)
+        return began
 
     def unmount(self) -> None:
         """As soon as nobody uses it any more."""
