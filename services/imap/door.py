@@ -24,9 +24,9 @@ from qmail.door.user_sessions import UserSessions
 from qmail.log.log import Log
 from qmail.role.health import both, check_bus, keep_watch
 from services.imap.handler import ImapHandler, Shared
-from services.imap.hub import Hub
+from services.imap.mail_notifier import MailNotifier
 from services.imap.replies import TOO_MANY_CONNECTIONS
-from services.imap.session import ImapSession, Terms
+from services.imap.session.dialogue import ImapSession, Terms
 from services.imap.store.cache import sweep_cache
 
 # A long SEARCH keeps its thread; others must not wait for it.
@@ -51,13 +51,13 @@ class Door:
     def __init__(self, settings: Settings, bus: Bus, pool: ActingPool, log: Log) -> None:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls, log.notices)
-        self.hub = Hub(bus)
+        self.notifier = MailNotifier(bus)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
         control.remember("imap")
         self._shared = Shared(
             bus=bus,
-            hub=self.hub,
+            notifier=self.notifier,
             sessions=UserSessions(control),
             pool=pool,
             log=log,
@@ -102,7 +102,7 @@ async def run_door(settings: Settings, admission: Admission) -> None:
     bus = await connect("imap", settings.paths, os.environ, log.notices)
     log.attach(bus.publish)
     door = Door(settings, bus, pool, log)
-    door.hub.start()
+    door.notifier.start()
     tasks = [asyncio.create_task(keep_bounded(settings.paths.imapcache))]
 
     def listening(server: Server) -> None:
@@ -113,7 +113,7 @@ async def run_door(settings: Settings, admission: Admission) -> None:
     await serve(door.server(admission), listening)
     for task in tasks:
         task.cancel()
-    door.hub.stop()
+    door.notifier.stop()
     await bus.close()
     log.close()
     pool.close()

@@ -21,12 +21,13 @@ from qmail.door.user_sessions import UserSessions
 from qmail.log.log import Log
 from qmail.log.notices import Refused
 from qmail.message.printable import printable
-from services.imap import replies, requests
-from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
+from services.imap import replies
 from services.imap.grammar import commands as c
-from services.imap.hub import Hub
+from services.imap.mail_notifier import MailNotifier
+from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.session import requests
+from services.imap.session.results import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
 from services.imap.store.cache import open_cache
-from services.imap.work import Work
 
 MAILDIR: Final = "Maildir"
 #: After these others may have something to be told.
@@ -44,7 +45,7 @@ class Shared:
     gateways: addresses that many clients share (qmail.door.cleartext.read_gateways)."""
 
     bus: Bus
-    hub: Hub
+    notifier: MailNotifier
     sessions: UserSessions
     pool: ActingPool
     log: Log
@@ -64,11 +65,11 @@ class ImapHandler:
         self._ip = peer.ip
         self._notify = notify
         self._account: Account | None = None
-        self._work: Work | None = None
+        self._work: MailboxSession | None = None
         self._sent_bytes = 0
 
     def announce(self) -> None:
-        """Told by the hub: something may have changed."""
+        """Told by the notifier: something may have changed."""
         self._notify(Changed())
 
     def closed(self) -> None:
@@ -76,7 +77,7 @@ class ImapHandler:
         shared, account, work = self._shared, self._account, self._work
         if account is None or work is None:
             return
-        shared.hub.leave(account.uid, self)
+        shared.notifier.leave(account.uid, self)
         shared.sessions.end(account, self._ip)
         shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._ip}], sent={self._sent_bytes}")
         # Files are removed and directories given back with the account's identity.
@@ -143,9 +144,9 @@ class ImapHandler:
         assert self._work is not None
         match request:
             case requests.IdleBegin():
-                self._shared.hub.idle_begins(self)
+                self._shared.notifier.idle_begins(self)
             case requests.IdleEnd():
-                self._shared.hub.idle_ends(self)
+                self._shared.notifier.idle_ends(self)
             case requests.Refresh():
                 pass
             case _:
@@ -201,7 +202,7 @@ class ImapHandler:
     def _changed(self) -> None:
         assert self._account is not None
         try:
-            self._shared.hub.changed(self._account.uid, MAILDIR.encode())
+            self._shared.notifier.changed(self._account.uid, MAILDIR.encode())
         except BusDown:
             return  # the others look for themselves within half a minute
 
@@ -220,8 +221,8 @@ class ImapHandler:
             self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
-        self._account, self._work = account, Work(account.home / MAILDIR, owner)
-        self._shared.hub.join(account.uid, self)
+        self._account, self._work = account, MailboxSession(account.home / MAILDIR, owner)
+        self._shared.notifier.join(account.uid, self)
         self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._ip}], protocol=IMAP")
         return LoggedIn(account)
 

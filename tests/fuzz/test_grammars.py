@@ -35,17 +35,17 @@ from services.delivery.remote.client import parse_offers
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
 from services.delivery.wire import decode_confirmed, decode_jobs
 from services.imap import message as mail
-from services.imap.answer import Answer, LoggedIn, Ready, Updates
 from services.imap.grammar import commands as c
 from services.imap.grammar import mutf7
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.parse import Bad, parse_command
-from services.imap.requests import AppendData, CheckPassword, Execute, IdleBegin, IdleEnd, Refresh
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.search.sort import sort_messages
 from services.imap.search.thread import render_threads, thread_messages
-from services.imap.session import ImapSession, Terms
+from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.requests import AppendData, CheckPassword, Execute, IdleBegin, IdleEnd, Refresh
+from services.imap.session.results import Answer, LoggedIn, Ready, Updates
 from services.inject.command import Surroundings, inject
 from services.inject.replies import Fatal
 from services.pop3 import requests as pop3

@@ -163,7 +163,7 @@ def deployment() -> Iterator[Deployment]:
 
     async def start() -> Server:
         door = Door(settings, deployment.bus, pool, log)
-        door.hub.start()
+        door.notifier.start()
         server = door.server(limits=Limits(grace_seconds=0.0, linger_seconds=0.5))
         await server.start()
         deployment.port = server.ports[0]

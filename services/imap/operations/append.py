@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from qmail.maildir.date import set_date
 from qmail.maildir.names import flagged_name
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
+from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import StoreError
 from services.imap.store.keywords import write_keywords

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from qmail.maildir.date import set_date
 from qmail.maildir.names import flagged_name
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.flags import SYSTEM_LETTERS, taken_along
 from services.imap.grammar.commands import Copy, Move
 from services.imap.grammar.sequence import render_set
+from services.imap.mailbox.selected import Selected
 from services.imap.operations.append import assigned
-from services.imap.selected import Selected
+from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import MessageGone
 from services.imap.store.keywords import write_keywords

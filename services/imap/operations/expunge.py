@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from services.imap.grammar.sequence import SequenceSet
-from services.imap.selected import Selected
+from services.imap.mailbox.selected import Selected
 from services.imap.store.mailbox import Mailbox
 
 

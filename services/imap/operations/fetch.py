@@ -8,12 +8,12 @@ from collections.abc import Callable, Generator, Iterable
 
 from services.imap import message as mime
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.grammar.commands import Fetch
 from services.imap.grammar.dates import render_date_time
 from services.imap.grammar.fetch import Body, FetchItem, Plain
+from services.imap.mailbox.selected import Selected
 from services.imap.operations.flags import add_flags
-from services.imap.selected import Selected
+from services.imap.session.results import Answer
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
 from services.imap.store.opened import OpenMessage

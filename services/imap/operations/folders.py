@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from qmail.maildir.names import flagged_name
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.grammar import commands as c
 from services.imap.grammar.patterns import Pattern, compile_pattern
+from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
 from services.imap.store.keywords import write_keywords

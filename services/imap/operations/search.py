@@ -6,16 +6,16 @@ from collections.abc import Generator
 
 from services.imap import message as mime
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.flags import NAMES as LETTER_NAMES
 from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import render_set
+from services.imap.mailbox.selected import Selected
 from services.imap.message.header import Field
 from services.imap.operations.fetch import render_size
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
-from services.imap.selected import Selected
+from services.imap.session.results import Answer
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
 from services.imap.store.keywords import Keywords

@@ -6,9 +6,9 @@ import time
 
 from qmail.maildir.reader import clean_tmp_at
 from services.imap import replies
-from services.imap.answer import Answer
 from services.imap.flags import SYSTEM
-from services.imap.selected import Selected
+from services.imap.mailbox.selected import Selected
+from services.imap.session.results import Answer
 
 
 def select(selected: Selected) -> Answer:

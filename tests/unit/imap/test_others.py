@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from qmail.maildir.reader import clean_tmp
-from services.imap.answer import Answer, Ready
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
-from services.imap.requests import AppendBegin
+from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.mailbox.view import Changes
+from services.imap.session.requests import AppendBegin
+from services.imap.session.results import Answer, Ready
 from services.imap.store import maildir as store_maildir
 from services.imap.store import snapshot
 from services.imap.store.keywords import MAX_KEYWORDS, write_keywords
@@ -23,8 +25,6 @@ from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
 from services.imap.store.troubles import Trouble, Troubles
-from services.imap.view import Changes
-from services.imap.work import Work
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def put(maildir: Path, *names: str, folder: str = "cur") -> None:
         (maildir / folder / name).write_bytes(b"Subject: x\n\nbody\n")
 
 
-def ask(work: Work, text: bytes) -> tuple[bytes, Answer]:
+def ask(work: MailboxSession, text: bytes) -> tuple[bytes, Answer]:
     """A command's untagged lines together, and its Answer."""
     tag, command = parse_command((text,))
     assert isinstance(command, c.Command)
@@ -58,8 +58,8 @@ def ask(work: Work, text: bytes) -> tuple[bytes, Answer]:
     return data + b"".join(end.lines), end
 
 
-def selected(maildir: Path) -> Work:
-    work = Work(maildir, None)
+def selected(maildir: Path) -> MailboxSession:
+    work = MailboxSession(maildir, None)
     assert ask(work, b"a SELECT INBOX")[1].kind == b"OK"
     return work
 
@@ -118,7 +118,7 @@ def test_another_message_under_the_same_name_becomes_one_of_its_own(maildir: Pat
 def test_examine_leaves_a_repeated_delivery_alone(maildir: Path) -> None:
     put(maildir, "1.a.h:2,S")
     put(maildir, "1.a.h", folder="new")
-    work = Work(maildir, None)
+    work = MailboxSession(maildir, None)
     assert b"* 1 EXISTS" in ask(work, b"a EXAMINE INBOX")[0]
     assert (maildir / "new" / "1.a.h").exists()
 
@@ -248,7 +248,7 @@ def test_on_a_read_only_disk_nothing_is_offered_that_cannot_be_kept(
         return os.statvfs_result(facts)
 
     monkeypatch.setattr(os, "fstatvfs", read_only)
-    work = Work(maildir, None)
+    work = MailboxSession(maildir, None)
     lines, answer = ask(work, b"a SELECT INBOX")
     assert answer.code == b"READ-ONLY" and b"[PERMANENTFLAGS ()]" in lines
     assert ask(work, rb"a STORE 1 +FLAGS (\Deleted)")[1].kind == b"NO"
@@ -358,7 +358,7 @@ def test_a_folder_restored_without_its_empty_directories_is_readable(
     put(folder, "1.a.h:2,")
     for part in missing:
         (folder / part).rmdir()
-    work = Work(maildir, None)
+    work = MailboxSession(maildir, None)
     assert box.encode() in ask(work, b'a LIST "" *')[0]
     lines, answer = ask(work, b"a SELECT " + box.encode())
     assert answer.kind == b"OK" and b"* 1 EXISTS\r\n" in lines
@@ -368,7 +368,7 @@ def test_a_folder_restored_without_its_empty_directories_is_readable(
 def test_a_maildir_without_cur_is_not_made_a_new_empty_inbox(maildir: Path) -> None:
     for part in ("cur", "new", "tmp"):
         (maildir / part).rmdir()
-    work = Work(maildir, None)
+    work = MailboxSession(maildir, None)
     assert ask(work, b"a SELECT INBOX")[1].code == b"UNAVAILABLE"
     assert list(maildir.iterdir()) == []
     assert work.troubles.take() == [Trouble(str(maildir / "cur"), "No such file or directory")]

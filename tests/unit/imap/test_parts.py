@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.imap.answer import Answer, CutShort
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
-from services.imap.work import Work
+from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.session.results import Answer, CutShort
 
 PIECE = 64 * 1024
 LINE = b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\n"
@@ -25,12 +25,12 @@ SPARE = 512 * 1024
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Iterator[Work]:
+def work(tmp_path: Path) -> Iterator[MailboxSession]:
     for part in ("cur", "new", "tmp"):
         (tmp_path / part).mkdir()
     (tmp_path / "cur" / "1.a.h:2,").write_bytes(MESSAGE)
     (tmp_path / "cur" / "2.b.h:2,").write_bytes(MESSAGE.replace(b"\n", b"\r\n"))
-    work = Work(tmp_path, None)
+    work = MailboxSession(tmp_path, None)
     parsed = parse_command((b"a SELECT INBOX",))
     assert isinstance(parsed, tuple)
     work.perform(*parsed)
@@ -38,7 +38,7 @@ def work(tmp_path: Path) -> Iterator[Work]:
     work.close()
 
 
-def ask(work: Work, text: bytes) -> bytes:
+def ask(work: MailboxSession, text: bytes) -> bytes:
     """The whole answer to a FETCH or SEARCH."""
     parsed = parse_command((b"a " + text,))
     assert isinstance(parsed, tuple)
@@ -75,7 +75,7 @@ def octets_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("section", [b"2", b"", b"TEXT"])
 def test_a_piece_costs_what_the_piece_is_once_the_message_is_known(
-    work: Work, octets_read: list[int], number: int, section: bytes
+    work: MailboxSession, octets_read: list[int], number: int, section: bytes
 ) -> None:
     item = b"FETCH %d BODY.PEEK[%b]" % (number, section)
     whole = literal(ask(work, item))
@@ -91,7 +91,7 @@ def test_a_piece_costs_what_the_piece_is_once_the_message_is_known(
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_the_last_piece_asked_for_first_is_the_same(work: Work, number: int) -> None:
+def test_the_last_piece_asked_for_first_is_the_same(work: MailboxSession, number: int) -> None:
     crlf = (ATTACHMENT.replace(b"\n", b"\r\n"))[:-2]
     end = len(crlf) - 1000
     assert literal(ask(work, b"FETCH %d BODY.PEEK[2]<%d.%d>" % (number, end, PIECE))) == crlf[end:]
@@ -109,7 +109,7 @@ def test_the_last_piece_asked_for_first_is_the_same(work: Work, number: int) -> 
     ],
 )
 def test_what_stands_in_the_header_is_found_without_the_attachment(
-    work: Work, octets_read: list[int], text: bytes
+    work: MailboxSession, octets_read: list[int], text: bytes
 ) -> None:
     ask(work, text)
     assert sum(octets_read) < SPARE
@@ -119,7 +119,9 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def test_one_large_message_at_most_is_held_open_and_none_by_who_waits_or_has_left(work: Work, tmp_path: Path) -> None:
+def test_one_large_message_at_most_is_held_open_and_none_by_who_waits_or_has_left(
+    work: MailboxSession, tmp_path: Path
+) -> None:
     before = open_files()
     for number in (1, 2, 1):
         ask(work, b"FETCH %d BODY.PEEK[]<0.10>" % number)
@@ -136,7 +138,7 @@ def test_one_large_message_at_most_is_held_open_and_none_by_who_waits_or_has_lef
 
 
 @pytest.mark.parametrize("how", ["longer", "another"])
-def test_a_file_that_is_not_what_it_was_is_looked_at_anew(work: Work, tmp_path: Path, how: str) -> None:
+def test_a_file_that_is_not_what_it_was_is_looked_at_anew(work: MailboxSession, tmp_path: Path, how: str) -> None:
     path = tmp_path / "cur" / "1.a.h:2,"
     ask(work, b"FETCH 1 BODY.PEEK[2]<0.10>")
     if how == "longer":
@@ -148,7 +150,7 @@ def test_a_file_that_is_not_what_it_was_is_looked_at_anew(work: Work, tmp_path: 
 
 
 def test_a_message_that_became_short_while_it_was_held_is_not_answered_with_other_octets(
-    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: MailboxSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(work, b"FETCH 1 BODY.PEEK[2]<0.10>")
     monkeypatch.setattr("services.imap.store.known.KnownFile.unchanged", lambda _: True)  # a moment too early

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
-from services.imap.answer import Answer, Changed, LoggedIn, LoginRefused, Ready, Updates
 from services.imap.grammar import commands as c
-from services.imap.requests import (
+from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.requests import (
     AppendAbort,
     AppendBegin,
     AppendCommit,
@@ -24,7 +24,7 @@ from services.imap.requests import (
     IdleEnd,
     Refresh,
 )
-from services.imap.session import ImapSession, Terms
+from services.imap.session.results import Answer, Changed, LoggedIn, LoginRefused, Ready, Updates
 
 PEER = Peer("192.0.2.1", 40000, "192.0.2.2", 143, False)
 JONI = LoggedIn(Account(b"joni", 2001, 2001, Path("/home/joni")))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
+from services.imap.mailbox.view import View
 from services.imap.store import files, keywords
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
 from services.imap.store.keywords import NONE, merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.mailbox import Message
-from services.imap.view import View
 
 
 @pytest.fixture

@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Peer
 from services.imap import message as mail
-from services.imap.answer import Answer, CutShort, LoggedIn
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.operations import copy as copying
-from services.imap.session import ImapSession, Terms
+from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.results import Answer, CutShort, LoggedIn
 from services.imap.store import content, files, uidstore
 from services.imap.store.content import FileContent
 from services.imap.store.errors import MessageGone
 from services.imap.store.mailbox import Mailbox
-from services.imap.work import Work
 
 LISTS = (
     "courierimapsubscribed",
@@ -49,13 +49,13 @@ def maildir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def work(maildir: Path) -> Iterator[Work]:
-    work = Work(maildir, None)
+def work(maildir: Path) -> Iterator[MailboxSession]:
+    work = MailboxSession(maildir, None)
     yield work
     work.close()
 
 
-def perform(work: Work, line: bytes) -> Answer:
+def perform(work: MailboxSession, line: bytes) -> Answer:
     """A command's answer, in a thread that may hang."""
     parsed = parse_command((line,))
     assert isinstance(parsed, tuple), parsed
@@ -105,19 +105,21 @@ STRANGE = (fifo, link, Path.mkdir, absurd)
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("make", STRANGE)
-def test_what_is_no_list_counts_as_none(maildir: Path, work: Work, name: str, make: Callable[[Path], None]) -> None:
+def test_what_is_no_list_counts_as_none(
+    maildir: Path, work: MailboxSession, name: str, make: Callable[[Path], None]
+) -> None:
     make(maildir / name)
     assert perform(work, b'a LSUB "" *') == Answer(b"OK", b"LSUB completed.")
     selected = perform(work, b"a SELECT INBOX")
     assert selected.kind == b"OK" and b"* 1 EXISTS\r\n" in selected.lines
 
 
-def test_instead_of_a_uid_list_that_is_none_stands_a_new_one_above_it(maildir: Path, work: Work) -> None:
+def test_instead_of_a_uid_list_that_is_none_stands_a_new_one_above_it(maildir: Path, work: MailboxSession) -> None:
     perform(work, b"a SELECT INBOX")
     old = work.selected and work.selected.mailbox.validity
     os.mkfifo(maildir / "imapuids" / "9")
     for _ in range(2):
-        again = Work(maildir, None)
+        again = MailboxSession(maildir, None)
         perform(again, b"a SELECT INBOX")
         assert again.selected is not None and again.selected.mailbox.validity > (old or 0)
         new = uidstore.read_list(again.selected.mailbox.fd)
@@ -170,7 +172,7 @@ def test_only_a_file_is_copied_where_no_link_is_possible(maildir: Path, make: Ca
 
 @pytest.mark.parametrize("command", [b"a COPY 1 INBOX.lama", b"a MOVE 1 INBOX.lama"])
 def test_a_target_that_is_removed_meanwhile_ends_a_copy(
-    maildir: Path, work: Work, monkeypatch: pytest.MonkeyPatch, command: bytes
+    maildir: Path, work: MailboxSession, monkeypatch: pytest.MonkeyPatch, command: bytes
 ) -> None:
     perform(work, b"a CREATE INBOX.lama")
     perform(work, b"a SELECT INBOX")
@@ -228,7 +230,7 @@ def test_a_message_read_in_windows_is_parsed_like_bytes(words: list[bytes]) -> N
         assert whole is not None and again is not None and list(whole) == list(again)
 
 
-def test_a_session_holds_no_large_message_in_memory(maildir: Path, work: Work) -> None:
+def test_a_session_holds_no_large_message_in_memory(maildir: Path, work: MailboxSession) -> None:
     (maildir / "cur" / "2.a:2,").write_bytes(LARGE * 6)
     perform(work, b"a SELECT INBOX")
     parsed = parse_command((b"a FETCH 2 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])",))
@@ -254,7 +256,7 @@ def grown_narrower(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [shortened, grown_narrower])
 def test_a_message_that_changes_in_the_middle_of_its_answer_ends_the_connection(
-    maildir: Path, work: Work, change: Callable[[Path], None]
+    maildir: Path, work: MailboxSession, change: Callable[[Path], None]
 ) -> None:
     path = maildir / "cur" / "2.a:2,"
     path.write_bytes(LARGE)
@@ -300,7 +302,7 @@ def socket_file(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [fifo, link, Path.mkdir, beyond_all_bounds, socket_file])
 def test_one_odd_message_keeps_nobody_from_the_others(
-    maildir: Path, work: Work, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+    maildir: Path, work: MailboxSession, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2, 5):
         (maildir / "cur" / f"{number}.a:2,").write_bytes(b"Subject: lain\n\nisi\n")

@@ -12,24 +12,24 @@ import pytest
 
 from qmail.accounts.assign import Account
 from qmail.door.session import Peer
-from services.imap import requests
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import parse_command
 from services.imap.handler import ImapHandler, Shared
+from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.session import requests
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.opened import OpenMessage
-from services.imap.work import Work
 
 MESSAGES = 20
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Iterator[Work]:
+def work(tmp_path: Path) -> Iterator[MailboxSession]:
     for part in ("cur", "new", "tmp"):
         (tmp_path / part).mkdir()
     for number in range(MESSAGES):
         (tmp_path / "cur" / f"{number}.a:2,").write_bytes(b"Subject: x\n\nisi\n")
-    work = Work(tmp_path, None)
+    work = MailboxSession(tmp_path, None)
     work.perform(b"a", c.Select(b"INBOX"))
     yield work
     work.close()
@@ -41,11 +41,11 @@ def command(text: bytes) -> c.Command:
     return parsed[1]
 
 
-def test_a_turn_of_a_search_ends_with_its_time(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_of_a_search_ends_with_its_time(work: MailboxSession, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = command(b"SEARCH BODY isi")
     assert isinstance(wanted, c.Search)
     assert work.search(b"a", wanted, first=True)[1] is not None, "one turn for a short search"
-    monkeypatch.setattr("services.imap.work.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("services.imap.mailbox.mailbox_session.TURN_SECONDS", 0.0)
     turns = [work.search(b"a", wanted, first=number == 0) for number in range(MESSAGES + 1)]
     assert [data for data, _ in turns] == [b""] * (MESSAGES + 1)
     assert [answer is not None for _, answer in turns] == [False] * MESSAGES + [True]
@@ -53,9 +53,9 @@ def test_a_turn_of_a_search_ends_with_its_time(work: Work, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("text", [b"SEARCH BODY tiada", b"FETCH 1:* RFC822.SIZE"])
 def test_nothing_more_is_done_for_a_client_that_is_gone(
-    work: Work, monkeypatch: pytest.MonkeyPatch, text: bytes
+    work: MailboxSession, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
-    monkeypatch.setattr("services.imap.work.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("services.imap.mailbox.mailbox_session.TURN_SECONDS", 0.0)
     looked_into: list[int] = []
 
     def opened(mailbox: Mailbox, uid: int, *, keep: bool = False) -> OpenMessage:

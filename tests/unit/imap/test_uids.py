@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from services.imap.flags import FlagSet
+from services.imap.mailbox.selected import Selected
 from services.imap.operations.append import Incoming, TooManyMessages
-from services.imap.selected import Selected
 from services.imap.store import snapshot, subscriptions, uidstore
 from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import Busy, StoreError

@@ -9,8 +9,8 @@ import pytest
 from qmail.control.files import Control
 from qmail.control.front_ends import client_ip, is_front_end
 from qmail.door.session import Ask, Peer
-from services.imap.requests import CheckPassword
-from services.imap.session import ImapSession, Terms
+from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.requests import CheckPassword
 
 
 @pytest.fixture

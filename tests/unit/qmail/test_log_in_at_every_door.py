@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from qmail.bus.talk.ask_pass import MAX_NAME_BYTES, MAX_PASSWORD_BYTES, Question
 from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Peer, Send
-from services.imap.requests import CheckPassword
-from services.imap.session import ImapSession, Terms
+from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.requests import CheckPassword
 from services.pop3.requests import Login as Pop3Login
 from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction

@@ -15,14 +15,13 @@ from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap import replies
-from services.imap.answer import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
-from services.imap.capability import capabilities
 from services.imap.grammar import commands as c
 from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.parse import Bad, append_arguments, append_head, parse_command, split_tag
 from services.imap.grammar.reader import Announced, Chunk, CommandReader, Complete, TooLong
-from services.imap.requests import (
+from services.imap.session.capability import capabilities
+from services.imap.session.requests import (
     AppendAbort,
     AppendBegin,
     AppendCommit,
@@ -33,6 +32,7 @@ from services.imap.requests import (
     IdleEnd,
     Refresh,
 )
+from services.imap.session.results import Answer, Changed, CutShort, LoggedIn, LoginRefused, Ready, Updates
 
 # In a row; who understands nothing of the dialogue is no mail program.
 MAX_BAD_COMMANDS = 10

@@ -12,7 +12,7 @@ from qmail.bus.ports import BusDown, Message
 from qmail.door.admission import Budget
 from qmail.door.settings import SettingsError
 from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
-from services.imap.hub import LOOK_SECONDS, Hub
+from services.imap.mail_notifier import LOOK_SECONDS, MailNotifier
 from services.imap.settings import read_settings
 from tests.support import warp
 from tests.support.memory_bus import MemoryBus, MemorySubscription
@@ -31,7 +31,7 @@ class Client:
 def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nobody_else() -> None:
     async def scenario() -> None:
         bus = MemoryBus()
-        here, there = Hub(bus), Hub(bus)
+        here, there = MailNotifier(bus), MailNotifier(bus)
         joni, joni_there, ari = Client(), Client(), Client()
         here.join(2001, joni)
         there.join(2001, joni_there)
@@ -71,24 +71,24 @@ class CountingBus(MemoryBus):
 def test_the_bus_is_asked_about_the_accounts_that_are_here_and_no_others() -> None:
     async def scenario() -> None:
         bus = CountingBus()
-        hub = Hub(bus)
+        notifier = MailNotifier(bus)
         first, second, ari = Client(), Client(), Client()
-        hub.join(2001, first)
-        hub.join(2001, second)
-        hub.join(2002, ari)
-        await hub.settled()
+        notifier.join(2001, first)
+        notifier.join(2001, second)
+        notifier.join(2002, ari)
+        await notifier.settled()
         assert bus.patterns == ["new.2001", "new.2002"]
-        hub.leave(2001, first)
-        hub.leave(2002, ari)
-        await hub.settled()
+        notifier.leave(2001, first)
+        notifier.leave(2002, ari)
+        await notifier.settled()
         assert bus.patterns == ["new.2001"]
-        hub.leave(2001, second)
-        hub.join(2001, first)
-        hub.leave(2001, first)
-        hub.join(2002, ari)
+        notifier.leave(2001, second)
+        notifier.join(2001, first)
+        notifier.leave(2001, first)
+        notifier.join(2002, ari)
         await asyncio.sleep(0)
-        hub.leave(2002, ari)
-        await hub.settled()
+        notifier.leave(2002, ari)
+        await notifier.settled()
         assert bus.patterns == [], "who leaves while the subscription begins ends it"
 
     asyncio.run(scenario())
@@ -97,15 +97,15 @@ def test_the_bus_is_asked_about_the_accounts_that_are_here_and_no_others() -> No
 def test_a_bus_that_is_away_at_the_login_is_asked_again() -> None:
     async def scenario() -> None:
         bus = CountingBus()
-        hub = Hub(bus)
+        notifier = MailNotifier(bus)
         bus.away = True
-        hub.join(2001, Client())
-        await hub.settled()
+        notifier.join(2001, Client())
+        await notifier.settled()
         assert bus.patterns == []
         bus.away = False
-        hub._look()
-        await hub.settled()
-        hub.stop()
+        notifier._look()
+        await notifier.settled()
+        notifier.stop()
         assert bus.patterns == ["new.2001"]
 
     asyncio.run(scenario())
@@ -113,20 +113,20 @@ def test_a_bus_that_is_away_at_the_login_is_asked_again() -> None:
 
 def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcement() -> None:
     async def scenario() -> None:
-        hub = Hub(MemoryBus())
+        notifier = MailNotifier(MemoryBus())
         clients = [Client() for _ in range(90)]
         for client in clients:
-            hub.idle_begins(client)
+            notifier.idle_begins(client)
         for _ in range(LOOK_SECONDS):
             before = sum(client.told for client in clients)
-            hub._look()
+            notifier._look()
             assert sum(client.told for client in clients) - before == 3, "spread over the time"
-            hub.stop()
+            notifier.stop()
         assert {client.told for client in clients} == {1}
-        hub.idle_ends(clients[0])
+        notifier.idle_ends(clients[0])
         for _ in range(LOOK_SECONDS):
-            hub._look()
-            hub.stop()
+            notifier._look()
+            notifier.stop()
         assert clients[0].told == 1
 
     asyncio.run(scenario())

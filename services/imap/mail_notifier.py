@@ -19,7 +19,7 @@ class Listener(Protocol):
         """The account's mail has changed."""
 
 
-class Hub:
+class MailNotifier:
     """One a process. The bus tells of mail delivered and of what other sessions do, in this process or another.
 
     It is asked about the accounts that are here and no others: a delivery wakes only who has to do with it."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from services.imap import replies
-from services.imap.answer import Answer, CutShort, Ready, Updates
 from services.imap.flags import BadFlag, FlagSet, canonical, parse_flags
 from services.imap.grammar import commands as c
+from services.imap.mailbox.selected import NoSuchMessage, Selected
 from services.imap.operations import folders
 from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.operations.copy import copy, move
@@ -25,8 +25,8 @@ from services.imap.operations.fetch import AnswerCut, fetch
 from services.imap.operations.flags import store
 from services.imap.operations.search import search
 from services.imap.operations.select import select
-from services.imap.requests import AppendBegin
-from services.imap.selected import NoSuchMessage, Selected
+from services.imap.session.requests import AppendBegin
+from services.imap.session.results import Answer, CutShort, Ready, Updates
 from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import (
     AlreadyExists,
@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
-class Work:
+class MailboxSession:
     """One thread at a time. `owner`: the uid that the Maildir must belong to, None where that is not asked."""
 
     def __init__(self, maildir: Path, owner: int | None) -> None:
