@@ -32,7 +32,7 @@ from qmail.bus.ports import Record
 from qmail.message.envelope import Envelope, Recipient, encode_envelope
 from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
 from qmail.queue.record_position import Place
-from services.queue.message import Channel, Message, encode_state
+from services.queue.decide.message import Channel, Message, encode_state
 from tests.support.ports import free_port
 
 CONTROL = {"concurrencyincoming": 200, "concurrencyperip": 200, "queuebytes": 100_000_000_000}

@@ -26,13 +26,13 @@ from qmail.message.ids import IdSource
 from qmail.role.health import both, keep_watch
 from qmail.role.health_names import names_check
 from qmail.role.loop import run
-from services.queue.http import make_app
-from services.queue.lease import Lease
-from services.queue.listing import Listing
-from services.queue.service import QueueService
+from services.queue.api.http import make_app
+from services.queue.api.listing import Listing
+from services.queue.decide.shares import account_of
+from services.queue.run.lease import Lease
+from services.queue.run.service import QueueService
+from services.queue.run.writer_process import BounceWriterProcess
 from services.queue.settings import HttpListen, SettingsError, read_http
-from services.queue.shares import account_of
-from services.queue.writer_process import BounceWriterProcess
 
 GRACE_SECONDS = 30.0
 EX_CONFIG = 78

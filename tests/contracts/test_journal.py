@@ -19,9 +19,9 @@ import pytest
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Record
-from services.queue.cleaner import Cleaner
-from services.queue.floor import Floor
-from services.queue.journal import DoneRecord, Journal, StatePlaces
+from services.queue.store.cleaner import Cleaner
+from services.queue.store.floor import Floor
+from services.queue.store.journal import DoneRecord, Journal, StatePlaces
 from tests.support.bus_server import BusServer
 
 T = TypeVar("T")

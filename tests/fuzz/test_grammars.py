@@ -51,8 +51,8 @@ from services.inject.replies import Fatal
 from services.pop3 import requests as pop3
 from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction
-from services.queue.message import decode_state
-from services.queue.outbox import decode_heartbeat, decode_reports
+from services.queue.decide.message import decode_state
+from services.queue.run.outbox import decode_heartbeat, decode_reports
 from services.smtpd.data import DataReader, Verdict
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Store
 from services.smtpd.facts import Ready as SmtpReady

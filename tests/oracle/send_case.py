@@ -46,9 +46,9 @@ from services.delivery.worker import Worker
 from services.inject.command import Surroundings, inject
 from services.inject.queue import SocketQueue
 from services.inject.replies import Fatal
+from services.queue.api.listing import Listing
 from services.queue.bounce.writer import BounceWriter
-from services.queue.listing import Listing
-from services.queue.service import QueueService
+from services.queue.run.service import QueueService
 from services.smtpd.desk import Desk, Putting
 from services.smtpd.facts import Commit, read_client
 from services.smtpd.policy import PolicyReader

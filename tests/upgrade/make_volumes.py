@@ -40,7 +40,7 @@ PORTS = {"SMTP_PORT": 31025, "SUBMISSION_PORT": 31587, "POP3_PORT": 31110, "IMAP
 FAR_PORT = 31099
 PASSWORDS = {"ari": "ari-password", "joni": "joni-password", "budi": "budi-password", "siti": "siti-password"}
 MANY = 1200
-# Ended messages behind a waiting one, so that it is copied to HOLD (more than services/queue/floor.py asks for).
+# Ended messages behind a waiting one, so that it is copied to HOLD (more than services/queue/store/floor.py asks for).
 ENDED = 300
 LEFT_OUT = ("run", "log", "imapcache")
 

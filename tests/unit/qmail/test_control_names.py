@@ -7,7 +7,7 @@ from pathlib import Path
 from qmail.control.names import unread
 from qmail.control.table import TABLE
 from qmail.log.notices import Notices
-from services.queue.unread import UnreadFiles
+from services.queue.run.unread import UnreadFiles
 
 
 def test_what_is_read_and_what_editors_leave_is_not_spoken_of() -> None:

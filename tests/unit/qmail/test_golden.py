@@ -16,14 +16,14 @@ from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_en
 from qmail.message.ids import IdSource
 from qmail.queue.record_position import Place
 from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
-from services.queue.journal import Journal
-from services.queue.lease import Lease
-from services.queue.message import Channel, Message, decode_state, encode_state
-from services.queue.outbox import Heartbeat, Outbox, decode_heartbeat, decode_reports, encode_jobs
-from services.queue.pause import read_pause, store_pause
-from services.queue.ports import Job as QueueJob
-from services.queue.ports import Report
-from services.queue.records import ALL, Records
+from services.queue.decide.message import Channel, Message, decode_state, encode_state
+from services.queue.decide.ports import Job as QueueJob
+from services.queue.decide.ports import Report
+from services.queue.run.lease import Lease
+from services.queue.run.outbox import Heartbeat, Outbox, decode_heartbeat, decode_reports, encode_jobs
+from services.queue.store.journal import Journal
+from services.queue.store.pause import read_pause, store_pause
+from services.queue.store.records import ALL, Records
 from tests.support.memory_bus import MemoryBus
 
 GOLDEN = Path(__file__).parents[2] / "golden"
