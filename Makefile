@@ -39,7 +39,7 @@ test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGI
 	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture --ignore=tests/powercut
 
 run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180
-	@PYTHONPATH=$(CURDIR) exec $(BIN)/python -P -s -m services.admin.run
+	@PYTHONPATH=$(CURDIR) exec $(BIN)/python -P -s -m supervise
 
 up: ## the mail server in containers: docker compose up --build --wait
 	@$(COMPOSE) ls >/dev/null || { \

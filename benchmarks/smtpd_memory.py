@@ -20,7 +20,7 @@ from benchmarks.support.deployment import Deployment
 from benchmarks.support.load import wait_for
 from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss
 from qmail.role.loop import run
-from services.admin.streams import read_definitions
+from services.admin.bus.streams import read_definitions
 
 LIMIT_MB = 200
 MB = 1_000_000

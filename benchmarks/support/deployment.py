@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.support.processes import tree
-from services.admin.run_settings import PORTS
+from supervise.settings import PORTS
 from tests.support.ports import free_ports
 
 START_SECONDS = 60
@@ -36,7 +36,7 @@ class Deployment:
         os.chmod(self.directory, 0o755)
         log = open(self.directory / "run.log", "ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.admin.run"], stdout=subprocess.PIPE, stderr=log, env=self.environment
+            [sys.executable, "-m", "supervise"], stdout=subprocess.PIPE, stderr=log, env=self.environment
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -59,7 +59,7 @@ class Deployment:
     def useradd(self, name: str, password: str) -> None:
         """`qmailctl useradd` with the password on standard input."""
         subprocess.run(
-            [sys.executable, "-m", "services.admin.qmailctl", "useradd", name],
+            [sys.executable, "-m", "services.admin.commands.qmailctl", "useradd", name],
             input=f"{password}\n".encode(),
             env=self.environment,
             check=True,

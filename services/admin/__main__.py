@@ -20,16 +20,16 @@ from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
 from qmail.queue.socket import serve_socket
 from qmail.role.health import keep_watch
-from services.admin.files import Keeper
-from services.admin.first_start import first_start
+from services.admin.bus.losses import Losses
+from services.admin.bus.store import Store
+from services.admin.bus.store_watch import StoreWatch
+from services.admin.bus.stream_keeper import StreamKeeper
+from services.admin.bus.streams import read_definitions
+from services.admin.directories import Places, read_places
+from services.admin.install import Keeper
 from services.admin.logger import Logger
-from services.admin.losses import Losses
-from services.admin.places import Places, read_places
 from services.admin.rights import read_rights
-from services.admin.store import Store
-from services.admin.store_watch import StoreWatch
-from services.admin.stream_keeper import StreamKeeper
-from services.admin.streams import read_definitions
+from services.admin.setup.first_start import first_start
 
 EX_CONFIG = 78
 # The streams of which nothing may be lost.

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from services.admin.places import REPOSITORY
+from services.admin.directories import REPOSITORY
 
 # Of these there is a volume a role: whoever can become another uid still finds nobody else's password.
 OWN_CREDENTIALS = "credentials"

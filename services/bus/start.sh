@@ -2,7 +2,7 @@
 # Start the bus's server: start.sh COMMAND. Before it reads its streams, what it may shorten or remove of them is kept in
 # `before` on the same volume: it cuts a block off where it finds a record damaged, and removes a stream that it cannot
 # open (measured with 2.15.1). Links cost nothing and outlive a removal; the newest blocks, which it writes to, are
-# copied. admin looks whether anything is missing, and removes or keeps them (services/admin/store_watch.py).
+# copied. admin looks whether anything is missing, and removes or keeps them (services/admin/bus/store_watch.py).
 STORE=${STORE:-/var/lib/bus}
 streams=$STORE/jetstream/\$G/streams
 before=$STORE/before

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from qmail.bus import subjects
-from services.admin.bus_rights import render_users
+from services.admin.bus.streams import read_definitions
 from services.admin.rights import Role, read_rights
-from services.admin.streams import read_definitions
+from services.admin.setup.bus_rights import render_users
 from tests.support.source import ROOT
 
 RIGHTS = read_rights()

@@ -9,9 +9,9 @@ import dns.zone
 import pytest
 import yaml
 
-from services.admin.programs import BUS_ENVIRONMENT
+from services.admin.commands.rules_check import DEFAULT_SUBNET, smtpd_networks
 from services.admin.rights import Role
-from services.admin.rules_check import DEFAULT_SUBNET, smtpd_networks
+from supervise.programs import BUS_ENVIRONMENT
 from tests.support.source import RIGHTS, ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

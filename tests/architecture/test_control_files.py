@@ -12,8 +12,8 @@ import pytest
 
 from qmail.control import table as control_table
 from qmail.control.table import EXTENSIONS, TABLE, TCP_SMTP, ControlFile, files_of
-from services.admin import config_fast
-from services.admin.first_start import LOCALIPS
+from services.admin.setup import config_fast
+from services.admin.setup.first_start import LOCALIPS
 from tests.support.control_table import CHAPTER, render_table, table_in
 from tests.support.source import OURS, RIGHTS, ROOT, file_of
 from tests.support.source import files_of as files_of_role
@@ -88,7 +88,9 @@ ROOMS = {
 
 
 # They look at every file of the table, and take none.
-INSPECTORS = {ROOT / "services" / "admin" / name for name in ("check.py", "check_control.py", "showctl.py")}
+INSPECTORS = {
+    ROOT / "services" / "admin" / "commands" / name for name in ("check.py", "check_control.py", "showctl.py")
+}
 
 
 @pytest.mark.parametrize("role", ROOMS)

@@ -127,6 +127,13 @@ def test_every_room_of_the_library_is_used_by_two_roles_or_by_the_library() -> N
             assert len(used.get(name, ())) >= 2, f"qmail.{name} is used by {used.get(name, 'nobody')}: it belongs there"
 
 
+def test_no_role_knows_make_run() -> None:
+    """It starts them, and is in none of their images."""
+    for path in [*(ROOT / "qmail").rglob("*.py"), *(ROOT / "services").rglob("*.py")]:
+        assert not any(name.split(".")[0] == "supervise" for name in imports_of(path)), path
+    assert "supervise" not in (ROOT / "Dockerfile").read_text() + (ROOT / ".dockerignore").read_text()
+
+
 def test_every_program_is_there() -> None:
     for role in OURS.values():
         if role.program is not None:

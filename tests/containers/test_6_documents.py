@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.admin.run_settings import PORTS
+from supervise.settings import PORTS
 from tests.support.deployment import Deployment, deployed
 from tests.support.documents import blocks, documents, follow, steps, type_in
 

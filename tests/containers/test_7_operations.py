@@ -17,7 +17,7 @@ import dns.message
 import dns.query
 import pytest
 
-from services.admin.run_settings import PORTS
+from supervise.settings import PORTS
 from tests.support.deployment import ROLES, ROOT, SETTINGS, Deployment, deployed
 from tests.support.documents import blocks
 

@@ -14,8 +14,8 @@ import pytest
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown, Record
-from services.admin.old_state import move_state
-from services.admin.streams import StreamError, make_streams, read_definitions
+from services.admin.bus.old_state import move_state
+from services.admin.bus.streams import StreamError, make_streams, read_definitions
 from tests.support.bus_server import BusServer
 
 T = TypeVar("T")

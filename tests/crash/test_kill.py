@@ -74,7 +74,7 @@ def run(far: FarHost) -> Iterator[MakeRun]:
     deployment.drain()
     for name in ("joni", "diva"):
         subprocess.run(
-            [sys.executable, "-m", "services.admin.qmailctl", "useradd", name],
+            [sys.executable, "-m", "services.admin.commands.qmailctl", "useradd", name],
             input=b"rahasia\n",
             env=deployment.environ,
             cwd=ROOT,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.blocks import Entry, read_block
-from services.admin.store import STREAMS
+from services.admin.bus.blocks import Entry, read_block
+from services.admin.bus.store import STREAMS
 from tests.support.deployment import eventually
 from tests.support.mail_run import MailRun, mail_run
 from tests.support.source import ROOT

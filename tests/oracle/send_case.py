@@ -32,7 +32,7 @@ from qmail.message.envelope import Recipient
 from qmail.message.ids import EPOCH_2020_MS, IdSource
 from qmail.queue.put import Draft, Submitter
 from qmail.queue.socket import QueueSocket
-from services.admin.report import render_qread, render_qstat
+from services.admin.commands.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from services.admin.assign import User, alias_lines, check_name, render_assign, user_lines
+from services.admin.accounts.assign import User, alias_lines, check_name, render_assign, user_lines
 from tests.oracle.kinds.remote import to_bytes
 
 QMAIL_UIDS = {

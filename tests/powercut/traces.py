@@ -6,7 +6,7 @@ import base64
 import re
 from pathlib import Path
 
-from services.admin.blocks import Entry, header_fields, read_block
+from services.admin.bus.blocks import Entry, header_fields, read_block
 from tests.support.mail_run import MailRun
 
 LOG_LINES = 20

@@ -20,10 +20,10 @@ from qmail.bus.ports import Bus, BusDown
 from qmail.control.paths import read_paths
 from qmail.log.log import Log
 from qmail.log.notices import Notices
-from services.admin.figures import Figures, read_figures
+from services.admin.bus.streams import read_definitions
+from services.admin.commands.bus_monitor import Figures, read_figures
+from services.admin.commands.roll_call import Roll, call_roll, hearing
 from services.admin.logger import SILENCE_SECONDS, Logger
-from services.admin.roll_call import Roll, call_roll, hearing
-from services.admin.streams import read_definitions
 from tests.support.bus_server import BusServer
 from tests.support.ports import free_port
 from tests.support.source import ROOT
@@ -207,7 +207,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("accounts") / "var"
     known = {name: value for name, value in os.environ.items() if name != "IDENTITY"}
     subprocess.run(
-        [sys.executable, "-m", "services.admin.first_start"],
+        [sys.executable, "-m", "services.admin.setup.first_start"],
         env={**known, "QMAIL_DIR": str(made)},
         cwd=ROOT,
         check=True,

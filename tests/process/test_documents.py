@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.qmailctl import COMMANDS
-from services.admin.run_settings import DEFAULT_DIRECTORY, PORTS
+from services.admin.commands.qmailctl import COMMANDS
+from supervise.settings import DEFAULT_DIRECTORY, PORTS
 from tests.support.documents import LINK, blocks, documents, first_missing, follow, steps, type_in
 from tests.support.make_run import MakeRun
 from tests.support.needs import need

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.bin import PROGRAMS
-from services.admin.qmailctl import COMMANDS
+from services.admin.commands.bin import PROGRAMS
+from services.admin.commands.qmailctl import COMMANDS
 from tests.support.mail_run import MailRun, mail_run
 from tests.support.source import ROOT
 
 # What is imported early, late, from the library, from a package, by the interpreter itself.
 NAMES = (
-    "argon2", "asyncio", "email", "json", "nats", "qmail", "services", "sitecustomize", "socket", "ssl", "tomllib",
-    "usercustomize", "uvloop",
+    "argon2", "asyncio", "email", "json", "nats", "qmail", "services", "sitecustomize", "socket", "ssl", "supervise",
+    "tomllib", "usercustomize", "uvloop",
 )  # fmt: skip
 ARGUMENTS = {
     "useradd": ["budi"],
@@ -77,7 +77,7 @@ def test_no_program_of_bin_does_either(run: MailRun, hostile: Path, program: str
     # As the wrapper of the image starts it (services/admin/wrapper.sh).
     (line,) = [line for line in (ROOT / "services/admin/wrapper.sh").read_text().splitlines() if "exec" in line]
     command = line.replace("/opt/qmail", str(ROOT)).replace("/opt/venv/bin/python", sys.executable)
-    typed(run, hostile, "sh", "-c", command, "sh", "services.admin.bin", program)
+    typed(run, hostile, "sh", "-c", command, "sh", "services.admin.commands.bin", program)
     assert not (hostile / "ran").exists()
 
 

@@ -162,7 +162,7 @@ def test_a_home_that_only_root_may_enter_is_no_obstacle(open_path: Path) -> None
         inbox = closed / "var/home/ari/Maildir/new"
         (message,) = eventually(lambda: list(inbox.glob("*")), "the message, seen from outside")
         assert message.stat().st_uid == 2001
-        su = [sys.executable, "-m", "services.admin.qmailctl", "su", "ari", "-c", "id -u; pwd"]
+        su = [sys.executable, "-m", "services.admin.commands.qmailctl", "su", "ari", "-c", "id -u; pwd"]
         said = subprocess.run(su, env=deployment.environ, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert said == f"2001\n{closed}/var/home/ari\n"
         assert str(closed) not in Path("/proc/mounts").read_text()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from qmail.role.health import FILE
-from services.admin.passwords import hash_password
+from services.admin.accounts.passwords import hash_password
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
 from tests.support.ports import free_port

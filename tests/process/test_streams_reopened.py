@@ -12,8 +12,8 @@ from typing import Any
 import nats
 import pytest
 
-from services.admin.store import STREAMS, Store
-from services.admin.streams import Reopened, make_streams, read_definitions
+from services.admin.bus.store import STREAMS, Store
+from services.admin.bus.streams import Reopened, make_streams, read_definitions
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
 from tests.support.mail_run import mail_run

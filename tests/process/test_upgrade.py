@@ -97,9 +97,9 @@ def everything(top: Path) -> dict[str, tuple[int, int, int, bytes]]:
     return found
 
 
-def start(code: Path, run: MailRun) -> subprocess.CompletedProcess[str]:
+def start(code: Path, program: str, run: MailRun) -> subprocess.CompletedProcess[str]:
     """`make run` of some checkout, which is expected to end by itself."""
-    argv = [sys.executable, "-m", "services.admin.run"]
+    argv = [sys.executable, "-m", program]
     environ = {**run.run.environ, "PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(argv, cwd=code, env=environ, capture_output=True, text=True, timeout=180)
 
@@ -109,7 +109,7 @@ def test_a_newer_release_s_deployment_is_refused_before_anything_is_written() ->
         unpack(RELEASES[0], run.directory)
         (run.directory / "control" / ".release").write_text("release 1000\n")
         before = everything(run.directory)
-        done = start(ROOT, run)
+        done = start(ROOT, "supervise", run)
         assert done.returncode == 78
         assert (
             "this deployment belongs to release 1000" in done.stderr and "expected release 1000 or newer" in done.stderr
@@ -130,7 +130,7 @@ def test_the_first_release_does_not_start_on_what_this_one_has_taken_over() -> N
         run.start()
         run.run.stop()
         before = everything(run.directory)
-        done = start(code, run)
+        done = start(code, "services.admin.run", run)
         run.run.process = None
         assert done.returncode == 78
         assert "the first release does not start on it any more" in done.stderr

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.admin.bus_config import STATIC, render_config
-from services.admin.bus_rights import make_credentials
-from services.admin.files import Keeper
+from services.admin.bus.streams import make_streams, read_definitions
+from services.admin.install import Keeper
 from services.admin.rights import read_rights
-from services.admin.streams import make_streams, read_definitions
+from services.admin.setup.bus_rights import make_credentials
+from supervise.bus_config import STATIC, render_config
 from tests.support.ports import free_port
 
 BINARY = shutil.which("nats-server") or str(Path(sys.executable).parent / "nats-server")

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from services.admin.run_settings import PORTS
+from supervise.settings import PORTS
 from tests.support.ports import free_ports
 from tests.support.source import ROOT
 
@@ -34,7 +34,7 @@ class MakeRun:
         self._settings = {"QMAIL_DIR": str(directory), **environ}
         self._choose_ports()
         self.log = directory.parent / f"{directory.name}.log"
-        self._argv = (*prefix, sys.executable, "-m", "services.admin.run")
+        self._argv = (*prefix, sys.executable, "-m", "supervise")
         self.process: subprocess.Popen[bytes] | None = None
         self._drain: threading.Thread | None = None
 

@@ -178,8 +178,8 @@ def edit_by_hand(release: Release) -> None:
 def make_zone(release: Release) -> None:
     """The zone that a deployment of containers has, by the release's own code, and one line more."""
     code = (
-        "import sys; from pathlib import Path; from services.admin.files import Keeper;"
-        "from services.admin.zones import make_zones;"
+        "import sys; from pathlib import Path; from services.admin.install import Keeper;"
+        "from services.admin.setup.zones import make_zones;"
         "make_zones('mail.xeris.com', '127.0.0.1', Path(sys.argv[1]), Keeper(per_user=True))"
     )
     zones = release.directory / "named"
@@ -440,7 +440,7 @@ def main(checkout: Path, name: str) -> None:
             "files": sums(release),
         }
         assert release.process is not None
-        os.kill(release.child("services.admin.run"), signal.SIGTERM)
+        os.kill(release.child("supervise"), signal.SIGTERM)
         # The queue waits for it.
         eventually(
             lambda: "status: exiting" in (directory / "log" / "qmail" / "current").read_text(), "the queue's end"

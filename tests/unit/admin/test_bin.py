@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.admin import bin as programs
-from services.admin.queue_client import QueueClient, QueueUnreachable
+from services.admin.commands import bin as programs
+from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from tests.support.source import ROOT
 
 MESSAGE = {

@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from services.admin.certificate import make_certificate
-from services.admin.check_files import certificate_faults
-from services.admin.first_start import first_start
-from services.admin.qmailctl import main
+from services.admin.commands.check_files import certificate_faults
+from services.admin.commands.qmailctl import main
+from services.admin.setup.certificate import make_certificate
+from services.admin.setup.first_start import first_start
 
 Check = Callable[[], tuple[int, str]]
 

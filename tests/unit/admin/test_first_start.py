@@ -10,10 +10,11 @@ import pytest
 from argon2 import PasswordHasher
 
 from qmail.accounts.assign import Accounts
-from services.admin import files, passwords
-from services.admin.first_start import first_start
-from services.admin.made import Made
+from services.admin import install as files
+from services.admin.accounts import passwords
 from services.admin.rights import read_rights
+from services.admin.setup.first_start import first_start
+from services.admin.setup.generated_files import Made
 
 Tree = dict[str, tuple[int, int, int, int, bytes]]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.blocks import header_fields, left_out, read_block
-from services.admin.files import Keeper
-from services.admin.highwayhash import highwayhash
-from services.admin.losses import LOSSES, Losses
-from services.admin.marks import Mark, mark_of, ranges_of, read_mark, render_ranges, replaced, went_back, without
-from services.admin.store import STREAMS, Store
+from services.admin.bus.blocks import header_fields, left_out, read_block
+from services.admin.bus.highwayhash import highwayhash
+from services.admin.bus.losses import LOSSES, Losses
+from services.admin.bus.marks import Mark, mark_of, ranges_of, read_mark, render_ranges, replaced, went_back, without
+from services.admin.bus.store import STREAMS, Store
+from services.admin.install import Keeper
 
 NAME, BLOCK = "IN", 1
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.first_start import FIRST_PASSWORD, first_start
-from services.admin.qmailctl import COMMANDS, main
-from services.admin.usage import HELP
+from services.admin.commands.qmailctl import COMMANDS, main
+from services.admin.commands.usage import HELP
+from services.admin.setup.first_start import FIRST_PASSWORD, first_start
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from services.admin import files
-from services.admin.files import Keeper
-from services.admin.first_start import first_start
-from services.admin.made import HEADER, MADE
-from services.admin.release import FIRST, MARK, RELEASE, check_release, mark_release, release_of
+from services.admin import install as files
+from services.admin.install import Keeper
+from services.admin.setup.first_start import first_start
+from services.admin.setup.generated_files import HEADER, MADE
+from services.admin.setup.release import FIRST, MARK, RELEASE, check_release, mark_release, release_of
 
 KEEPER = Keeper(per_user=False)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qmail.bus.presence import Presence
 from qmail.log.notices import Standing
-from services.admin.figures import Stream
-from services.admin.report import (
+from services.admin.commands.bus_monitor import Stream
+from services.admin.commands.report import (
     render_address,
     render_qread,
     render_qstat,
@@ -13,7 +13,7 @@ from services.admin.report import (
     render_standing,
     render_streams,
 )
-from services.admin.roll_call import Roll
+from services.admin.commands.roll_call import Roll
 
 
 def test_a_message_is_listed_as_by_qmail_qread() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.rules_check import first_fault, smtpd_networks
+from services.admin.commands.rules_check import first_fault, smtpd_networks
 
 OWN = smtpd_networks({"SUBNET": "172.29.99"})
 

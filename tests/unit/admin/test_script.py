@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from services.admin.usage import HELP
+from services.admin.commands.usage import HELP
 from tests.support.source import ROOT
 
 

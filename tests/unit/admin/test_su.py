@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.su import BadArguments, Order, parse_order
+from services.admin.accounts.su import BadArguments, Order, parse_order, without_python
 from tests.support.source import ROOT
 
 
@@ -35,8 +35,8 @@ def test_anything_else_is_refused(arguments: list[str]) -> None:
 def shell(home: Path, per_user: bool, command: str) -> list[str]:
     """The lines that an account's shell prints; a process of its own, because it is replaced."""
     program = (
-        "import os, sys; from pathlib import Path; from services.admin.assign import User; "
-        "from services.admin.su import become; "
+        "import os, sys; from pathlib import Path; from services.admin.accounts.assign import User; "
+        "from services.admin.accounts.su import become; "
         f"become(User(name='joni', uid=2002, home=Path(sys.argv[1])), os.environ, ('/bin/sh', '-c', sys.argv[2]), "
         f"per_user={per_user})"
     )
@@ -53,3 +53,7 @@ def test_the_shell_is_in_the_home_and_its_files_are_the_account_s_alone(tmp_path
 def test_with_a_uid_per_user_nothing_of_root_is_left() -> None:
     seen = shell(Path("/"), True, "id -u; id -g; id -G; grep -E '^(CapEff|CapPrm):' /proc/self/status")
     assert [line.split()[-1] for line in seen] == ["2002", "2002", "2002", "0" * 16, "0" * 16]
+
+
+def test_somebody_s_own_python_is_not_told_of_ours() -> None:
+    assert without_python({"PYTHONPATH": "/opt/qmail", "PYTHONSAFEPATH": "1", "TERM": "vt100"}) == {"TERM": "vt100"}

@@ -10,10 +10,11 @@ import pytest
 from argon2 import PasswordHasher
 
 from qmail.accounts.assign import Accounts
-from services.admin import files, passwords
-from services.admin.files import Keeper
-from services.admin.places import Places, read_places
-from services.admin.users import UserError, Users
+from services.admin import install as files
+from services.admin.accounts import passwords
+from services.admin.accounts.users import UserError, Users
+from services.admin.directories import Places, read_places
+from services.admin.install import Keeper
 
 ROOT = os.geteuid() == 0
 

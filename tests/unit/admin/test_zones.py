@@ -10,9 +10,9 @@ from pathlib import Path
 import dns.zone
 import pytest
 
-from services.admin.files import Keeper
-from services.admin.made import Made
-from services.admin.zones import make_zones, render_reverse, render_zone, reverse_zone
+from services.admin.install import Keeper
+from services.admin.setup.generated_files import Made
+from services.admin.setup.zones import make_zones, render_reverse, render_zone, reverse_zone
 
 
 def records(text: str, origin: str, name: str, kind: str) -> list[str]:

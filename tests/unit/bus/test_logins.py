@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qmail.bus.ports import BusDown
 from qmail.bus.talk import logins
 from qmail.bus.talk.logins import Slowed, Wrong
-from services.admin.logins import render
+from services.admin.commands.logins import render
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "logins-1.json"
 PAIR = Slowed(kind="account and address", account="ari", network="203.0.113.9", wrong=6, since=1000.0, next=1012.4)

@@ -35,7 +35,7 @@ def test_without_output_nothing_is_missed() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["services/admin/qmailctl.py", "services/admin/bin.py", "services/inject/__main__.py"]
+    "module", ["services/admin/commands/qmailctl.py", "services/admin/commands/bin.py", "services/inject/__main__.py"]
 )
 def test_every_program_that_prints_ends_so(module: str) -> None:
     assert "ends_quietly(lambda" in (ROOT / Path(module)).read_text()

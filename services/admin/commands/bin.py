@@ -1,0 +1,79 @@
+"""`python -m services.admin.commands.bin NAME`: qmail's own commands beside qmailctl, as they lie in /var/qmail/bin."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from qmail.control.files import Control
+from qmail.message.printable import printable_lines
+from services.admin.accounts.home import MAILDIR
+from services.admin.commands import report
+from services.admin.commands.queue_client import QueueClient, QueueUnreachable
+from services.admin.commands.showctl import render
+from services.admin.directories import read_places
+from services.inject.quiet import ends_quietly
+
+EX_USAGE = 100
+EX_TEMPORARY = 111
+
+
+def qmail_qstat(arguments: Sequence[str]) -> int:
+    """qmail-qstat(8): how much is in the queue."""
+    print(report.render_qstat(_queue().status()), end="")
+    return 0
+
+
+def qmail_qread(arguments: Sequence[str]) -> int:
+    """qmail-qread(8): what is in the queue."""
+    print(report.render_qread(_queue().messages()), end="")
+    return 0
+
+
+def maildirmake(arguments: Sequence[str]) -> int:
+    """maildirmake(1): an empty Maildir, its owner's alone."""
+    if not arguments:
+        print("maildirmake: usage: maildirmake name", file=sys.stderr)
+        return EX_USAGE
+    top = arguments[0]
+    for path in (top, *(os.path.join(top, os.path.basename(name)) for name in MAILDIR[1:])):
+        try:
+            os.mkdir(path, 0o700)
+        except OSError as error:
+            print(f"maildirmake: fatal: unable to mkdir {path}: {error.strerror}", file=sys.stderr)
+            return EX_TEMPORARY
+    return 0
+
+
+def qmail_showctl(arguments: Sequence[str]) -> int:
+    """qmail-showctl(8): what the control files say."""
+    print(render(Control(read_places(os.environ).paths.control)), end="")
+    return 0
+
+
+PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
+    "qmail-qstat": qmail_qstat,
+    "qmail-qread": qmail_qread,
+    "maildirmake": maildirmake,
+    "qmail-showctl": qmail_showctl,
+}
+
+
+def _queue() -> QueueClient:
+    return QueueClient.find(os.environ, read_places(os.environ).credentials_of("queue"))
+
+
+def main(name: str, arguments: Sequence[str]) -> int:
+    """The program's exit code; 111 where the queue does not answer, or is not for the caller to see."""
+    try:
+        return PROGRAMS[name](arguments)
+    except BrokenPipeError:
+        raise  # nobody reads
+    except (QueueUnreachable, OSError) as error:
+        print(f"{name}: fatal: {printable_lines(str(error))}", file=sys.stderr)
+        return EX_TEMPORARY
+
+
+if __name__ == "__main__":
+    raise SystemExit(ends_quietly(lambda: main(sys.argv[1], sys.argv[2:])))

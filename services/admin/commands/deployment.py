@@ -1,0 +1,46 @@
+"""What qmailctl's commands work on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.admin.accounts.users import Users
+from services.admin.bus.losses import Losses
+from services.admin.commands.queue_client import QueueClient
+from services.admin.directories import Places
+from services.admin.install import Keeper
+from services.admin.rights import read_rights
+
+
+class Usage(Exception):
+    """The arguments are none that a command takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment, by the environment of whoever types a command."""
+
+    environ: Mapping[str, str]
+    places: Places
+
+    @property
+    def queue(self) -> QueueClient:
+        """Raises OSError where the token is not readable."""
+        return QueueClient.find(self.environ, self.places.credentials_of("queue"))
+
+    @property
+    def per_user(self) -> bool:
+        """Whether each account has a uid of its own."""
+        return (self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")) == "per-user"
+
+    @property
+    def losses(self) -> Losses:
+        """What the bus has lost."""
+        return Losses(self.places.bus_store, Keeper(per_user=False))
+
+    @property
+    def users(self) -> Users:
+        """Accounts, with owners where this deployment has them."""
+        return Users(self.places, Keeper(per_user=self.per_user), read_rights().alias_uid)

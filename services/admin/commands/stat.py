@@ -1,0 +1,91 @@
+"""`qmailctl stat`: roles, queue, the room that is left, what stands, and what an administrator should know.
+
+Its exit code is for programs that watch: 0 all roles are up, 2 one is down or does not answer, 3 all are up and the bus
+has lost something that nobody has acknowledged, 111 the bus could not be asked. What else stands (`alert since`) leaves
+it at 0: degraded is not down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from qmail.bus.connect import connect_user
+from services.admin.commands import report
+from services.admin.commands.bus_monitor import Figures, read_figures
+from services.admin.commands.deployment import Deployment, Usage
+from services.admin.commands.name_server import name_server_answers
+from services.admin.commands.queue_client import QueueUnreachable
+from services.admin.commands.roll_call import Roll, call_roll, hearing
+from services.admin.rights import read_rights
+from services.admin.setup.first_start import FIRST_PASSWORD
+from services.admin.setup.generated_files import Made
+
+LISTEN_TIMEOUT_SECONDS = 20.0
+EX_ROLE_DOWN = 2
+EX_LOSS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    figures: Figures
+    roll: Roll
+    dns: bool | None  # None: this deployment has no name server of its own
+
+
+def stat(deployment: Deployment, arguments: list[str]) -> int:
+    """Print all of it; the exit code. Raises Usage, and BusDown, TimeoutError or CredentialsError where the bus cannot
+    be asked."""
+    if arguments:
+        raise Usage
+    found = asyncio.run(asyncio.wait_for(_look(deployment), LISTEN_TIMEOUT_SECONDS))
+    roles = [role.name for role in read_rights().bus_users]
+    print(report.render_roles(roles, found.roll), end="")
+    print(f"bus: up {found.figures.uptime}")
+    if found.dns is not None:
+        print("dns: up" if found.dns else "dns: down")
+    queue_answers = _show_queue(deployment)
+    print(report.render_streams(found.figures.streams), end="")
+    print(report.render_standing(found.roll), end="")
+    _show_hints(deployment)
+    well = queue_answers and found.dns is not False and all(map(found.roll.is_up, roles))
+    if not well:
+        return EX_ROLE_DOWN
+    return EX_LOSS if deployment.losses.open() else 0
+
+
+async def _look(deployment: Deployment) -> _Found:
+    paths, environ = deployment.places.paths, deployment.environ
+    figures = await read_figures(paths, environ)
+    bus = await connect_user("admin", paths, environ)
+    try:
+        roll = await call_roll(bus, hearing(figures.connections))
+    finally:
+        await bus.close()
+    server = environ.get("DNS_SERVER")
+    return _Found(figures, roll, await name_server_answers(server) if server else None)
+
+
+def _show_queue(deployment: Deployment) -> bool:
+    """Whether the queue answered."""
+    try:
+        status = deployment.queue.status()
+    except QueueUnreachable as error:
+        print(f"{error}")
+        return False
+    print(report.render_qstat(status) + status["status"] + (" (paused)" if status["paused"] else ""))
+    return True
+
+
+def _show_hints(deployment: Deployment) -> None:
+    address = deployment.environ.get("ADDRESS") or "127.0.0.1"
+    directories = (deployment.places.paths.control, deployment.places.zones)
+    left = [str(path) for directory in directories for path in Made(directory).left_behind(address)]
+    print(report.render_address(address, left), end="")
+    path = deployment.places.paths.credentials / FIRST_PASSWORD
+    try:
+        name, password = path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return
+    print(f"account {name}, password {password} (shown this once; qmailctl passwd {name} changes it)", flush=True)
+    path.unlink()

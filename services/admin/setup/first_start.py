@@ -1,0 +1,193 @@
+"""First start: make a deployment from nothing, or find that all is there and change nothing.
+
+What a newer release has written is left alone (services/admin/setup/release.py).
+
+Every step looks before it acts and leaves either the old or the new, so a start that was broken off is finished by
+the next. What an administrator may change (control files, aliases, rules, accounts, certificate) is made once; what
+says ADDRESS (zones, localips) follows it until it is edited; what follows from the program (rights, owners, modes) is
+repaired each time.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from qmail.control.files import Control, ControlError
+from qmail.control.table import ME
+from services.admin.accounts.users import Users
+from services.admin.directories import Places, read_places
+from services.admin.install import Keeper
+from services.admin.rights import Rights, read_rights
+from services.admin.setup import config_fast
+from services.admin.setup.bus_rights import make_credentials
+from services.admin.setup.certificate import make_certificate
+from services.admin.setup.generated_files import Made, Origin
+from services.admin.setup.release import check_release, mark_release
+from services.admin.setup.zones import make_zones
+
+DEFAULT_ME = "mail.xeris.com"
+DEFAULT_ADMIN_USER = "ari"
+FIRST_PASSWORD = "first-password"
+HTTP_TOKEN = "http.token"
+LOCALIPS = "localips"
+MAX_QUEUE_BYTES = 20 * 1024**3
+# A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.queue.put).
+MIN_QUEUE_BYTES = 4 * 1024**2
+# Logs that the roles keep, as the tutorial's chapter 5.1.9 makes them.
+LOG_DIRECTORIES = ("qmail", "qmail-smtpd", "qmail-pop3d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says; all but `address` is used only where nothing is there yet."""
+
+    me: str
+    address: str
+    admin_user: str
+    queue_bytes: int | None
+    per_user: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises ValueError with the name, the value and what was expected."""
+        identity = environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")
+        if identity not in ("per-user", "single"):
+            raise ValueError(f"IDENTITY is {identity!r}; expected per-user or single")
+        if identity == "single" and os.geteuid() == 0:
+            raise ValueError("IDENTITY is single; expected per-user, because uid 0 runs nothing as itself")
+        size = environ.get("QUEUE_BYTES")
+        if size and not (size.isdecimal() and int(size) >= MIN_QUEUE_BYTES):
+            raise ValueError(f"QUEUE_BYTES is {size!r}; expected a number of bytes, {MIN_QUEUE_BYTES} or more")
+        return cls(
+            me=config_fast.parse_host(environ.get("ME") or DEFAULT_ME),
+            address=environ.get("ADDRESS") or "127.0.0.1",
+            admin_user=environ.get("ADMIN_USER") or DEFAULT_ADMIN_USER,
+            queue_bytes=int(size) if size else None,
+            per_user=identity == "per-user",
+        )
+
+
+def first_start(environ: Mapping[str, str]) -> None:
+    """Make what is missing. Raises ValueError for a bad setting or file, or a newer release's deployment, OSError."""
+    settings, places, rights = Settings.read(environ), read_places(environ), read_rights()
+    check_release(places.paths.control)
+    keeper = Keeper(per_user=settings.per_user)
+    _directories(places, rights, keeper)
+    _release(places, keeper)
+    _control(settings, places, keeper)
+    _zones(settings, places, keeper)
+    _certificate(places, rights, keeper)
+    make_credentials(rights, places.credentials_of, keeper)
+    _http_token(places, rights, keeper)
+    _accounts(settings, places, rights, keeper)
+
+
+def _directories(places: Places, rights: Rights, keeper: Keeper) -> None:
+    paths, alias, bus, imap = places.paths, rights.alias_uid, rights.roles["bus"], rights.roles["imap"]
+    for path in (paths.control, paths.users, paths.home, paths.log, paths.tls):
+        keeper.directory(path, 0o755)
+    for role in rights.owners:
+        keeper.directory(places.credentials_of(role), 0o755)
+    for name in LOG_DIRECTORIES:
+        keeper.directory(paths.log / name, 0o755)
+    keeper.directory(paths.auth, 0o700)
+    keeper.directory(paths.alias, 0o755, alias, alias)
+    keeper.directory(places.bus_store, 0o700, bus.uid, bus.gid)
+    keeper.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
+
+
+def _release(places: Places, keeper: Keeper) -> None:
+    """Before anything that an older release would not understand."""
+    if word := mark_release(places.paths.control, keeper):
+        print(f"admin: {word}", file=sys.stderr, flush=True)
+    for directory in (places.paths.control, places.zones):
+        Made(directory).keep_first_release_out(keeper)
+
+
+def _control(settings: Settings, places: Places, keeper: Keeper) -> None:
+    paths, made, origin = places.paths, Made(places.paths.control), Origin(settings.address, settings.me)
+    localips = {LOCALIPS: config_fast.render_localips(settings.address)}
+    made.renew(localips, origin, keeper)
+    if (paths.control / "me").exists():
+        return
+    size = settings.queue_bytes or _half_of_free(places)
+    for name, text in config_fast.render_aliases(settings.admin_user).items():
+        keeper.file_once(paths.alias / name, text.encode(), 0o644)
+    rules = config_fast.render_tcp_smtp(loopback_only=places.below_qmail_dir)
+    keeper.file_once(paths.tcp_smtp, rules.encode(), 0o644)
+    made.make(localips, origin, keeper)
+    for name, text in config_fast.render_control(settings.me, size).items():
+        keeper.file_once(paths.control / name, text.encode(), 0o644)
+
+
+def _zones(settings: Settings, places: Places, keeper: Keeper) -> None:
+    # Only a deployment of containers has a name server of its own.
+    if not places.below_qmail_dir:
+        make_zones(_own_name(places), settings.address, places.zones, keeper)
+
+
+def _own_name(places: Places) -> str:
+    """This mail server's name: ME counts at first start alone. Raises ValueError."""
+    try:
+        return Control(places.paths.control).get(ME).decode("ascii")
+    except ControlError as error:
+        raise ValueError(str(error)) from error
+
+
+def _half_of_free(places: Places) -> int:
+    """Half of what the bus's file system has left: the queue never takes the whole disk."""
+    found = os.statvfs(places.bus_store)
+    return min(MAX_QUEUE_BYTES, found.f_bavail * found.f_frsize // 2)
+
+
+def _certificate(places: Places, rights: Rights, keeper: Keeper) -> None:
+    tls, doors = places.paths.tls, rights.roles["smtpd"].gid
+    certificate, key = tls / "cert.pem", tls / "key.pem"
+    if not certificate.exists():
+        made, private = make_certificate(_own_name(places), datetime.now(UTC))
+        # The key first: a certificate says that its key is there.
+        keeper.file(key, private, 0o440, 0, doors)
+        keeper.file(certificate, made, 0o644)
+    # An administrator's own pair may be links into another program's directory, which looks after its modes.
+    for path, mode, gid in ((key, 0o440, doors), (certificate, 0o644, 0)):
+        if not path.is_symlink():
+            keeper.settle(path, mode, 0, gid)
+
+
+def _http_token(places: Places, rights: Rights, keeper: Keeper) -> None:
+    queue, path = rights.roles["queue"], places.credentials_of("queue") / HTTP_TOKEN
+    keeper.file_once(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o400, queue.uid, queue.gid)
+    keeper.settle(path, 0o400, queue.uid, queue.gid)
+
+
+def _accounts(settings: Settings, places: Places, rights: Rights, keeper: Keeper) -> None:
+    users = Users(places, keeper, rights.alias_uid)
+    if users.founded:
+        if move := users.refresh():
+            print(f"admin: {move}", file=sys.stderr, flush=True)
+        return
+    password = secrets.token_urlsafe(12)
+    admin_uid = rights.roles["admin"].credential_uid
+    # Shown once by `qmailctl stat`; written before the account, so that no account has an unknown password.
+    line = f"{settings.admin_user} {password}\n".encode()
+    keeper.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
+    users.add(settings.admin_user, password)
+
+
+def main() -> int:
+    """Run the first start alone; exit code 0, or 78 (EX_CONFIG) for a bad setting."""
+    try:
+        first_start(os.environ)
+    except ValueError as error:
+        print(f"admin: {error}", file=sys.stderr)
+        return 78
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

