@@ -46,6 +46,7 @@ class Unwilling(SMTP):
 
     async def _handle_client(self) -> None:
         await self.push("554 go to the next")
+        assert self.transport is not None
         self.transport.close()
 
 

@@ -31,7 +31,8 @@ def refusal(case: Case, door: str, path: Path) -> str:
     log = case.mail.directory / "log" / door / "current"
     line = re.compile(f".* refused file {NAME}: {re.escape(str(path))}: .*")
     found = eventually(lambda: log.exists() and line.search(log.read_text(errors="replace")), f"{path.name} in {log}")
-    return found[0]
+    assert isinstance(found, re.Match)
+    return str(found[0])
 
 
 def test_search_finds_the_others_and_the_log_names_the_file(case: Case, unreadable: Path) -> None:

@@ -97,7 +97,7 @@ def test_it_sees_only_the_volumes_that_it_needs(xeris: Deployment, name: str) ->
 
 @each_role
 def test_its_image_has_no_other_role_and_no_installer(xeris: Deployment, name: str) -> None:
-    folder = RIGHTS[name].program.split(".")[1]
+    folder = str(RIGHTS[name].program).split(".")[1]
     carried = [room.split(".")[1] for room in read_rights().carried_rooms(name)]
     assert xeris.run(name, "ls", "/opt/qmail/services").split() == sorted([folder, *carried])
     assert "No module named pip" in xeris.try_run(name, "python", "-m", "pip").stderr
@@ -175,7 +175,7 @@ print("\\n".join(sorted(opened)))
 @pytest.fixture(scope="module")
 def addresses(xeris: Deployment) -> dict[tuple[str, str], str]:
     """(container, network) -> address."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for name, role in RIGHTS.items():
         if role.part_of is None:
             identity = xeris.control("ps", "--quiet", name).split()[0]

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.deployment import Deployment, deployed, eventually
 
 # Published on each deployment's own gateway address: the one that the other's containers can reach too.
-XERIS = {"project": "test-one", "me": "mail.xeris.com", "address": "172.29.62.129", "subnet": "172.29.62"}
-TELKOM = {"project": "test-two", "me": "mail.telkom.test", "address": "172.29.63.129", "subnet": "172.29.63"}
+Settings = dict[str, Any]
+XERIS: Settings = {
+    "project": "test-one",
+    "me": "mail.xeris.com",
+    "address": "172.29.62.129",
+    "subnet": "172.29.62",
+}
+TELKOM: Settings = {
+    "project": "test-two",
+    "me": "mail.telkom.test",
+    "address": "172.29.63.129",
+    "subnet": "172.29.63",
+}
 
 TRIES = 5
 

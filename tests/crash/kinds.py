@@ -15,7 +15,7 @@ from aiosmtpd.handlers import Message as MessageHandler
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as SMTPEnvelope
 
-from tests.support.make_run import free_ports
+from tests.support.ports import free_ports
 
 # More than one piece on the bus.
 LARGE = "x" * 70 + "\r\n"

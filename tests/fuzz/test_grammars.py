@@ -484,8 +484,8 @@ MESSAGE_WORDS = (
 
 
 def test_imap_message() -> None:
-    specs = [mail.SectionSpec((), name) for name in (b"", b"HEADER", b"TEXT")]
-    specs += [mail.SectionSpec((1,), b""), mail.SectionSpec((1, 1), b"MIME"), mail.SectionSpec((2,), b"HEADER")]
+    specs = [mail.SectionSpec((), name) for name in (None, "HEADER", "TEXT")]
+    specs += [mail.SectionSpec((1,)), mail.SectionSpec((1, 1), "MIME"), mail.SectionSpec((2,), "HEADER")]
 
     def check(raw: bytes) -> None:
         message = mail.parse(raw)
@@ -564,7 +564,8 @@ def replies_of_servers() -> list[bytes]:
 
 def test_smtp_client_replies() -> None:
     def read(pieces: list[bytes]) -> list[Reply | str]:
-        reader, found = ReplyReader(), []
+        reader = ReplyReader()
+        found: list[Reply | str] = []
         for piece in pieces:
             reader.feed(piece)
             try:

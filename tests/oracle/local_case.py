@@ -82,7 +82,7 @@ class LocalCase:
 
     def shown(self, raw: bytes) -> bytes:
         """Output with placeholders in place of what varies."""
-        return bytes(Norm(self._started, time.time())(raw.replace(os.fsencode(self.home), b"<HOME>")))
+        return Norm(self._started, time.time())(raw.replace(os.fsencode(self.home), b"<HOME>"))
 
     def queue(self) -> list[dict[str, Any]]:
         """What was forwarded."""

@@ -2,23 +2,27 @@
 Norm(t0,t1): t0,t1 = epoch seconds just before / after the case ran. Only values that lie within
 [t0-1, t1+2] are replaced, so dates written in a case's own input are left alone."""
 
+from __future__ import annotations
+
 import calendar
 import re
 import time
+
+Match = re.Match[bytes]
 
 MON = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 class Norm:
-    def __init__(s, t0, t1):
+    def __init__(s, t0: float, t1: float) -> None:
         s.t0 = int(t0) - 1
         s.t1 = int(t1) + 2
 
-    def near(s, e):
+    def near(s, e: int) -> bool:
         return s.t0 <= e <= s.t1
 
-    def __call__(s, b):
-        def d1(m):
+    def __call__(s, b: bytes) -> bytes:
+        def d1(m: Match) -> bytes:
             e = calendar.timegm((int(m[3]), MON.index(m[2].decode()) + 1, int(m[1]), int(m[4]), int(m[5]), int(m[6])))
             return b"<DATE>" if s.near(e) else m[0]
 
@@ -28,7 +32,7 @@ class Norm:
             b,
         )
 
-        def d2(m):
+        def d2(m: Match) -> bytes:
             e = calendar.timegm((int(m[7]), MON.index(m[2].decode()) + 1, int(m[3]), int(m[4]), int(m[5]), int(m[6])))
             return b"<CTIME>" if s.near(e) else m[0]
 
@@ -38,7 +42,7 @@ class Norm:
             b,
         )
 
-        def d3(m):
+        def d3(m: Match) -> bytes:
             try:
                 e = calendar.timegm(time.strptime(m[1].decode(), "%Y%m%d%H%M%S"))
             except ValueError:

@@ -30,7 +30,7 @@ ARGUMENTS = {
 # There is no loss to rescue anything of.
 RETURNS = {"rescue": 1}
 # The script's own, with which nothing is started that runs already.
-OF_THE_SCRIPT = {"start": [], "logs": [], "help": []}
+OF_THE_SCRIPT: dict[str, list[str]] = {"start": [], "logs": [], "help": []}
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,7 @@ def test_a_directory_runs_once(run: MakeRun) -> None:
 
 
 def refused(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    deployment = MakeRun(tmp_path / "var", **environ)
+    deployment = MakeRun(tmp_path / "var", (), **environ)
     return subprocess.run(
         deployment._argv, env=deployment.environ, capture_output=True, text=True, timeout=180, check=False
     )

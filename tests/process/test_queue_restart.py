@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -39,9 +40,13 @@ def deliver_after_deferrals(deployment: MailRun, number: int, times: int) -> Non
     """A message that is deferred so often, then delivered."""
     instructions(deployment, "tunda", "|exit 111\n")
     before = deferrals(deployment)
+
+    def deferred(times: int) -> bool:
+        return deferrals(deployment) == times
+
     assert deployment.send(number, "joni-tunda@xeris.com") == 250
     for count in range(1, times + 1):
-        eventually(lambda count=count: deferrals(deployment) == before + count, f"deferral {count}", ENDS_SECONDS)
+        eventually(partial(deferred, before + count), f"deferral {count}", ENDS_SECONDS)
         instructions(deployment, "tunda", "|exit 111\n" if count < times else "./Maildir/\n")
         assert deployment.qmailctl("flush").returncode == 0
     eventually(lambda: number in deployment.numbers("joni"), f"message {number}", ENDS_SECONDS)

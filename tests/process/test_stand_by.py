@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.deployment import eventually
 from tests.support.mail_run import MailRun, mail_run
@@ -30,7 +31,7 @@ def second_queue(deployment: MailRun) -> Iterator[subprocess.Popen[bytes]]:
         "HTTP_LISTEN": f"127.0.0.1:{free_port()}",
         "RUN_DIR": str(run),
     }
-    as_owner: dict[str, int] = {}
+    as_owner: dict[str, Any] = {}
     if os.geteuid() == 0:
         os.chown(run, owner.st_uid, owner.st_gid)
         as_owner = {"user": owner.st_uid, "group": owner.st_gid}

@@ -102,7 +102,7 @@ class Raw:
 
     def until(self, begin: bytes) -> list[bytes]:
         """Lines up to and with the first that begins so."""
-        lines = []
+        lines: list[bytes] = []
         while not lines or not lines[-1].startswith(begin):
             line = self.file.readline()
             if not line:

@@ -97,7 +97,9 @@ def mailboxes_are_whole(place: Place, left: dict[str, Any], *, exactly: bool) ->
     them. `exactly`: and nothing else."""
     for user, mailbox in left["mailboxes"].items():
         with imap(place, user, left["passwords"][user]) as client:
-            listed = [re.findall(rb'"\." (.+)$', line)[0].decode() for line in client.list()[1]]
+            listed = [
+                re.findall(rb'"\." (.+)$', line)[0].decode() for line in client.list()[1] if isinstance(line, bytes)
+            ]
             assert sorted(listed) == sorted(mailbox["folders"])
             subscribed = [re.findall(rb'"\." (.+)$', line)[0].decode() for line in client.lsub()[1] if line]
             assert sorted(subscribed) == mailbox["subscribed"]

@@ -26,7 +26,7 @@ class FarEnd:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Take it."""
         for recipient in envelope.rcpt_tos:
-            key = (letter_of(bytes(envelope.content or b"")), recipient)
+            key = (letter_of(envelope.original_content or b""), recipient)
             self.came[key] += 1
             self.senders[key] = envelope.mail_from or ""
         return "250 ok"

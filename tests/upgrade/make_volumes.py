@@ -26,6 +26,7 @@ import tarfile
 import threading
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Release:
         )
         if done.returncode:
             raise SystemExit(f"qmailctl {argv}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return str(done.stdout)
 
     def http(self, path: str) -> dict[str, Any]:
         """What the queue answers."""
@@ -194,11 +195,13 @@ def make_zone(release: Release) -> None:
 
 def fill_mailboxes(release: Release) -> None:
     """Flags, keywords, UIDs with a gap, folders, subscriptions; later mail that nobody has looked at."""
+
+    def has_new(messages: int) -> bool:
+        return len(list((release.directory / "home/joni/Maildir/new").iterdir())) == messages
+
     for number in range(1, 9):
         release.send("joe@far.test", ["joni@xeris.com"], letter(f"joni {number}"))
-        eventually(
-            lambda n=number: len(list((release.directory / "home/joni/Maildir/new").iterdir())) == n, "joni's mail"
-        )
+        eventually(partial(has_new, number), "joni's mail")
     with release.imap("joni") as client:
         for folder in ("Arsip", "Arsip.2026", '"Surat &AOk-"'):
             client.create(f"INBOX.{folder}" if '"' not in folder else '"INBOX.Surat &AOk-"')
@@ -225,7 +228,7 @@ def mailbox(release: Release, user: str) -> dict[str, Any]:
     """What IMAP shows of an account: folder -> UIDVALIDITY, UIDNEXT, messages; and the subscriptions."""
     folders: dict[str, Any] = {}
     with release.imap(user) as client:
-        names = [re.findall(rb'"\." (.+)$', line)[0].decode() for line in client.list()[1] if line]
+        names = [re.findall(rb'"\." (.+)$', line)[0].decode() for line in client.list()[1] if isinstance(line, bytes)]
         for name in names:
             client.select(name, readonly=True)
             status = client.status(name, "(UIDVALIDITY UIDNEXT)")[1][0].decode()
@@ -259,8 +262,12 @@ def fill_queue(release: Release, far: FarEnd) -> None:
     many = [f"{'ok' if number % 30 == 0 else 'later'}-{number}@far.test" for number in range(MANY)]
     release.qmailctl("sendmail", "-f", "joni@xeris.com", *many, text="Subject: many\nX-Letter: many\n\nkept\n")
     eventually(lambda: len(far.taken) >= 2 + MANY // 30, "the first attempts at the far end")
+
+    def attempted(times: int) -> bool:
+        return least_attempts(release) >= times
+
     for attempts in (1, 2, 3):
-        eventually(lambda n=attempts: least_attempts(release) >= n, f"{attempts} attempts at everything")
+        eventually(partial(attempted, attempts), f"{attempts} attempts at everything")
         far.turned = attempts == 3
         release.qmailctl("doqueue")
     eventually(lambda: far.taken.count("turn@far.test") == 1, "the message that turns")
@@ -321,9 +328,9 @@ def state_record(release: Release, number: int) -> str:
     )
     told = (release.directory / "run" / "deployment").read_text().splitlines()
     environ = {**release.environ, **dict(line.split("=", 1) for line in told)}
-    argv = [release.checkout / ".venv" / "bin" / "python", "-c", code, f"state.{number}"]
+    argv: list[str | Path] = [release.checkout / ".venv" / "bin" / "python", "-c", code, f"state.{number}"]
     done = subprocess.run(argv, cwd=release.checkout, env=environ, capture_output=True, text=True, check=True)
-    return done.stdout
+    return str(done.stdout)
 
 
 def leave_new(release: Release) -> None:

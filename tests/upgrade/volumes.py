@@ -40,7 +40,7 @@ def unpack(release: str, directory: Path) -> None:
     directory.mkdir(parents=True)
     with tarfile.open(HERE / f"{release}.tar.xz") as tar:
         # Ours, and to be taken with its owners; Pythons before 3.11.4 know no filters, and take everything so.
-        tar.extraction_filter = lambda member, path: member  # type: ignore[assignment]
+        tar.extraction_filter = lambda member, path: member
         tar.extractall(directory, numeric_owner=True)
     made_at = manifest(release)["made at"]
     for name in WITH_HOMES:

@@ -10,7 +10,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from qmail.accounts.assign import Accounts
-from services.admin import install as files
 from services.admin.accounts import passwords
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import first_start
@@ -130,7 +129,7 @@ def start_and_crash(directory: Path, after: int, monkeypatch: pytest.MonkeyPatch
         real(source, target)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "rename", rename)
+        patch.setattr(os, "rename", rename)
         try:
             first_start(environ(directory))
         except Crash:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from services.admin import install as files
 from services.admin.install import Keeper
 from services.admin.setup.first_start import first_start
 from services.admin.setup.generated_files import HEADER, MADE
@@ -63,7 +62,7 @@ def test_the_mark_is_there_before_anything_that_an_older_release_would_not_under
         written.append(target.name)
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "rename", note)
+    monkeypatch.setattr(os, "rename", note)
     first_start({"QMAIL_DIR": str(tmp_path), "IDENTITY": identity})
     assert written[0] == MARK
 

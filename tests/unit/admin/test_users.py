@@ -10,7 +10,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from qmail.accounts.assign import Accounts
-from services.admin import install as files
 from services.admin.accounts import passwords
 from services.admin.accounts.users import UserError, Users
 from services.admin.directories import Places, read_places
@@ -201,7 +200,7 @@ def test_a_useradd_killed_anywhere_goes_on_where_it_stopped(
             real(source, target)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch:
-            patch.setattr(files.os, "rename", rename)
+            patch.setattr(os, "rename", rename)
             try:
                 users.add("joni", "secret")
                 break

@@ -139,7 +139,7 @@ def test_a_full_disk_has_its_own_error_and_leaves_nothing(
         raise OSError(number, "full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer.os, "writev", full)
+        patch.setattr(os, "writev", full)
         with pytest.raises(MaildirFull) as caught:
             deliver(maildir, NAME, PIECES)
     assert caught.value.errno == number
@@ -149,7 +149,7 @@ def test_a_full_disk_has_its_own_error_and_leaves_nothing(
 
 def test_a_write_that_takes_a_part_is_continued(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.writev
-    monkeypatch.setattr(writer.os, "writev", lambda fd, pieces: real(fd, [b"".join(pieces)[:7]]))
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: real(fd, [b"".join(pieces)[:7]]))
     deliver(maildir, NAME, PIECES)
     assert held(maildir, "new") == [WHOLE]
 
@@ -212,7 +212,8 @@ def killed_at(maildir: Path, at: int) -> bool:
     """Deliver in a child that dies before its n-th call; whether it came so far."""
     pid = os.fork()
     if pid == 0:
-        writer.os = steps.os = Faulty(at, lambda: os._exit(9))  # type: ignore[assignment]
+        faulty = Faulty(at, lambda: os._exit(9))
+        vars(writer)["os"] = vars(steps)["os"] = faulty
         deliver(maildir, NAME, PIECES)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
@@ -273,7 +274,8 @@ def test_a_message_that_is_renamed_while_it_is_looked_at_is_found(
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (maildir / "cur" / "1.a:2,").write_bytes(b"x")
-    scandir, renamed = os.scandir, []
+    scandir = os.scandir
+    renamed: list[Path] = []
 
     class ReadBefore(list[os.DirEntry[bytes]]):
         def __init__(self, path: bytes) -> None:
@@ -341,7 +343,7 @@ def test_a_message_with_an_old_date_is_not_swept_on_its_way_through_tmp(maildir:
         real(*args, **more)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer.os, "link", sweep_and_link)
+        patch.setattr(os, "link", sweep_and_link)
         assert store(maildir, NAME, pieces(), b"cur/" + NAME + b":2,S", mtime_ns=years_ago)
     assert seen == [0]
     (placed,) = (maildir / "cur").iterdir()

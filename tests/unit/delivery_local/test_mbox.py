@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.delivery.local import mbox
 from services.delivery.local.mbox import MailboxLocked, append, quoted
 from services.delivery.local.refusal import Refusal
 
@@ -62,7 +61,7 @@ def test_a_full_disk_leaves_the_mbox_as_it_was(home: int, tmp_path: Path, monkey
     def full(fd: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(mbox.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Refusal) as caught:
         append(home, b"./Mailbox", HEAD, [b"x\n"])
     assert caught.value.text == b"Unable to write ./Mailbox: out of disk space. (#4.3.0)\n"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from services.delivery.local import steps
 from services.delivery.local.maildir_writer import store_steps
 from services.delivery.local.steps import Shared, Steps, alone
 
@@ -25,7 +24,7 @@ def test_a_message_is_stored_alone(tmp_path: Path) -> None:
 
 def test_files_are_synced_in_the_order_of_the_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(steps.os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
 
     def work() -> Steps[str]:
         yield 7

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from caio import linux_aio
 
 from qmail.accounts.identity import ActingPool, Identity
 from services.delivery.local import sync, together
@@ -206,7 +207,7 @@ def test_a_kernel_that_takes_no_requests_syncs_one_after_the_other(
 ) -> None:
     monkeypatch.setattr(sync, "_context", lambda: None)
     synced: list[int] = []
-    monkeypatch.setattr(sync.os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     assert sync.sync_files([7, 8, 9]) == {}
     assert synced == [7, 8, 9]
 
@@ -247,8 +248,8 @@ def test_a_failure_of_the_disk_is_never_asked_for_twice(
     monkeypatch: pytest.MonkeyPatch, result: int | None, number: int
 ) -> None:
     monkeypatch.setattr(sync, "_context", lambda: Requests([0, result]))
-    monkeypatch.setattr(sync.linux_aio, "Operation", Operation)
-    monkeypatch.setattr(sync.os, "fsync", lambda fd: pytest.fail("a second fsync would hide the failure"))
+    monkeypatch.setattr(linux_aio, "Operation", Operation)
+    monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("a second fsync would hide the failure"))
     assert {fd: error.errno for fd, error in sync.sync_files([7, 8]).items()} == {8: number}
 
 

@@ -34,13 +34,13 @@ def test_two_time_outs_apart_keep_an_address_off_for_about_an_hour() -> None:
 
 
 def test_an_answer_or_a_flush_forgets() -> None:
-    for forget in (lambda t: t.succeeded("192.0.2.1"), lambda t: t.clear()):
+    for flush in (False, True):
         tcpto, clock = table()
         tcpto.timed_out("192.0.2.1")
         clock.now += 200
         tcpto.timed_out("192.0.2.1")
         assert tcpto.entries() == [Downed("192.0.2.1", 2, clock.now)]
-        forget(tcpto)
+        tcpto.clear() if flush else tcpto.succeeded("192.0.2.1")
         assert not tcpto.down("192.0.2.1")
 
 

@@ -30,6 +30,7 @@ def test_read_file_and_remove_with_imaplib(deployment: Deployment) -> None:
     assert c.select("INBOX") == ("OK", [b"1"])
     status, data = c.fetch("1", "(FLAGS UID RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
     assert status == "OK"
+    assert isinstance(data[0], tuple)
     assert data[0][0].startswith(b'1 (FLAGS (\\Recent) UID 1 RFC822.SIZE 43 ENVELOPE (NIL "satu" ')
     assert data[0][1] == HELLO.replace(b"\n", b"\r\n")
     assert files(deployment.maildir / "cur") == ["1000000001.1.h:2,"]
@@ -46,6 +47,7 @@ def test_read_file_and_remove_with_imaplib(deployment: Deployment) -> None:
         b'(\\HasNoChildren) "." "INBOX.Kerja.2004"',
     ]
     status, data = c.copy("1:2", "INBOX.Kerja.2004")
+    assert isinstance(data[0], bytes)
     assert status == "OK" and data[0].startswith(b"[COPYUID ") and data[0].endswith(b" 1:2 1:2] COPY completed.")
     assert c.status("INBOX.Kerja.2004", "(MESSAGES RECENT UIDNEXT UNSEEN)")[1] == [
         b'"INBOX.Kerja.2004" (MESSAGES 2 RECENT 2 UIDNEXT 3 UNSEEN 1)'

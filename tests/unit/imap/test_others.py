@@ -13,7 +13,7 @@ import pytest
 
 from qmail.maildir.reader import clean_tmp
 from services.imap.grammar import commands as c
-from services.imap.grammar.parse import parse_command
+from services.imap.grammar.parse import Bad, parse_command
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.view import Changes
 from services.imap.session.requests import AppendBegin
@@ -41,7 +41,9 @@ def put(maildir: Path, *names: str, folder: str = "cur") -> None:
 
 def ask(work: MailboxSession, text: bytes) -> tuple[bytes, Answer]:
     """A command's untagged lines together, and its Answer."""
-    tag, command = parse_command((text,))
+    parsed = parse_command((text,))
+    assert not isinstance(parsed, Bad)
+    tag, command = parsed
     assert isinstance(command, c.Command)
     if isinstance(command, c.Fetch):
         turn = partial(work.fetch, command)
@@ -131,7 +133,7 @@ def test_only_what_is_gone_and_was_not_told_keeps_a_session_looking(
     assert work.selected is not None
     mailbox, update, diffs = work.selected.mailbox, work.selected.view.update, [0]
 
-    def counted(*arguments: Any, **options: bool) -> Changes:
+    def counted(*arguments: Any, **options: Any) -> Changes:
         diffs[0] += 1
         return update(*arguments, **options)
 
@@ -142,7 +144,12 @@ def test_only_what_is_gone_and_was_not_told_keeps_a_session_looking(
     assert diffs[0] == 1
     gone = dict(mailbox.messages)
     del gone[1]
-    monkeypatch.setattr(mailbox, "refresh", lambda: setattr(mailbox, "messages", gone) or True)
+
+    def lose_one() -> bool:
+        mailbox.messages = gone
+        return True
+
+    monkeypatch.setattr(mailbox, "refresh", lose_one)
     assert b"EXPUNGE" not in ask(work, b"a FETCH 2 FLAGS")[0]
     monkeypatch.setattr(mailbox, "refresh", lambda: False)
     assert b"EXPUNGE" not in ask(work, b"a FETCH 2 FLAGS")[0]

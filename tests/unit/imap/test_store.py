@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_changes_are_merged_once_and_what_was_merged_is_swept_when_it_has_expire
     folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000
-    monkeypatch.setattr(keywords.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     for number in range(60):
         write_keywords(folder, b"%d.h" % number, frozenset((b"Kerja",)))
     table = read_keywords(folder)
@@ -81,7 +82,7 @@ def test_a_change_whose_list_a_slow_reader_replaced_by_an_older_one_outlives_its
     folder: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_800_000_000
-    monkeypatch.setattr(keywords.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     older = read_keywords(folder)
     write_keywords(folder, b"1.h", frozenset((b"Kerja",)))
     table = read_keywords(folder)
@@ -102,7 +103,8 @@ def test_a_change_that_is_merged_while_the_folder_is_read_is_not_read_as_no_keyw
     for number in range(3):
         write_keywords(folder, b"%d.h" % number, frozenset((b"Kerja",)))
     table = read_keywords(folder)
-    read, merged = files.read_all, []
+    read = files.read_all
+    merged: list[object] = []
 
     def merged_after_the_list_was_read(parent: int, name: bytes) -> bytes:
         try:

@@ -176,7 +176,12 @@ def test_a_target_that_is_removed_meanwhile_ends_a_copy(
 ) -> None:
     perform(work, b"a CREATE INBOX.lama")
     perform(work, b"a SELECT INBOX")
-    monkeypatch.setattr(copying, "_new_base", lambda _: shutil.rmtree(maildir / ".lama", ignore_errors=True) or b"9.a")
+
+    def remove_the_target(_: object) -> bytes:
+        shutil.rmtree(maildir / ".lama", ignore_errors=True)
+        return b"9.a"
+
+    monkeypatch.setattr(copying, "_new_base", remove_the_target)
     assert perform(work, command).kind == b"NO"
     assert perform(work, b"a FETCH 1 UID").kind == b"OK"
 

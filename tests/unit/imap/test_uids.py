@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from services.imap.flags import FlagSet
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.append import Incoming, TooManyMessages
-from services.imap.store import snapshot, subscriptions, uidstore
+from services.imap.store import files, snapshot, uidstore
 from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import Busy, StoreError
 from services.imap.store.keywords import NONE
@@ -229,10 +230,10 @@ def test_a_crash_at_any_step_of_subscribe_keeps_the_other_subscriptions(
 
 def test_of_two_subscriptions_at_the_same_time_none_is_lost(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = Maildir(maildir), Maildir(maildir)
-    replace_file, waited = subscriptions.files.replace_file, [0]
+    replace_file, waited = files.replace_file, [0]
 
     def first_the_other(*arguments: Any) -> None:
-        monkeypatch.setattr(subscriptions.files, "replace_file", replace_file)
+        monkeypatch.setattr(files, "replace_file", replace_file)
         with pytest.raises(Busy):
             change_subscription(other.fd, b"INBOX.b", subscribed=True)
         replace_file(*arguments)
@@ -240,8 +241,8 @@ def test_of_two_subscriptions_at_the_same_time_none_is_lost(maildir: Path, monke
     def wait(_: float) -> None:
         waited[0] += 1
 
-    monkeypatch.setattr(subscriptions.files, "replace_file", first_the_other)
-    monkeypatch.setattr(subscriptions.time, "sleep", wait)
+    monkeypatch.setattr(files, "replace_file", first_the_other)
+    monkeypatch.setattr(time, "sleep", wait)
     change_subscription(one.fd, b"INBOX.a", subscribed=True)
     assert waited[0] > 10, "it was not refused at once"
     change_subscription(other.fd, b"INBOX.b", subscribed=True)
@@ -398,9 +399,9 @@ def test_a_sweep_goes_on_past_a_file_that_another_writer_has_just_removed(
     opened = Maildir(maildir)
     for number in (1, 2, 3):
         assert uidstore.claim(opened.fd, ListFile(number, 7, 1, 1, b"", (), b""))
-    listed = uidstore.files.list_names
+    listed = files.list_names
     gone = [b"tmp.gone", b"1"]
-    monkeypatch.setattr(uidstore.files, "list_names", lambda *where: [*gone, *listed(*where)])
+    monkeypatch.setattr(files, "list_names", lambda *where: [*gone, *listed(*where)])
     uidstore.clean_below(opened.fd, 3)
     assert os.listdir(maildir / "imapuids") == ["3"]
 
@@ -598,7 +599,8 @@ def test_a_prepared_list_that_was_swept_while_its_writer_stood_still_is_made_aga
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(maildir, "1.a.h", folder="cur")
-    link, swept = os.link, []
+    link = os.link
+    swept: list[object] = []
 
     def swept_before(path: bytes, *more: Any, **options: Any) -> None:
         if not swept:

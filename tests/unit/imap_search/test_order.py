@@ -165,7 +165,7 @@ def test_answers() -> None:
     every = (b"MIN", b"MAX", b"ALL", b"COUNT")
     assert render_esearch(b"a", [2, 3, 7], every, uid=True) == b'ESEARCH (TAG "a") UID MIN 2 MAX 7 ALL 2:3,7 COUNT 3'
     assert render_esearch(b"a", [], every, uid=False) == b'ESEARCH (TAG "a") COUNT 0'
-    assert parse_returns(Cursor((b"RETURN () ALL",)).tokens())[0] == {b"ALL"}
+    assert parse_returns(Cursor((b"RETURN () ALL",)).tokens())[0] == frozenset({b"ALL"})
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,9 @@ def test_answers() -> None:
 )
 def test_dates(value: bytes, time: tuple[float, ...]) -> None:
     *clock, hours = time
-    assert parse_date(value) == datetime(*map(int, clock), tzinfo=timezone(timedelta(hours=hours)))  # type: ignore[misc]
+    year, month, day, hour, minute, second = map(int, clock)
+    there = timezone(timedelta(hours=hours))
+    assert parse_date(value) == datetime(year, month, day, hour, minute, second, tzinfo=there)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,10 +88,14 @@ def test_however_many_were_renamed_or_removed_the_directories_are_looked_at_once
         (maildir / f"new/{number}.a").rename(maildir / f"cur/{number}.a:2,S")
     for number in range(30, 40):
         (maildir / f"new/{number}.a").unlink()
-    looks = []
+    looks: list[object] = []
+
+    def noted(real: Callable[[Any], Any], path: Any) -> Any:
+        looks.append(path)
+        return real(path)
+
     for name in ("listdir", "scandir"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda path, real=real: looks.append(path) or real(path))
+        monkeypatch.setattr(os, name, partial(noted, getattr(os, name)))
     assert update(maildir, messages, []) == ()
     assert len(looks) <= 4, "new and cur, each twice"
     assert names(maildir) == set()

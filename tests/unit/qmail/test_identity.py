@@ -95,7 +95,7 @@ def test_the_other_threads_keep_their_identity(homes: Path) -> None:
 
 @needs_root
 def test_root_is_nobody_to_act_as() -> None:
-    called = []
+    called: list[int] = []
     with pytest.raises(IdentityError):
         with_pool(lambda pool: pool.run(ROOT, called.append, 1))
     assert not called
@@ -129,7 +129,7 @@ def test_a_cancelled_wait_ends_only_when_the_call_has_ended() -> None:
         ended.append(1)
 
     async def work(pool: ActingPool) -> None:
-        task = asyncio.create_task(pool.run(ME, call))  # type: ignore[arg-type]
+        task = asyncio.create_task(pool.run(ME, call))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)

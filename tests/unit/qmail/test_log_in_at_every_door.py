@@ -145,7 +145,7 @@ def test_every_way_takes_the_same_names(way: str, kind: str) -> None:
     assert EVERY[way](NAMES[kind], b"aripass") == (NAMES[kind], b"aripass")
 
 
-@pytest.mark.parametrize("way", {**SASL, **BYTES, "imap LOGIN, quoted": LINES["imap LOGIN, quoted"]})
+@pytest.mark.parametrize("way", [*SASL, *BYTES, "imap LOGIN, quoted"])
 def test_an_empty_password_is_a_wrong_one_everywhere(way: str) -> None:
     user, password = EVERY[way](b"ari", b"")
     assert not Question(user=user, password=password, service="x", ip="::1").possible
@@ -155,7 +155,7 @@ def test_pass_without_its_argument_is_no_command() -> None:
     assert talk(pop3(), b"USER ari", b"PASS ") == talk(pop3(), b"USER ari", b"PASS") == MALFORMED
 
 
-@pytest.mark.parametrize("way", {**BYTES, "pop3 USER, PASS": LINES["pop3 USER, PASS"]})
+@pytest.mark.parametrize("way", [*BYTES, "pop3 USER, PASS"])
 @pytest.mark.parametrize("pair", [(b"ari", b"aripass\0x"), (b"ari\0x", b"aripass")])
 def test_a_nul_is_never_cut_off_and_never_right(way: str, pair: tuple[bytes, bytes]) -> None:
     user, password = EVERY[way](*pair)

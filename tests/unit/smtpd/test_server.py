@@ -308,7 +308,12 @@ def test_recipient_is_asked_of_delivery_local(door: Any, connect: Connect) -> No
 
 def test_timeout_is_told_and_the_connection_closed(door: Any, connect: Connect) -> None:
     client = greeted(connect, door.port)
-    door.do(lambda: [setattr(connection, "_bound", 0) for connection in door.server.connections])
+
+    def forget_the_bound() -> None:
+        for connection in door.server.connections:
+            connection._bound = 0
+
+    door.do(forget_the_bound)
     assert client.rest() == b"451 timeout (#4.4.2)\r\n"
 
 

@@ -242,7 +242,7 @@ def test_verp_gives_each_recipient_its_own_sender() -> None:
 
 def test_a_date_set_forward_loses_no_job() -> None:
     scheduler, out = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     scheduler.lose(1_000_000, 3)
     assert scheduler.running() == 1 and len(out.jobs) == 1
@@ -250,7 +250,7 @@ def test_a_date_set_forward_loses_no_job() -> None:
 
 def test_silence_while_nobody_can_be_heard_loses_no_job() -> None:
     scheduler, _ = make_scheduler()
-    scheduler.accept(make_envelope(1, b"joni@xeris.com"), 1, 0)
+    accept(scheduler, make_envelope(1, b"joni@xeris.com"), 1, 0)
     scheduler.pump(0)
     scheduler.excuse(20)
     scheduler.lose(21, 21)

@@ -871,7 +871,8 @@ def test_a_bus_that_goes_away_while_something_is_copied_to_hold_is_waited_for(
         service, line = await house.scheduler()
         await house.bounce_writer()
         await house.worker(answers := Answers())
-        purge, refused = line.purge, []
+        purge = line.purge
+        refused: list[object] = []
 
         async def purge_once_back(stream: str, subject: str = "", below_sequence: int = 0) -> None:
             if stream == subjects.HOLD and not refused:
