@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import io
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ class RunError(Exception):
 
 def main() -> int:
     """Exit code 0 after a stop, 78 for what must be set right first, 1 for what failed later."""
+    write_whole_lines()
     try:
         settings = read_settings(os.environ, os.geteuid())
         settings.directory.mkdir(parents=True, exist_ok=True)
@@ -44,6 +46,14 @@ def main() -> int:
     except (RunError, NoInterpreter, ValueError, OSError) as error:
         print(f"run: {error}", file=sys.stderr)
         return EX_CONFIG
+
+
+def write_whole_lines() -> None:
+    """One write for each line. With PYTHONUNBUFFERED its end would be a second one, and the roles, which write to the
+    same pipe, could get between: whoever waits for the line `ready` would wait for ever."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _let_roles_in(directory: Path) -> None:

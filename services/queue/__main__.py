@@ -119,6 +119,7 @@ async def main() -> None:
             ids=ids,
             log=log,
             epoch=lease.epoch,
+            held_at=lease.held_at,
             on_broken=stop.set,
             account_of=partial(account_of, Accounts(paths.users / "assign")),
         )

@@ -8,6 +8,7 @@ but one record back; one that is purged by sequence alone does not (docs/decisio
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator
@@ -81,7 +82,7 @@ def test_a_message_that_ended_leaves_nothing_that_a_dead_bus_brings_back(server:
         journal.state_ended(3)
         floor = Floor()
         floor.complete()
-        cleaner = Cleaner(bus, floor, journal, print)
+        cleaner = Cleaner(bus, floor, journal, print, lambda: math.inf)
         cleaner.settle_seconds = 0.0
         for _ in range(2):
             await cleaner.sweep()

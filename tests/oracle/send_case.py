@@ -12,6 +12,7 @@ import atexit
 import functools
 import io
 import itertools
+import math
 import os
 import re
 import shutil
@@ -216,6 +217,7 @@ class SendCase:
             ids=ids,
             log=self._log,
             epoch=1,
+            held_at=lambda: math.inf,
             on_broken=lambda: None,  # its alert in the log makes the case differ
             clock=self._clock,
         )

@@ -102,16 +102,21 @@ class Cuts:
         there = arrived(self._deployment)
         missing = sorted(self._accepted.keys() - there)
         assert not missing, f"cut {count} (POWERCUT_SEED={SEED}): {self._explained(missing, named)}"
-        eventually(
-            lambda: self._deployment.qmailctl("stat").returncode == 0,
-            "every role is up, and no loss is told where is none",
-        )
+        self._nothing_is_told()
         late = load.answers.keys() - heard.keys()
         print(
             f"cut {count}: {len(heard)} accepted, {len(self._accepted)} in all, none missing; "
             f"answered after the cut {len(late)}, of which missing {len(late - there)}",
             flush=True,
         )
+
+    def _nothing_is_told(self) -> None:
+        """Every role is up, and no loss is told where is none."""
+        try:
+            eventually(lambda: self._deployment.qmailctl("stat").returncode == 0, "`qmailctl stat` has nothing to tell")
+        except AssertionError as error:
+            losses = "".join(path.read_text() for path in (self._deployment.directory / "bus").glob("*.json"))
+            raise AssertionError(f"{error}\n{self._deployment.qmailctl('stat').stdout}{losses}") from error
 
     def _explained(self, missing: list[int], named: Named) -> str:
         lines = [f"{missing} of {len(self._accepted)} are missing"]

@@ -34,7 +34,13 @@ class Lease:
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
         self._life: Subscription | None = None
+        self._held_at = float("-inf")
         self.epoch = 0
+
+    def held_at(self) -> float:
+        """A moment, by the loop's clock, at which it was ours, and with it all that a scheduler may write: whoever has
+        taken it since began later. None is looked for now: a process that stood still cannot know more than this."""
+        return self._held_at
 
     async def acquire(self) -> bool:
         """Wait for the lease and take it; whether deliveries that another scheduler began may still run."""
@@ -63,7 +69,11 @@ class Lease:
 
     async def _write(self, expected: int, seconds: float, *, quiet: bool = False) -> int:
         record = {"owner": self._owner if seconds else "", "until": self._clock() + seconds, "quiet": quiet}
-        return await self._bus.store(Record(subjects.LEASE, json.dumps(record).encode()), expected_sequence=expected)
+        asked_at = asyncio.get_running_loop().time()
+        stored = Record(subjects.LEASE, json.dumps(record).encode())
+        sequence = await self._bus.store(stored, expected_sequence=expected)
+        self._held_at = asked_at
+        return sequence
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -63,11 +63,12 @@ class QueueService:
         ids: IdSource,
         log: Log,
         epoch: int,
+        held_at: Callable[[], float],
         on_broken: Callable[[], None],
         account_of: Callable[[bytes], bytes] = bytes.lower,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ControlError. account_of: whose mailbox the address of a local delivery is.
+        """Raises ControlError. account_of: whose mailbox the address of a local delivery is; held_at: see Lease.
 
         `on_broken` is called when work that never ends has ended by a fault of ours: memory may be wrong, and a new
         start makes it anew from the streams."""
@@ -84,7 +85,7 @@ class QueueService:
             out=self,
             account_of=account_of,
         )
-        self.cleaner = Cleaner(bus, self.floor, journal, log.line)
+        self.cleaner = Cleaner(bus, self.floor, journal, log.line, held_at)
         self._lost = Lost(
             bus=bus,
             reading=self.reading,

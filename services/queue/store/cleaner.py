@@ -37,13 +37,15 @@ class Cleaner:
         floor: Floor,
         journal: Journal,
         log: Callable[[str], None],
+        held_at: Callable[[], float],
     ) -> None:
-        self._bus, self._floor, self._journal, self._log = bus, floor, journal, log
+        """`held_at` says when, by the loop's clock, the lease was ours for certain (Lease.held_at)."""
+        self._bus, self._floor, self._journal, self._log, self._held_at = bus, floor, journal, log, held_at
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
         self._one_by_one: deque[tuple[int, bool]] = deque()  # (id, has chunks) of ended messages that HOLD has
         self._copies: deque[int] = deque()  # ids of those whose copy in HOLD came too late
         self._purged_at = 0.0  # by a clock that nobody sets
-        self._settling: deque[tuple[float, int]] = deque()  # (when it may go, a floor of JOURNAL)
+        self._settling: deque[tuple[float, int]] = deque()  # (when it was noted, a floor of JOURNAL)
         self._journal_purged = 0
         self.settle_seconds = SETTLE_SECONDS
 
@@ -107,16 +109,19 @@ class Cleaner:
             self._bodies.popleft()
         if not self._one_by_one:
             self._journal.release_done(floor)
-        self._settle(now)
+        self._settle()
 
-    def _settle(self, now: float) -> None:
+    def _settle(self) -> None:
         """Note what of JOURNAL may go as soon as all that was removed so far is on the disk."""
         floor = self._journal.floor()
         if floor > (self._settling[-1][1] if self._settling else self._journal_purged):
-            self._settling.append((now + self.settle_seconds, floor))
+            self._settling.append((asyncio.get_running_loop().time(), floor))
 
     async def _purge_journal(self, now: float) -> None:
-        floor = max((floor for ripe, floor in self._settling if ripe <= now), default=0)
+        """Only up to a floor that was noted before the lease was last ours for certain: what another scheduler has
+        written since lies above it, however long this process stood still meanwhile."""
+        ripe = min(now - self.settle_seconds, self._held_at())
+        floor = max((floor for noted, floor in self._settling if noted < ripe), default=0)
         if floor:
             await self._bus.purge(subjects.JOURNAL, below_sequence=floor)
             self._journal_purged = floor

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from supervise.bus_config import STATIC, render_config
 from supervise.child import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, next_pause, with_identity
 from supervise.programs import ORDER, role_programs
 from supervise.settings import read_settings
+from tests.support.source import ROOT
 
 RIGHTS = read_rights()
 
@@ -39,6 +43,18 @@ def test_the_defaults_are_those_of_the_readme() -> None:
 def test_settings_that_cannot_work_are_refused(environ: dict[str, str], euid: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         read_settings(environ, euid)
+
+
+def test_its_lines_are_written_whole_though_python_is_told_not_to_buffer() -> None:
+    """Else a role, which writes to the same pipe, gets between a line and its end: `readydelivery 11: success`."""
+    reading, writing = os.pipe2(os.O_DIRECT)  # each write is read alone (pipe(2))
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1", "SMTP_PORT": "0"}
+    argv = (sys.executable, "-m", "supervise")
+    assert subprocess.run(argv, cwd=ROOT, env=environ, stderr=writing, timeout=60).returncode == 78
+    os.close(writing)
+    said = os.read(reading, 65536)
+    os.close(reading)
+    assert said.startswith(b"run: ") and said.endswith(b"\n"), said
 
 
 def test_every_role_listens_on_loopback_and_ends_in_its_turn() -> None:

@@ -7,6 +7,7 @@ message is a table.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -108,6 +109,7 @@ class House:
             ids=self.ids,
             log=self.log,
             epoch=self._epoch,
+            held_at=lambda: math.inf,
             on_broken=self.broken.set,
             clock=self.clock,
         )
