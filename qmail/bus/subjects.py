@@ -82,26 +82,6 @@ def node(number: int) -> str:
     return f"node.{number}"
 
 
-def job(channel: str) -> str:
-    """Deliveries to make; channel is `local` or `remote`."""
-    return f"job.{channel}"
-
-
-def report(channel: str) -> str:
-    """How deliveries ended."""
-    return f"report.{channel}"
-
-
-def heartbeat(channel: str) -> str:
-    """What a worker is running."""
-    return f"heartbeat.{channel}"
-
-
-def confirm(channel: str, worker: str) -> str:
-    """The scheduler has the reports."""
-    return f"confirm.{channel}.{worker}"
-
-
 def known(digest: str) -> str:
     """An account's log-in from a network; the digest tells neither."""
     return f"known.{digest}"

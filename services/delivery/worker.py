@@ -15,28 +15,25 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qmail.bus import subjects
-from qmail.bus.ports import Bus, BusDown, Message, Subscription, TemporaryError
+from qmail.bus.ports import Bus, BusDown, Subscription, TemporaryError
 from qmail.control.routing import LOCAL
 from qmail.message.envelope import Envelope, EnvelopeError
 from qmail.queue.fetch import MessageMissing, chunks, fetch
+from qmail.queue.talk import jobs, reports
+from qmail.queue.talk.jobs import Job, JobGroup
+from qmail.queue.talk.reports import BEAT_SECONDS, MISSING, Confirmation, Heartbeat, Report
 from services.delivery.outcome import Kind, Outcome, deferral
 from services.delivery.records import RecordReader
-from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 
 _log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 2.0
 # A job that takes longer is slow: the scheduler hears of it, and gives others what would have to wait for it.
 SLOW_SECONDS = 0.5
 # How long a worker that ends waits for confirmations when nothing runs any more. A scheduler that is there confirms the
 # first or the second repetition; one that has gone never does, and the job is done again, as after a crash.
 CONFIRM_SECONDS = 10.0
-REPORT_GROUP = 16
 # Reports the scheduler has confirmed are remembered this many jobs long, against a job group that came twice.
 REMEMBERED = 1000
-# The letter of a deferral because no stream has the message: the scheduler looks for it.
-MISSING = "M"
 FETCH_FAILED = b"Unable to read the message from the bus. (#4.3.0)\n"
 
 
@@ -92,8 +89,8 @@ class Worker:
 
     async def start(self) -> None:
         """Take work from now on. Raises BusDown."""
-        await self._bus.subscribe(subjects.confirm(self._channel, self._name), self._on_confirm)
-        self._jobs = await self._bus.subscribe(subjects.job(self._channel), self._on_jobs, subjects.WORKERS)
+        await reports.hear_confirmations(self._bus, self._channel, self._name, self._on_confirmed)
+        self._jobs = await jobs.take(self._bus, self._channel, self._on_jobs)
         self._beat = asyncio.create_task(self._heartbeat())
 
     async def stop(self, grace_seconds: float) -> None:
@@ -115,11 +112,7 @@ class Worker:
 
     # Jobs.
 
-    def _on_jobs(self, message: Message) -> None:
-        try:
-            group = decode_jobs(message.payload)
-        except ValueError:
-            return
+    def _on_jobs(self, group: JobGroup) -> None:
         # A scheduler that lost its lease must not start anything any more.
         if group.epoch < self._epoch:
             return
@@ -193,21 +186,15 @@ class Worker:
         self._report(fresh)
 
     def _report(self, keys: Iterable[tuple[int, int]]) -> None:
-        rows = []
+        ended = []
         for key in keys:
             work = self._work.get(key)
             if work is not None and work.outcome is not None:
-                rows.append(((*key, work.attempt), *work.outcome))
-        for start in range(0, len(rows), REPORT_GROUP):
-            payload = encode_reports(self._name, rows[start : start + REPORT_GROUP])
-            self._bus.publish(subjects.report(self._channel), payload)
+                ended.append(Report(*key, work.attempt, *work.outcome))
+        reports.report(self._bus, self._channel, self._name, ended)
 
-    def _on_confirm(self, message: Message) -> None:
-        try:
-            keys = decode_confirmed(message.payload)
-        except ValueError:
-            return
-        for message_id, number, attempt in keys:
+    def _on_confirmed(self, confirmation: Confirmation) -> None:
+        for message_id, number, attempt in confirmation.confirmed:
             work = self._work.get((message_id, number))
             if work is not None and work.outcome is not None and work.attempt == attempt:
                 del self._work[message_id, number]
@@ -243,9 +230,10 @@ class Worker:
         return [key for key, work in self._work.items() if work.outcome is None and work.began <= before]
 
     def _say_what_runs(self) -> None:
-        rows = [(*key, work.attempt) for key, work in self._work.items()]
-        payload = encode_heartbeat(self._name, rows, stopping=self._stopping, slow=self._slow())
-        self._bus.publish(subjects.heartbeat(self._channel), payload)
+        running = tuple((*key, work.attempt) for key, work in self._work.items())
+        reports.say_what_runs(
+            self._bus, self._channel, Heartbeat(self._name, running, self._stopping, tuple(self._slow()))
+        )
 
     async def _heartbeat(self) -> None:
         """What runs, every two seconds; and again whatever has not been confirmed since the last time."""
@@ -255,4 +243,4 @@ class Worker:
             unconfirmed = {key for key, work in self._work.items() if work.outcome is not None}
             self._report(overdue & unconfirmed)
             overdue = unconfirmed
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(BEAT_SECONDS)

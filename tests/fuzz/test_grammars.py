@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from qmail.accounts.assign import Account, Accounts, AssignError
+from qmail.bus.talk.messages import Malformed
 from qmail.control.files import Control
 from qmail.control.kinds import Fault
 from qmail.control.routing import Routes
@@ -29,11 +30,11 @@ from qmail.control.rules import RuleError, parse_rules
 from qmail.control.table import TABLE
 from qmail.door.session import Ask, Close, Peer, Send, StartTls
 from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.queue.talk import jobs, reports
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
 from services.delivery.remote.client import parse_offers
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
-from services.delivery.wire import decode_confirmed, decode_jobs
 from services.imap import message as mail
 from services.imap.grammar import commands as c
 from services.imap.grammar import mutf7
@@ -52,7 +53,6 @@ from services.pop3 import requests as pop3
 from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction
 from services.queue.decide.message import decode_state
-from services.queue.run.outbox import decode_heartbeat, decode_reports
 from services.smtpd.data import DataReader, Verdict
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Store
 from services.smtpd.facts import Ready as SmtpReady
@@ -650,10 +650,10 @@ RECORD_WORDS = (
     [
         (decode_envelope, EnvelopeError),
         (decode_state, EnvelopeError),
-        (decode_jobs, ValueError),
-        (decode_reports, ValueError),
-        (decode_heartbeat, ValueError),
-        (decode_confirmed, ValueError),
+        (jobs.decode, Malformed),
+        (reports.decode_reports, Malformed),
+        (reports.decode_heartbeat, Malformed),
+        (reports.decode_confirmation, Malformed),
     ],
 )
 def test_records(decode: Callable[[bytes], object], allowed: type[Exception]) -> None:

@@ -102,8 +102,8 @@ async def report_of(reports: Watcher, number: int) -> dict[str, Any]:
 
 async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     smtpd, queue, imap = [await connect(role, paths, environ) for role in ("smtpd", "queue", "imap")]
-    reports = await Watcher().on(queue, subjects.report("local"))
-    heartbeats = await Watcher().on(queue, subjects.heartbeat("local"))
+    reports = await Watcher().on(queue, "report.local")
+    heartbeats = await Watcher().on(queue, "heartbeat.local")
     news = await Watcher().on(imap, subjects.new_mail(UID))
     await heartbeats.next()  # the role is there
 
@@ -120,11 +120,11 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
             "epoch": 1,
             "jobs": [[number, 0, 1, False, [0, number, 0, 0], "ari@xeris.com", "joni@xeris.com"]],
         }
-        queue.publish(subjects.job("local"), json.dumps(jobs).encode())
+        queue.publish("job.local", json.dumps(jobs).encode())
         report = await report_of(reports, number)
         assert report["reports"] == [[number, 0, 1, "K", "did 1+0+1\n"]]
-        confirmed = json.dumps({"confirmed": [[number, 0, 1]]}).encode()
-        queue.publish(subjects.confirm("local", report["worker"]), confirmed)
+        confirmed = json.dumps({"v": 1, "epoch": 1, "confirmed": [[number, 0, 1]]}).encode()
+        queue.publish(f"confirm.local.{report['worker']}", confirmed)
         assert (await news.next()).payload == b"Maildir"
         (path,) = (root / "home/joni/Maildir/new").glob(f"*{number}0000*")
         head = b"Return-Path: <ari@xeris.com>\nDelivered-To: joni@xeris.com\nReceived: (qmail %d invoked" % number

@@ -12,7 +12,6 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from qmail.bus import subjects
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
@@ -61,8 +60,8 @@ class Scheduler:
         self._heartbeats: asyncio.Queue[Message] = asyncio.Queue()
 
     async def begin(self) -> None:
-        await self._bus.subscribe(subjects.report("remote"), self._reports.put_nowait)
-        await self._bus.subscribe(subjects.heartbeat("remote"), self._heartbeats.put_nowait)
+        await self._bus.subscribe("report.remote", self._reports.put_nowait)
+        await self._bus.subscribe("heartbeat.remote", self._heartbeats.put_nowait)
         await asyncio.wait_for(self._heartbeats.get(), SECONDS)  # the role is there
 
     async def _report_of(self, number: int) -> dict[str, Any]:
@@ -74,12 +73,12 @@ class Scheduler:
 
     async def deliver(self, number: int, recipient: str) -> tuple[str, str]:
         jobs = {"v": 1, "epoch": 1, "jobs": [[number, 0, 1, False, [0, number, 0, 0], "ari@xeris.com", recipient]]}
-        self._bus.publish(subjects.job("remote"), json.dumps(jobs).encode())
+        self._bus.publish("job.remote", json.dumps(jobs).encode())
         report = await self._report_of(number)
         ((*key, letter, text),) = report["reports"]
         assert key == [number, 0, 1]
-        confirmed = json.dumps({"confirmed": [key]}).encode()
-        self._bus.publish(subjects.confirm("remote", report["worker"]), confirmed)
+        confirmed = json.dumps({"v": 1, "epoch": 1, "confirmed": [key]}).encode()
+        self._bus.publish(f"confirm.remote.{report['worker']}", confirmed)
         return letter, text
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from qmail.control.routing import Routes
 from qmail.message.envelope import Envelope, Recipient
 from qmail.queue.record_position import Place
+from qmail.queue.talk.jobs import Job
+from qmail.queue.talk.reports import Report
 from services.queue.decide.message import Message
-from services.queue.decide.ports import Job, Report
 from services.queue.decide.scheduler import Scheduler
 from services.queue.settings import Order
 

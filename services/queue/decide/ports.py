@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from qmail.queue.record_position import Place
+from qmail.queue.talk.jobs import Job
+from qmail.queue.talk.reports import Report
 from services.queue.decide.message import Message
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One delivery to make: qmail's delivery number is the log's business, (id, number, attempt) the job's name."""
-
-    id: int
-    number: int
-    attempt: int
-    held: bool
-    place: Place
-    sender: bytes
-    recipient: bytes
-
-
-# The letter of a deferral because no stream has the message.
-MISSING = "M"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a delivery ended, as its worker says; letter is K, Z or D (qmail-local, qmail-remote), or MISSING."""
-
-    id: int
-    number: int
-    attempt: int
-    letter: str
-    text: bytes
 
 
 class Out(Protocol):

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from qmail.message.envelope import Envelope
 from qmail.queue.record_position import Place
+from qmail.queue.talk.jobs import Job
+from qmail.queue.talk.reports import SILENCE_SECONDS, Report
 from services.queue.decide.message import Channel, Message
-from services.queue.decide.ports import Job, Out, Report
+from services.queue.decide.ports import Out
 from services.queue.decide.schedule import is_dying, next_attempt
 from services.queue.decide.shares import Shares
 from services.queue.decide.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.decide.waiting import DueTimes, NumberSet
 from services.queue.settings import Order
 
-# A job that no heartbeat has named for this long is lost with its worker (three missed heartbeats of 2 s).
-LOST_SECONDS = 6.0
 # After a worker died its jobs are tried again this soon: the death says nothing about the message.
 LOST_RETRY_SECONDS = 5
 # A channel with so much to start reads no more of what sleeps: a flush must not bring the whole queue into memory.
@@ -401,7 +401,7 @@ class Scheduler:
     def lose(self, now: float, uptime: float) -> None:
         """Jobs of workers that fell silent are deferred: whether they were done is unknown."""
         for (message_id, number), entry in list(self._running.items()):
-            if uptime - entry.heard <= LOST_SECONDS:
+            if uptime - entry.heard <= SILENCE_SECONDS:
                 continue
             message = self.messages[message_id]
             channel = message.channels[entry.channel]

@@ -7,17 +7,21 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.bus.ports import Message as BusMessage
+from qmail.bus.talk.messages import Malformed
 from qmail.control.files import Control, ControlError
 from qmail.control.routing import LOCAL, REMOTE
 from qmail.control.table import Taken, files_of
 from qmail.log.log import Log
 from qmail.message.ids import IdSource, NoNumbers
+from qmail.queue.talk import reports
+from qmail.queue.talk.jobs import Job
+from qmail.queue.talk.reports import MISSING, SILENCE_SECONDS, Heartbeat, Report, ReportGroup
 from services.queue.decide.message import Message
-from services.queue.decide.ports import MISSING, Job, Report
 from services.queue.decide.recently_ended import RecentlyEnded
 from services.queue.decide.scheduler import Scheduler
 from services.queue.run.bounce_client import BounceDesk
@@ -25,7 +29,7 @@ from services.queue.run.hold_copier import Keeper
 from services.queue.run.intake import Intake
 from services.queue.run.missing import Lost
 from services.queue.run.mover import Mover
-from services.queue.run.outbox import Outbox, decode_heartbeat, decode_reports
+from services.queue.run.outbox import Outbox
 from services.queue.run.rebuild import Rebuild
 from services.queue.run.unread import UnreadFiles
 from services.queue.settings import read_order
@@ -44,8 +48,6 @@ LISTEN_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
 # A sweep so much later than the one before means that this process stood still.
 LATE_SECONDS = 3.0
-# A worker that has not been heard of for this long is not given work.
-WORKER_SECONDS = 6.0
 RETRY_SECONDS = 2.0
 MAX_LOADING = 256
 # Numbers are below 2^63.
@@ -164,9 +166,10 @@ class QueueService:
         self._unread.tell()
         self._log.line(self.scheduler.status_line())
         await self._read_pause()
-        for channel in ("local", "remote"):
-            await self._bus.subscribe(subjects.report(channel), self._on_report(channel))
-            await self._bus.subscribe(subjects.heartbeat(channel), self._on_heartbeat(channel))
+        for channel in (LOCAL, REMOTE):
+            heard, beat = partial(self._on_reports, channel), partial(self._on_heartbeat, channel)
+            await reports.hear_reports(self._bus, channel, heard, partial(self._ignore, "a report"))
+            await reports.hear_heartbeats(self._bus, channel, beat, partial(self._ignore, "a heartbeat"))
         await self._bus.subscribe(subjects.ABORT, self._on_abort)
         old_last = await self._rebuild.begin()
         take = self._loss.of_new(old_last, self._intake.take)
@@ -224,48 +227,34 @@ class QueueService:
 
     # What comes in.
 
-    def _on_report(self, channel: str) -> Callable[[BusMessage], None]:
-        def take(message: BusMessage) -> None:
-            try:
-                worker, reports = decode_reports(message.payload)
-            except ValueError as error:
-                self._log.line(f"alert: a report is ignored: {error}")
-                return
-            if not self._rebuild.done:
-                known = [r for r in reports if r.id in self.scheduler.messages]
-                self.scheduler.report(channel, worker, known, self._clock())
-            else:
-                self.scheduler.report(channel, worker, reports, self._clock())
-            for message_id in {report.id for report in reports if report.letter == MISSING}:
-                self._spawn(self._lost.look(message_id))
-            self._check_idle()
+    def _ignore(self, what: str, error: Malformed) -> None:
+        self._log.line(f"alert: {what} is ignored: {error}")
+
+    def _on_reports(self, channel: str, group: ReportGroup) -> None:
+        told = group.reports
+        if not self._rebuild.done:
+            told = tuple(report for report in told if report.id in self.scheduler.messages)
+        self.scheduler.report(channel, group.worker, told, self._clock())
+        for message_id in {report.id for report in group.reports if report.letter == MISSING}:
+            self._spawn(self._lost.look(message_id))
+        self._check_idle()
+        self._pump()
+
+    def _on_heartbeat(self, channel: str, beat: Heartbeat) -> None:
+        uptime = time.monotonic()
+        if beat.stopping:
+            self._workers[channel].pop(beat.worker, None)
+        else:
+            self._workers[channel][beat.worker] = uptime
+        accepting = bool(self._workers[channel])
+        if accepting != self.scheduler.accepting_work[channel]:
+            self.scheduler.accepting_work[channel] = accepting
             self._pump()
-
-        return take
-
-    def _on_heartbeat(self, channel: str) -> Callable[[BusMessage], None]:
-        def take(message: BusMessage) -> None:
-            try:
-                beat = decode_heartbeat(message.payload)
-            except ValueError as error:
-                self._log.line(f"alert: a heartbeat is ignored: {error}")
-                return
-            uptime = time.monotonic()
-            if beat.stopping:
-                self._workers[channel].pop(beat.worker, None)
-            else:
-                self._workers[channel][beat.worker] = uptime
-            accepting = bool(self._workers[channel])
-            if accepting != self.scheduler.accepting_work[channel]:
-                self.scheduler.accepting_work[channel] = accepting
-                self._pump()
-            if not self._rebuild.done:
-                self._rebuild.hear(channel, beat.worker, beat.running)
-            self.scheduler.heartbeat(channel, beat.worker, beat.running, uptime)
-            if channel == LOCAL:
-                self.scheduler.slowed(beat.slow, uptime)
-
-        return take
+        if not self._rebuild.done:
+            self._rebuild.hear(channel, beat.worker, beat.running)
+        self.scheduler.heartbeat(channel, beat.worker, beat.running, uptime)
+        if channel == LOCAL:
+            self.scheduler.slowed(beat.slow, uptime)
 
     def _on_abort(self, message: BusMessage) -> None:
         if message.payload.isdigit() and len(message.payload) < MAX_ID_DIGITS:
@@ -284,7 +273,7 @@ class QueueService:
             now, uptime = self._clock(), time.monotonic()
             late, last = uptime - last > LATE_SECONDS, uptime
             for channel, workers in self._workers.items():
-                for worker in [w for w, heard in workers.items() if uptime - heard > WORKER_SECONDS]:
+                for worker in [w for w, heard in workers.items() if uptime - heard > SILENCE_SECONDS]:
                     del workers[worker]
                 self.scheduler.accepting_work[channel] = bool(workers)
             if late or not self._bus.connected:

@@ -11,16 +11,11 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.bus.nodes import NodeLease
-from qmail.bus.ports import Message as BusMessage
 from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.message.ids import IdSource
 from qmail.queue.record_position import Place
-from services.delivery.wire import Job, decode_confirmed, decode_jobs, encode_heartbeat, encode_reports
 from services.queue.decide.message import Channel, Message, decode_state, encode_state
-from services.queue.decide.ports import Job as QueueJob
-from services.queue.decide.ports import Report
 from services.queue.run.lease import Lease
-from services.queue.run.outbox import Heartbeat, Outbox, decode_heartbeat, decode_reports, encode_jobs
 from services.queue.store.journal import Journal
 from services.queue.store.pause import read_pause, store_pause
 from services.queue.store.records import ALL, Records
@@ -61,7 +56,6 @@ STATE = Message(
 )
 
 
-KEY = (217612277476074000, 1, 2)
 NOW = 1795448677.0
 OWNER = re.compile(rb'"[0-9a-f]{16}"')
 
@@ -78,38 +72,6 @@ def test_the_envelope_is_as_in_its_golden_file() -> None:
 def test_the_state_record_is_as_in_its_golden_file() -> None:
     assert encode_state(STATE) == golden("state-1.json")
     assert decode_state(golden("state-1.json")) == STATE
-
-
-def test_jobs_are_as_in_their_golden_file() -> None:
-    sender, recipient = b"j\xc3\xb6ni@xeris.com", b"x\x80@far.org"
-    assert encode_jobs(42, [QueueJob(*KEY, True, STATE.place, sender, recipient)]) == golden("job-1.json")
-    group = decode_jobs(golden("job-1.json"))
-    assert (group.epoch, group.jobs) == (42, (Job(*KEY, True, STATE.place, sender, recipient),))
-
-
-def test_reports_are_as_in_their_golden_file() -> None:
-    assert encode_reports("w1", [(KEY, "Z", b"no route\n\xff")]) == golden("report-1.json")
-    assert decode_reports(golden("report-1.json")) == ("w1", [Report(*KEY, "Z", b"no route\n\xff")])
-
-
-def test_a_heartbeat_is_as_in_its_golden_file() -> None:
-    assert encode_heartbeat("w1", [KEY]) == golden("heartbeat-1.json")
-    assert decode_heartbeat(golden("heartbeat-1.json")) == Heartbeat("w1", [KEY])
-
-
-def test_a_confirmation_is_as_in_its_golden_file() -> None:
-    async def confirm(bus: MemoryBus) -> None:
-        heard: list[BusMessage] = []
-        await bus.subscribe(subjects.confirm("local", "w1"), heard.append)
-        outbox = Outbox(bus)
-        outbox.epoch = 42
-        outbox.confirm("local", "w1", Report(*KEY, "K", b""))
-        outbox.send()
-        await asyncio.sleep(0)
-        assert [message.payload for message in heard] == [golden("confirm-1.json")]
-
-    asyncio.run(confirm(MemoryBus()))
-    assert decode_confirmed(golden("confirm-1.json")) == [KEY]
 
 
 async def _end_a_message(bus: MemoryBus) -> None:
@@ -161,21 +123,3 @@ def test_what_is_no_envelope_is_refused(record: bytes) -> None:
         decode_envelope(record)
     with pytest.raises(EnvelopeError):
         decode_state(record)
-
-
-def test_queue_and_worker_understand_each_other() -> None:
-    job = QueueJob(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com")
-    group = decode_jobs(encode_jobs(3, [job]))
-    assert group.epoch == 3 and group.jobs == (Job(7, 0, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com"),)
-    worker, reports = decode_reports(encode_reports("w", [((7, 0, 1), "K", b"did 1+0+0\n\xff")]))
-    assert (worker, reports) == ("w", [Report(7, 0, 1, "K", b"did 1+0+0\n\xff")])
-    assert decode_heartbeat(encode_heartbeat("w", [(7, 0, 1)])) == Heartbeat("w", [(7, 0, 1)])
-    assert decode_heartbeat(encode_heartbeat("w", [], stopping=True)) == Heartbeat("w", [], stopping=True)
-    assert decode_confirmed(b'{"v":1,"epoch":3,"confirmed":[[7,0,1]]}') == [(7, 0, 1)]
-
-
-@pytest.mark.parametrize("payload", [b"{}", b"[]", b"x", b'{"v":1,"jobs":[[1]]}', b'{"reports":[[1]]}'])
-def test_what_is_no_job_or_report_is_refused(payload: bytes) -> None:
-    for decode in (decode_jobs, decode_reports, decode_heartbeat, decode_confirmed):
-        with pytest.raises(ValueError):
-            decode(payload)

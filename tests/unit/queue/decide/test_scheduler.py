@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qmail.queue.talk.reports import Report
 from services.queue.decide.message import decode_state, encode_state
-from services.queue.decide.ports import Report
 from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
 
 
