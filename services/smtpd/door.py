@@ -35,8 +35,8 @@ from services.smtpd.facts import Client, read_client
 from services.smtpd.handler import SmtpdHandler
 from services.smtpd.plugins import hooks_of
 from services.smtpd.policy import Policy, PolicyReader
+from services.smtpd.session import SmtpSession
 from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
-from services.smtpd.transaction import Transaction
 
 _RULES = "control/tcp.smtp"
 MAX_REMEMBERED_CLIENTS = 1000
@@ -171,12 +171,12 @@ class Door:
         if client is None:
             raise TurnedAway("denied by tcp.smtp", replies.DENIED)
         tell = partial(self._refused, peer.ip)
-        dialogue = Transaction(policy, client, self.now, self.hooks, self.desk.known, tell)
-        return dialogue, SmtpdHandler(self, dialogue, peer, visitor)
+        session = SmtpSession(policy, client, self.now, self.hooks, self.desk.known, tell)
+        return session, SmtpdHandler(self, session.dialogue, peer, visitor)
 
     def left(self, peer: Peer, session: Session | None) -> None:
         """tcpserver's two lines."""
-        status = session.exit_status if isinstance(session, Transaction) else EXIT_OTHER
+        status = session.dialogue.exit_status if isinstance(session, SmtpSession) else EXIT_OTHER
         self.log.line(f"tcpserver: end {peer.number} status {status}")
         self._log_status(peer)
 

@@ -15,9 +15,9 @@ from aiosmtpd.smtp import Session as PluginSession
 from qmail.door.session import Peer, SendBytes, Visitor
 from qmail.message.printable import printable
 from services.smtpd.desk import Putting
+from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, Ready, Store
 from services.smtpd.plugins import call_authenticator, call_hook
-from services.smtpd.transaction import Transaction
 
 if TYPE_CHECKING:
     from services.smtpd.door import Door
@@ -28,7 +28,7 @@ class SmtpdHandler:
 
     __slots__ = ("_dialogue", "_door", "_peer", "_plugin_server", "_putting", "_visitor")
 
-    def __init__(self, door: Door, dialogue: Transaction, peer: Peer, visitor: Visitor) -> None:
+    def __init__(self, door: Door, dialogue: Dialogue, peer: Peer, visitor: Visitor) -> None:
         self._door = door
         self._dialogue = dialogue
         self._peer = peer

@@ -2,71 +2,69 @@
 
 from __future__ import annotations
 
-from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
+from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault
 from qmail.door.session import StartTls
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import Login
-from services.smtpd.states import START, State
 
 
-class LoginSteps(Dialogue):
-    """Who the client is, and whether anybody listens in."""
+def starttls(dialogue: Dialogue, argument: bytes) -> None:
+    if dialogue.client.tls:
+        dialogue.bad(replies.TLS_ALREADY)
+    elif not dialogue.client.tls_offered:
+        dialogue.bad(replies.TLS_UNAVAILABLE)
+    elif argument:
+        dialogue.bad(replies.TLS_NO_ARGUMENT)
+    else:
+        dialogue.proceed(replies.TLS_READY)
+        dialogue.emit(StartTls())
 
-    def _starttls(self, argument: bytes) -> None:
-        if self.client.tls:
-            self._bad(replies.TLS_ALREADY)
-        elif not self.client.tls_offered:
-            self._bad(replies.TLS_UNAVAILABLE)
-        elif argument:
-            self._bad(replies.TLS_NO_ARGUMENT)
+
+def auth(dialogue: Dialogue, argument: bytes) -> None:
+    mechanism, _, initial = argument.partition(b" ")
+    refusal = _refuse_auth(dialogue, mechanism.upper())
+    if refusal is not None:
+        dialogue.bad(refusal)
+        return
+    dialogue.exchange = Exchange(mechanism.upper())
+    said = dialogue.exchange.begin(initial or None)
+    if isinstance(said, Challenge):
+        dialogue.proceed(replies.auth_challenge(said.text))
+    else:
+        _finish(dialogue, said)
+
+
+def auth_line(dialogue: Dialogue, line: bytes) -> None:
+    """A line of the exchange that AUTH began."""
+    assert dialogue.exchange is not None
+    said = dialogue.exchange.answer(line)
+    if isinstance(said, Challenge):
+        dialogue.reply(replies.auth_challenge(said.text))
+    else:
+        dialogue.advance()
+        _finish(dialogue, said)
+
+
+def _refuse_auth(dialogue: Dialogue, mechanism: bytes) -> bytes | None:
+    if dialogue.account:
+        return replies.AUTH_ALREADY
+    if not dialogue.client.auth_offered:
+        return replies.AUTH_NEEDS_TLS if dialogue.client.tls_offered else replies.UNIMPLEMENTED
+    return None if mechanism in MECHANISMS else replies.AUTH_MECHANISM
+
+
+def _finish(dialogue: Dialogue, said: Credentials | Fault) -> None:
+    if not isinstance(said, Credentials):
+        dialogue.bad(replies.AUTH_CANCELLED if said is Fault.CANCELLED else replies.AUTH_SYNTAX)
+        return
+
+    def answered(name: object) -> None:
+        if isinstance(name, bytes) and name:
+            dialogue.logged_in(name)
+            dialogue.reply(replies.AUTH_OK)
         else:
-            self._reply(replies.TLS_READY)
-            self._flush_into_effects()
-            self._effects.append(StartTls())
-            self._buffer = b""
+            dialogue.bad(replies.AUTH_FAILED)
 
-    def _auth(self, argument: bytes) -> None:
-        mechanism, _, initial = argument.partition(b" ")
-        refusal = self._refuse_auth(mechanism.upper())
-        if refusal is not None:
-            self._bad(refusal)
-        else:
-            self._exchange = Exchange(mechanism.upper())
-            self._follow_auth(self._exchange.begin(initial or None))
-
-    def _refuse_auth(self, mechanism: bytes) -> bytes | None:
-        if self.account:
-            return replies.AUTH_ALREADY
-        if not self.client.auth_offered:
-            return replies.AUTH_NEEDS_TLS if self.client.tls_offered else replies.UNIMPLEMENTED
-        return None if mechanism in MECHANISMS else replies.AUTH_MECHANISM
-
-    def _no_auth_now(self, argument: bytes) -> None:
-        self._bad(replies.AUTH_DURING_MAIL)
-
-    def _read_auth(self, line: bytes) -> None:
-        self._follow_auth(self._exchange.answer(line))
-
-    def _follow_auth(self, step: Step) -> None:
-        self._state = State.AUTH if isinstance(step, Challenge) else START
-        if isinstance(step, Challenge):
-            self._reply(replies.auth_challenge(step.text))
-        elif isinstance(step, Credentials):
-            self._log_in(step)
-        else:
-            self._bad(replies.AUTH_CANCELLED if step is Fault.CANCELLED else replies.AUTH_SYNTAX)
-
-    def _log_in(self, given: Credentials) -> None:
-        def answered(name: object) -> None:
-            if isinstance(name, bytes) and name:
-                self.account = name
-                self.accomplished += 1
-                self._received_head = None
-                self._bad_commands = 0
-                self._reply(replies.AUTH_OK)
-            else:
-                self._bad(replies.AUTH_FAILED)
-
-        request = Login(given.mechanism, given.user, given.password)
-        self._ask(request, answered, lambda _: self._reply(replies.AUTH_TEMPORARY))
+    request = Login(said.mechanism, said.user, said.password)
+    dialogue.ask(request, answered, lambda _: dialogue.reply(replies.AUTH_TEMPORARY))

@@ -28,7 +28,7 @@ from qmail.control.kinds import Fault
 from qmail.control.routing import Routes
 from qmail.control.rules import RuleError, parse_rules
 from qmail.control.table import TABLE
-from qmail.door.session import Ask, Close, Peer, Send, StartTls
+from qmail.door.session import Ask, Close, Peer, Send, StartTls, Stopping
 from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
 from qmail.queue.talk import jobs, reports
 from services.delivery.local.plan import candidates, instructions
@@ -57,7 +57,7 @@ from services.smtpd.data import DataReader, Verdict
 from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Store
 from services.smtpd.facts import Ready as SmtpReady
 from services.smtpd.policy import Policy
-from services.smtpd.transaction import Transaction as SmtpTransaction
+from services.smtpd.session import SmtpSession
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "1"))
 ALWAYS_THE_SAME = "FUZZ_SECONDS" not in os.environ
@@ -186,7 +186,7 @@ def smtp_answer(request: object) -> object:
     return True
 
 
-def smtp_run(session: SmtpTransaction, pieces: list[bytes], fails: bool) -> list[tuple[str, Any]]:
+def smtp_run(session: SmtpSession, pieces: list[bytes], fails: bool) -> list[tuple[str, Any]]:
     seen: list[tuple[str, Any]] = []
     body = b""
     for effects in (session.connected(), *_lazily(session.received, pieces)):
@@ -236,12 +236,12 @@ def test_smtp_dialogue(before: bytes, extensions: bool) -> None:
 
     def check(value: tuple[bytes, bool]) -> None:
         data, fails = before + value[0], value[1]
-        made = [SmtpTransaction(policy, client, lambda: 0.0) for _ in range(2)]
+        made = [SmtpSession(policy, client, lambda: 0.0) for _ in range(2)]
         whole = smtp_run(made[0], [data], fails)
         assert smtp_run(made[1], octet_by_octet(data), fails) == whole
-        assert made[0].state is made[1].state
+        assert made[0].dialogue.state is made[1].dialogue.state
         for session in made:
-            session.stopping()
+            session.notified(Stopping())
             session.timed_out()
 
     fuzz(st.tuples(changed(inputs("smtpd"), SMTP_WORDS), st.booleans()), check)

@@ -53,7 +53,7 @@ from services.queue.run.service import QueueService
 from services.smtpd.desk import Desk, Putting
 from services.smtpd.facts import Commit, read_client
 from services.smtpd.policy import PolicyReader
-from services.smtpd.transaction import Transaction
+from services.smtpd.session import SmtpSession
 from tests.oracle.kinds.remote import Network, received, start_dns, start_servers, to_bytes, write_control
 from tests.oracle.normalise import Norm
 from tests.oracle.send_homes import QMAIL_UIDS, USERS, Homes
@@ -285,14 +285,14 @@ class SendCase:
 
     async def _smtp(self, given: dict[str, Any]) -> None:
         client = read_client({name: to_bytes(value) for name, value in given["env"].items()})
-        session = Transaction(PolicyReader(Control(self.root / "control")).current(), client, self._clock)
+        session = SmtpSession(PolicyReader(Control(self.root / "control")).current(), client, self._clock)
         self._said = b""
         await self._carry_out(session, session.connected())
         await self._carry_out(session, session.received(to_bytes(given["stdin"])))
         said = text_of(self._shown_bytes(self._said))
-        self._submissions.append({"exit": session.exit_status >> 8, "stdout": said, "stderr": ""})
+        self._submissions.append({"exit": session.dialogue.exit_status >> 8, "stdout": said, "stderr": ""})
 
-    async def _carry_out(self, session: Transaction, effects: Sequence[Effect]) -> None:
+    async def _carry_out(self, session: SmtpSession, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
                 self._said += effect.data

@@ -19,7 +19,7 @@ from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.facts import Commit, Mail, read_client
 from services.smtpd.policy import PolicyReader
-from services.smtpd.transaction import Transaction
+from services.smtpd.session import SmtpSession
 from tests.oracle.normalise import Norm
 
 # What our queue would raise where qmail's queue program ended with this exit code; anything else there is temporary.
@@ -52,9 +52,9 @@ def write_control(directory: Path, given: dict[str, Any]) -> None:
         if isinstance(content, dict) and content.get("type") == "dir":
             (directory / name).mkdir()
         else:
-            (directory / name).write_bytes(_bytes(content))
+            (directory / name).write_bytes(octets(content))
     if "morercpthosts" in given:
-        (directory / "morercpthosts").write_bytes(_bytes(given["morercpthosts"]))
+        (directory / "morercpthosts").write_bytes(octets(given["morercpthosts"]))
     (directory / "localips").write_bytes(b"192.168.1.1\n")
     (directory / "extensions").write_bytes(b"none\n")
 
@@ -72,20 +72,20 @@ class _Session:
             policy = self.reader.current()
         except ControlError:
             return self._result(replies.NO_CONTROLS, 1, started)
-        client = read_client({name: _bytes(value) for name, value in self.given["env"].items()})
-        session = Transaction(policy, client, time.time)
+        client = read_client({name: octets(value) for name, value in self.given["env"].items()})
+        session = SmtpSession(policy, client, time.time)
         self._carry_out(session, session.connected())
-        self._carry_out(session, session.received(_bytes(self.given["stdin"])))
+        self._carry_out(session, session.received(octets(self.given["stdin"])))
         if self.given.get("hold_open"):
             self._carry_out(session, session.timed_out())
-        return self._result(self.stdout, session.exit_status >> 8, started)
+        return self._result(self.stdout, session.dialogue.exit_status >> 8, started)
 
     def _result(self, stdout: bytes, exit_code: int, started: float) -> dict[str, Any]:
         norm = Norm(started, time.time())
         queue = [{**item, "message": norm(item["message"])} if "message" in item else item for item in self.queue]
         return {"exit": exit_code, "stdout": norm(stdout), "stderr": b"", "queue": queue}
 
-    def _carry_out(self, session: Transaction, effects: Sequence[Effect]) -> None:
+    def _carry_out(self, session: SmtpSession, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
                 self.stdout += effect.data
@@ -95,7 +95,7 @@ class _Session:
             elif isinstance(effect, Ask):
                 self._answer(session, effect.request)
 
-    def _answer(self, session: Transaction, request: object) -> None:
+    def _answer(self, session: SmtpSession, request: object) -> None:
         assert isinstance(request, Commit), request
         self.queue[-1] = _captured(request.mail, request.chunk)
         code = self.given.get("queue_exit", 0)
@@ -113,8 +113,8 @@ def same(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
     seen by then depends on a buffer of qmail's)."""
     return (
         expected["exit"] == actual["exit"]
-        and _bytes(expected["stdout"]) == actual["stdout"]
-        and _bytes(expected["stderr"]) == actual["stderr"]
+        and octets(expected["stdout"]) == actual["stdout"]
+        and octets(expected["stderr"]) == actual["stderr"]
         and list(_comparable(expected["queue"])) == list(_comparable(actual["queue"]))
     )
 
@@ -125,11 +125,11 @@ def _comparable(queue: Iterable[dict[str, Any]]) -> Iterable[object]:
         if not envelope["complete"]:
             yield None
         else:
-            recipients = [_bytes(recipient) for recipient in envelope["recipients"]]
-            yield _bytes(item["message"]), _bytes(envelope["sender"]), recipients
+            recipients = [octets(recipient) for recipient in envelope["recipients"]]
+            yield octets(item["message"]), octets(envelope["sender"]), recipients
 
 
-def _bytes(value: Any) -> bytes:
+def octets(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, dict):

@@ -23,7 +23,7 @@ from services.pop3.transaction import Transaction as Pop3Transaction
 from services.smtpd.facts import Client
 from services.smtpd.facts import Login as SmtpLogin
 from services.smtpd.policy import read_policy
-from services.smtpd.transaction import Transaction as SmtpTransaction
+from services.smtpd.session import SmtpSession
 
 PEER = Peer("127.0.0.1", 1, "127.0.0.1", 2, False)
 with TemporaryDirectory() as _directory:
@@ -64,8 +64,8 @@ def imap() -> ImapSession:
     return session
 
 
-def smtp() -> SmtpTransaction:
-    session = SmtpTransaction(POLICY, Client(auth_offered=True), lambda: 0.0)
+def smtp() -> SmtpSession:
+    session = SmtpSession(POLICY, Client(auth_offered=True), lambda: 0.0)
     session.connected()
     return session
 

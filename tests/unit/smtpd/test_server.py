@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from services.smtpd.dialogue import PATIENCE
-from services.smtpd.transaction import Transaction
+from services.smtpd.session import PATIENCE, SmtpSession
 
 Connect = Callable[[int], Any]
 OpenDoor = Callable[..., Any]
@@ -197,10 +196,10 @@ def test_bus_down_is_a_451_at_mail_and_at_the_commit(door: Any, connect: Connect
 def test_a_fault_of_ours_ends_the_connection_instead_of_leaving_the_client_waiting(
     door: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fault(self: Transaction, answer: object) -> None:
+    def fault(self: SmtpSession, answer: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(Transaction, "answered", fault)
+    monkeypatch.setattr(SmtpSession, "answered", fault)
     client = greeted(connect, door.port)
     client.send(b"MAIL FROM:<ari@xeris.com>\r\n")
     assert client.rest() == b""
@@ -211,10 +210,10 @@ def test_a_fault_of_ours_ends_the_connection_instead_of_leaving_the_client_waiti
 def test_a_fault_of_ours_at_the_door_gives_the_place_back(
     door: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fault(self: Transaction) -> None:
+    def fault(self: SmtpSession) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(Transaction, step, fault)
+    monkeypatch.setattr(SmtpSession, step, fault)
     (door.directory / "control" / "concurrencyincoming").write_text("1\n")
     (door.directory / "control" / "timeoutsmtpd").write_text("1\n")
     first = connect(door.port)

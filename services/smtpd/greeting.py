@@ -1,0 +1,36 @@
+"""HELO and EHLO (RFC 5321 4.1.1.1), as steps of the dialogue. Pure."""
+
+from __future__ import annotations
+
+from services.smtpd import replies
+from services.smtpd.dialogue import Dialogue
+from services.smtpd.facts import Hooked
+
+
+def helo(dialogue: Dialogue, argument: bytes) -> None:
+    dialogue.greeted(argument, extended=False)
+    _answer(dialogue, "HELO", argument, replies.helo(dialogue.policy.greeting))
+
+
+def ehlo(dialogue: Dialogue, argument: bytes) -> None:
+    dialogue.greeted(argument, extended=True)
+    _answer(dialogue, "EHLO", argument, replies.ehlo(dialogue.policy.greeting, _keywords(dialogue)))
+
+
+def _answer(dialogue: Dialogue, verb: str, argument: bytes, text: bytes) -> None:
+    def decided(hooked: Hooked) -> None:
+        dialogue.proceed(text if hooked.status is None else hooked.status)
+
+    dialogue.ask_plugin(verb, argument, (), decided)
+
+
+def _keywords(dialogue: Dialogue) -> list[bytes]:
+    """RFC 5321 4.1.1.1. qmail 1.03 has the first two."""
+    if not dialogue.policy.extensions:
+        return [b"PIPELINING", b"8BITMIME"]
+    keywords = [b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"SIZE %d" % dialogue.limit_bytes]
+    if dialogue.client.tls_offered:
+        keywords.append(b"STARTTLS")
+    if dialogue.client.auth_offered:
+        keywords.append(b"AUTH PLAIN LOGIN")
+    return [*keywords, b"HELP"]
