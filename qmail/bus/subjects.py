@@ -26,7 +26,6 @@ LOG_CONSUMER = "log"
 
 LEASE = "lease"
 PAUSED = "paused"  # whether an administrator has stopped deliveries (qmailctl pause)
-ASK_RCPT = "ask.rcpt"
 ASK_DISK = "ask.disk"  # whether the disk below the bus has room; admin answers
 DISK_FULL = b"full"
 DISK_ROOM = b"room"

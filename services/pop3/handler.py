@@ -11,7 +11,7 @@ from qmail.accounts.assign import Account
 from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus.ports import TemporaryError
 from qmail.bus.talk import ask_pass
-from qmail.bus.talk.ask_pass import AskBus
+from qmail.bus.talk.messages import AskBus
 from qmail.door.session import Peer, SendBytes
 from qmail.door.user_sessions import UserSessions
 from qmail.log.notices import Notices, Refused

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from qmail.bus import subjects
-from qmail.bus.ports import BusDown, TemporaryError
-from qmail.bus.talk import ask_pass
+from qmail.bus.ports import BusDown
+from qmail.bus.talk import ask_pass, ask_rcpt
 from qmail.message.envelope import Envelope, Recipient
+from qmail.message.existence import Exists
 from qmail.queue.put import Draft
-from services.smtpd.facts import AskRecipient, Commit, Exists, Mail, Ready
+from services.smtpd.facts import AskRecipient, Commit, Mail, Ready
 
 # How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
 EXISTS_SECONDS = 10.0
 MAX_REMEMBERED = 10_000
-RCPT_TIMEOUT_SECONDS = 2.0
 # How long a queue that had room is believed to have some; the commit asks again in any case.
 READY_SECONDS = 1.0
 
@@ -72,12 +70,7 @@ class Desk:
 
     async def look_up(self, address: bytes) -> Exists:
         """Ask delivery-local. Never raises: without an answer the recipient is accepted, as qmail-smtpd accepts all."""
-        question = json.dumps({"address": address.decode("latin-1")}).encode()
-        try:
-            answer = json.loads(await self._bus.request(subjects.ASK_RCPT, question, RCPT_TIMEOUT_SECONDS))
-            exists = Exists(answer["answer"])
-        except (TemporaryError, ValueError, KeyError, TypeError):
-            return Exists.UNKNOWN
+        exists = await ask_rcpt.ask(self._bus, address)
         if exists is Exists.OK:
             self._remember(address)
         return exists

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qmail.message.existence import Exists
 from qmail.queue.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
-from services.smtpd.facts import AskRecipient, Exists, Hooked, Ready
+from services.smtpd.facts import AskRecipient, Hooked, Ready
 from services.smtpd.grammar import (
     MAX_ADDRESS_BYTES,
     has_unknown,

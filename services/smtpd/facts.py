@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import TypeAlias
 
 _DIGITS = re.compile(rb"\d*")
@@ -59,15 +58,6 @@ class Mail:
     prefix: bytes
     body_type: str
     smtputf8: bool
-
-
-class Exists(Enum):
-    """What delivery-local knows of a recipient."""
-
-    OK = "ok"
-    NO = "no"
-    QUOTA = "quota"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,9 +207,9 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
             asked.append(message.payload)
             bus.publish(message.reply, b"yes " + message.payload)
 
-        await bus.subscribe(subjects.ASK_RCPT, answer, subjects.WORKERS)
-        await bus.subscribe(subjects.ASK_RCPT, answer, subjects.WORKERS)
-        assert await bus.request(subjects.ASK_RCPT, b"1", 5) == b"yes 1"
+        await bus.subscribe("ask.rcpt", answer, subjects.WORKERS)
+        await bus.subscribe("ask.rcpt", answer, subjects.WORKERS)
+        assert await bus.request("ask.rcpt", b"1", 5) == b"yes 1"
         assert asked == [b"1"]
         with pytest.raises(BusDown):
             await bus.request("ask.nobody", b"", 5)
@@ -239,9 +239,9 @@ def test_a_callback_that_fails_is_logged_and_the_next_message_comes(
                 raise ZeroDivisionError
             heard.set()
 
-        await bus.subscribe(subjects.ASK_RCPT, hear)
-        bus.publish(subjects.ASK_RCPT, b"bad")
-        bus.publish(subjects.ASK_RCPT, b"good")
+        await bus.subscribe("ask.rcpt", hear)
+        bus.publish("ask.rcpt", b"bad")
+        bus.publish("ask.rcpt", b"good")
         await asyncio.wait_for(heard.wait(), 5)
         assert "ZeroDivisionError" in caplog.text
 

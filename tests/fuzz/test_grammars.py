@@ -30,6 +30,7 @@ from qmail.control.rules import RuleError, parse_rules
 from qmail.control.table import TABLE
 from qmail.door.session import Ask, Close, Peer, Send, StartTls, Stopping
 from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.message.existence import Exists
 from qmail.queue.talk import jobs, reports
 from services.delivery.local.plan import candidates, instructions
 from services.delivery.local.refusal import Refusal as LocalRefusal
@@ -54,7 +55,7 @@ from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction
 from services.queue.decide.message import decode_state
 from services.smtpd.data import DataReader, Verdict
-from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Store
+from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Login, Store
 from services.smtpd.facts import Ready as SmtpReady
 from services.smtpd.policy import Policy
 from services.smtpd.session import SmtpSession

@@ -107,9 +107,9 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     news = await Watcher().on(imap, subjects.new_mail(UID))
     await heartbeats.next()  # the role is there
 
-    answer = await smtpd.request(subjects.ASK_RCPT, b'{"address": "joni@xeris.com"}', SECONDS)
+    answer = await smtpd.request("ask.rcpt", b'{"address": "joni@xeris.com"}', SECONDS)
     assert json.loads(answer) == {"answer": "ok"}
-    answer = await smtpd.request(subjects.ASK_RCPT, b'{"address": "joni@elsewhere.org"}', SECONDS)
+    answer = await smtpd.request("ask.rcpt", b'{"address": "joni@elsewhere.org"}', SECONDS)
     assert json.loads(answer) == {"answer": "unknown"}
 
     assert b":0 " in await put_as_a_program(root / "run/queue")

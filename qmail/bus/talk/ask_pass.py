@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from qmail.accounts.assign import Account
 from qmail.bus.ports import BusDown
+from qmail.bus.talk.messages import AskBus
 
 SUBJECT: Final = "ask.pass"
 #: auth has given its answer by then; whoever asks waits a little longer.
@@ -51,12 +52,6 @@ class Question:
         """Whether any account could have this name and password."""
         lengths = 0 < len(self.user) <= MAX_NAME_BYTES and 0 < len(self.password) <= MAX_PASSWORD_BYTES
         return lengths and b"\0" not in self.user and b"\0" not in self.password
-
-
-class AskBus(Protocol):
-    """What is needed of the bus."""
-
-    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes: ...
 
 
 async def ask(bus: AskBus, question: Question) -> Account | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
 
 from qmail.bus.ports import Bus, Message, Subscription
 
@@ -16,6 +17,12 @@ _NOT_THE_FORM: Final = (ValueError, KeyError, TypeError, AttributeError, Recursi
 
 class Malformed(ValueError):
     """A payload is not what its subject carries; the text says what was expected and what is wrong."""
+
+
+class AskBus(Protocol):
+    """What whoever asks needs of the bus."""
+
+    async def request(self, subject: str, payload: bytes, timeout_seconds: float) -> bytes: ...
 
 
 def strict(what: str) -> Callable[[Callable[[bytes], Form]], Callable[[bytes], Form]]:
@@ -91,3 +98,19 @@ async def hear(
         take(found)
 
     return await bus.subscribe(subject, receive, group)
+
+
+async def answer_each(bus: Bus, subject: str, respond: Callable[[bytes], Awaitable[bytes]]) -> Subscription:
+    """Answer as one of WORKERS, each question in a task of its own. Raises BusDown."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def work(message: Message) -> None:
+        bus.publish(message.reply, await respond(message.payload))
+
+    def take(message: Message) -> None:
+        if message.reply:
+            task = asyncio.create_task(work(message))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    return await bus.subscribe(subject, take, WORKERS)

@@ -13,9 +13,8 @@ from qmail.accounts.assign import Accounts, AssignError
 from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect, wait_for_streams
-from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
-from qmail.bus.ports import Message
+from qmail.bus.talk import ask_rcpt
 from qmail.control.files import Control, ControlError
 from qmail.control.paths import Paths, read_paths
 from qmail.control.routing import LOCAL
@@ -40,26 +39,6 @@ EX_CONFIG: Final = 78
 #: Within compose's stop_grace_period of 5 minutes.
 _GRACE_SECONDS: Final = 280.0
 _STREAMS: Final = (subjects.IN, subjects.BODY)
-
-
-class _Questions:
-    """Answers `ask.rcpt`, each question in a task of its own."""
-
-    def __init__(self, bus: JetStreamBus, answerer: Answerer) -> None:
-        self._bus = bus
-        self._answerer = answerer
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def ask(self, message: Message) -> None:
-        """Called by the bus."""
-        if not message.reply:
-            return
-        task = asyncio.create_task(self._answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, message: Message) -> None:
-        self._bus.publish(message.reply, await self._answerer.answer(message.payload))
 
 
 async def _open_door(paths: Paths, submitter: Submitter, accounts: Accounts, control: Control) -> asyncio.Server:
@@ -99,8 +78,7 @@ async def _serve(
         per_user=settings.per_user,
         base_environment=settings.program_environment,
     )
-    questions = _Questions(bus, Answerer(lookup, pool))
-    await bus.subscribe(subjects.ASK_RCPT, questions.ask, subjects.WORKERS)
+    await ask_rcpt.answer(bus, Answerer(lookup, pool).look_up)
     door = await _open_door(paths, submitter, accounts, control)
     worker = Worker(bus, LOCAL, delivery)
     started.set()

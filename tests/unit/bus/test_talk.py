@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmail.bus.talk import ask_rcpt
 from qmail.bus.talk.messages import Malformed
+from qmail.message.existence import Exists
 from qmail.queue.record_position import Place
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import Job, JobGroup
@@ -59,6 +61,13 @@ FORMS = [
     ),
     Form("heartbeat", "heartbeat-1.json", Heartbeat("w1", (KEY,)), reports.decode_heartbeat, reports.encode_heartbeat),
     Form("last heartbeat", "heartbeat-1.json", STOPPING, reports.decode_heartbeat, reports.encode_heartbeat, line=1),
+]
+FORMS += [
+    Form("recipient", "ask-rcpt.json", b"j\xf6ni@xeris.com", ask_rcpt.decode_question, ask_rcpt.encode_question),
+    *(
+        Form(f"recipient: {found.value}", "ask-rcpt.json", found, ask_rcpt.decode_answer, ask_rcpt.encode_answer, line)
+        for line, found in enumerate(Exists, 1)
+    ),
 ]
 IDS = [form.name for form in FORMS]
 GARBAGE = [b"", b"{", b"null", b"[]", b"{}", b"5", b"\xff", b'{"v":1}', b'{"v":2}', b"[" * 100_000, b'{"v":1e999}']

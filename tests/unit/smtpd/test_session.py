@@ -15,10 +15,11 @@ from qmail.bus.ports import BusDown, QueueFull
 from qmail.control.routing import Routes
 from qmail.door.session import Ask, Close, Effect, Send, StartTls, Stopping
 from qmail.log.notices import Refused
+from qmail.message.existence import Exists
 from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.dialogue import MAX_BAD_COMMANDS
-from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Exists, Login, Ready, Store
+from services.smtpd.facts import AskRecipient, Client, Commit, Drop, Login, Ready, Store
 from services.smtpd.grammar import MAX_COMMAND_BYTES, parse_command
 from services.smtpd.mail_transaction import GATHER_BYTES
 from services.smtpd.policy import Policy
