@@ -86,11 +86,6 @@ def known(digest: str) -> str:
     return f"known.{digest}"
 
 
-def new_mail(uid: int) -> str:
-    """A message came into a mailbox of that uid."""
-    return f"new.{uid}"
-
-
 def id_of(subject: str) -> int:
     """The message number in a subject of IN, HOLD, JOURNAL or BODY."""
     return int(subject.split(".", 2)[1])

@@ -6,10 +6,8 @@ import asyncio
 from collections import defaultdict
 from typing import Protocol
 
-from qmail.bus.ports import Bus, BusDown, Message, Subscription
-from qmail.bus.subjects import new_mail
-
-LOOK_SECONDS = 30
+from qmail.bus.ports import Bus, BusDown, Subscription
+from qmail.bus.talk import new_mail
 
 
 class Listener(Protocol):
@@ -31,7 +29,7 @@ class MailNotifier:
         self._settling: dict[int, asyncio.Task[None]] = {}
         #: Accounts whose subscription failed to begin or to end; it is tried again.
         self._unsettled: set[int] = set()
-        self._idle: list[set[Listener]] = [set() for _ in range(LOOK_SECONDS)]
+        self._idle: list[set[Listener]] = [set() for _ in range(new_mail.LOOK_SECONDS)]
         self._place: dict[Listener, int] = {}
         self._turn = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +73,7 @@ class MailNotifier:
         try:
             while (uid in self._listeners) != (uid in self._heard):
                 if uid in self._listeners:
-                    self._heard[uid] = await self._bus.subscribe(new_mail(uid), self._on_new)
+                    self._heard[uid] = await new_mail.hear(self._bus, uid, self._on_new)
                 else:
                     await self._heard.pop(uid).stop()
         except BusDown:
@@ -85,7 +83,7 @@ class MailNotifier:
 
     def idle_begins(self, listener: Listener) -> None:
         """Announcements may be lost: look at intervals as well. Spread, so that not all look at once."""
-        place = min(range(LOOK_SECONDS), key=lambda number: len(self._idle[number]))
+        place = min(range(new_mail.LOOK_SECONDS), key=lambda number: len(self._idle[number]))
         self._idle[place].add(listener)
         self._place[listener] = place
 
@@ -97,18 +95,17 @@ class MailNotifier:
 
     def changed(self, uid: int, folder: bytes) -> None:
         """This process has changed a folder (its path below the home): tell everybody's idling clients."""
-        self._bus.publish(new_mail(uid), folder)
+        new_mail.tell(self._bus.publish, uid, folder)
 
-    def _on_new(self, message: Message) -> None:
-        uid = message.subject.rpartition(".")[2]
-        for listener in tuple(self._listeners.get(int(uid), ())) if uid.isdigit() else ():
+    def _on_new(self, uid: int) -> None:
+        for listener in tuple(self._listeners.get(uid, ())):
             listener.announce()
 
     def _plan(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(1.0, self._look)
 
     def _look(self) -> None:
-        self._turn = (self._turn + 1) % LOOK_SECONDS
+        self._turn = (self._turn + 1) % new_mail.LOOK_SECONDS
         for listener in tuple(self._idle[self._turn]):
             listener.announce()
         for uid in tuple(self._unsettled):

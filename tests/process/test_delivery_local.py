@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from qmail.bus import subjects
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
@@ -104,7 +103,7 @@ async def use(paths: Paths, environ: dict[str, str], root: Path) -> None:
     smtpd, queue, imap = [await connect(role, paths, environ) for role in ("smtpd", "queue", "imap")]
     reports = await Watcher().on(queue, "report.local")
     heartbeats = await Watcher().on(queue, "heartbeat.local")
-    news = await Watcher().on(imap, subjects.new_mail(UID))
+    news = await Watcher().on(imap, f"new.{UID}")
     await heartbeats.next()  # the role is there
 
     answer = await smtpd.request("ask.rcpt", b'{"address": "joni@xeris.com"}', SECONDS)

@@ -1,4 +1,4 @@
-"""Telling IMAP of new mail: `new.<uid>` with the folder's path below the home."""
+"""Telling IMAP of new mail: once a turn of the loop for each mailbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable
 
-from qmail.bus import subjects
+from qmail.bus.talk import new_mail
 
 
 @functools.lru_cache(maxsize=1024)
@@ -37,4 +37,4 @@ class Announcer:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for uid, folder in waiting:
-            self._publish(subjects.new_mail(uid), folder)
+            new_mail.tell(self._publish, uid, folder)

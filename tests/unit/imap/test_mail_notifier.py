@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from qmail.bus.ports import BusDown, Message
+from qmail.bus.talk.new_mail import LOOK_SECONDS
 from qmail.door.admission import Budget
 from qmail.door.settings import SettingsError
 from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
-from services.imap.mail_notifier import LOOK_SECONDS, MailNotifier
+from services.imap.mail_notifier import MailNotifier
 from services.imap.settings import read_settings
 from tests.support import warp
 from tests.support.memory_bus import MemoryBus, MemorySubscription
