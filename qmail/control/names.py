@@ -1,4 +1,4 @@
-"""Files below control/ that nobody reads, and what their authors may have meant. Pure but for the listing."""
+"""Files below control/ that nobody reads, and what their authors may have meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients may take of a door: time and memory; places are counted in qmail.door.admission."""
+"""What clients may take of a door: time and memory; places are counted in qmail.door.admission. Pure."""
 
 from __future__ import annotations
 

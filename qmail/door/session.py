@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from qmail.door.admission import Admitted, Budget
-from qmail.door.limits import Patience
+if TYPE_CHECKING:
+    from qmail.door.admission import Admitted, Budget
+    from qmail.door.limits import Patience
 
 
 class Peer(NamedTuple):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from qmail.control.files import Control
 from qmail.control.paths import Paths, read_paths
 from qmail.door.admission import Budget
-from qmail.door.cleartext import read_gateways
 from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
+from qmail.role.interfaces import read_gateways
 
 
 class SettingsError(Exception):

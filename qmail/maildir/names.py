@@ -1,4 +1,4 @@
-"""Maildir file names: pure. See maildir(5) and https://cr.yp.to/proto/maildir.html."""
+"""Maildir file names. Pure. See maildir(5) and https://cr.yp.to/proto/maildir.html."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses as qmail sees them: bytes, cut at the last `@`; local parts may hold any octet.
+"""Addresses as qmail sees them: bytes, cut at the last `@`; local parts may hold any octet. Pure.
 
 Source: RFC 5321 4.1.2 for the quoted form; envelopes(5) and qmail's quote.c for when quoting is needed.
 """

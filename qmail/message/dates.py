@@ -1,4 +1,4 @@
-"""Dates in the forms that qmail writes: RFC 5322 date-time in GMT, and TAI64N labels."""
+"""Dates in the forms that qmail writes: RFC 5322 date-time in GMT, and TAI64N labels. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This machine's own addresses and subnets (netdevice(7))."""
+"""This machine's own addresses, its subnets (netdevice(7)) and its gateways."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+_ROUTES = Path("/proc/net/route")
 Interface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 _SIOCGIFADDR = 0x8915
@@ -42,6 +43,16 @@ def host_to_listen(host: str, environ: Mapping[str, str], interfaces: Iterable[I
     if address is None:
         raise ValueError(f"{LISTEN_NETWORK} is {text}; expected a network in which this machine has an address")
     return str(address)
+
+
+def read_gateways(routes: Path = _ROUTES) -> frozenset[str]:
+    """The gateways in this machine's IPv4 routes (proc_net(5)); empty where that cannot be read."""
+    try:
+        rows = [row.split() for row in routes.read_text(encoding="ascii").splitlines()[1:]]
+    except OSError:
+        return frozenset()
+    found = {bytes.fromhex(row[2])[::-1] for row in rows if len(row) > 2 and row[2] != "00000000"}
+    return frozenset(str(ipaddress.IPv4Address(gateway)) for gateway in found)
 
 
 def _read_ipv4() -> Iterator[Interface]:

@@ -1,4 +1,4 @@
-"""Remembering answers for a minute, so that clients which log in for every folder cost one hash. Pure.
+"""Remembering answers for a minute, so that clients which log in for every folder cost one hash.
 
 A right password is remembered for the network that it came from, and not longer than some wrong ones come from there:
 otherwise others could try passwords against the memory without any budget. A wrong password is remembered for

@@ -1,4 +1,4 @@
-"""How a delivery attempt ended: success, deferral or failure, with the report's text.
+"""How a delivery attempt ended: success, deferral or failure, with the report's text. Pure.
 
 The letters are those that qmail-local's and qmail-remote's callers pass on: K, Z and D (qmail-remote(8)).
 """

@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.imap.store.keywords import MAX_KEYWORD_BYTES, MAX_KEYWORDS, Keywords
-
+# Of a folder, and of one keyword.
+MAX_KEYWORDS = 200
+MAX_KEYWORD_BYTES = 200
+Keywords = frozenset[bytes]
+NONE: Keywords = frozenset()
 _LETTERS = {
     b"\\draft": b"D",
     b"\\answered": b"R",

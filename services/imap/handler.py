@@ -42,7 +42,7 @@ Arguments = TypeVarTuple("Arguments")
 class Shared:
     """What all connections of the process share.
 
-    gateways: addresses that many clients share (qmail.door.cleartext.read_gateways)."""
+    gateways: addresses that many clients share (qmail.role.interfaces.read_gateways)."""
 
     bus: Bus
     notifier: MailNotifier

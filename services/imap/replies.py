@@ -1,4 +1,4 @@
-"""Every text that a client is sent (RFC 3501 section 7)."""
+"""Every text that a client is sent (RFC 3501 section 7). Pure."""
 
 from __future__ import annotations
 

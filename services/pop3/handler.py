@@ -44,7 +44,7 @@ class Maildrops:
         per_user: bool,
         gateways: frozenset[str] = frozenset(),
     ) -> None:
-        """gateways: addresses that many clients share (qmail.door.cleartext.read_gateways)."""
+        """gateways: addresses that many clients share (qmail.role.interfaces.read_gateways)."""
         self.bus = bus
         self.pool = pool
         self.log = log

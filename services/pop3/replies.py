@@ -1,4 +1,4 @@
-"""Every text that POP3 says. Those of qmail-popup and qmail-pop3d are theirs to the letter (blank after +OK)."""
+"""Every text that POP3 says. Those of qmail-popup and qmail-pop3d are theirs to the letter (blank after +OK). Pure."""
 
 from __future__ import annotations
 

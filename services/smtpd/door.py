@@ -20,14 +20,14 @@ from qmail.control.rules import Rule, RuleError, Rules
 from qmail.control.table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP, CONCURRENCYSUBMISSION
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
-from qmail.door.cleartext import plaintext_allowed, read_gateways
+from qmail.door.cleartext import plaintext_allowed
 from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
 from qmail.log.log import Log
 from qmail.log.notices import Refused
 from qmail.message.printable import printable
-from qmail.role.interfaces import read_interfaces
+from qmail.role.interfaces import read_gateways, read_interfaces
 from services.smtpd import replies
 from services.smtpd.desk import Desk
 from services.smtpd.dialogue import EXIT_OTHER

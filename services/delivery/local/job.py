@@ -1,4 +1,4 @@
-"""What qmail-local is told about one delivery, and the lines and environment made of it: pure.
+"""What qmail-local is told about one delivery, and the lines and environment made of it. Pure.
 
 See qmail-local(8), qmail-command(8).
 """

@@ -1,4 +1,4 @@
-"""Reading .qmail: which file, which instructions, which sender for forwards: pure. See dot-qmail(5)."""
+"""Reading .qmail: which file, which instructions, which sender for forwards. Pure. See dot-qmail(5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a delivery stops early."""
+"""Why a delivery stops early. Pure."""
 
 from __future__ import annotations
 

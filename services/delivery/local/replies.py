@@ -1,4 +1,4 @@
-"""Every text that local delivery reports. The words are qmail-local's and qmail-lspawn's."""
+"""Every text that local delivery reports. The words are qmail-local's and qmail-lspawn's. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every text that a remote delivery reports, in qmail-remote's words (qmail-remote(8)).
+"""Every text that a remote delivery reports, in qmail-remote's words (qmail-remote(8)). Pure.
 
 A text begins with its letter: K success, Z deferral, D failure for the message; h and s for one recipient.
 """

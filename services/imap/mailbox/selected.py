@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from services.imap import replies
-from services.imap.flags import SYSTEM, render_flags
+from services.imap.flags import MAX_KEYWORDS, SYSTEM, render_flags
 from services.imap.grammar.sequence import SequenceSet, positions_of_uids, sequence_numbers
 from services.imap.mailbox.view import Changes, View
 from services.imap.store.cache import MailboxCache
-from services.imap.store.keywords import MAX_KEYWORDS
 from services.imap.store.mailbox import Mailbox, Message
 
 

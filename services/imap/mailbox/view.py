@@ -9,9 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from services.imap.store.keywords import Keywords
-from services.imap.store.mailbox import Message
+from services.imap.flags import Keywords
+
+if TYPE_CHECKING:
+    from services.imap.store.mailbox import Message
 
 Told = tuple[bytes, Keywords]
 

@@ -1,4 +1,4 @@
-"""A message as IMAP shows it: ENVELOPE, BODY, BODYSTRUCTURE and sections, from the bytes of its file."""
+"""A message as IMAP shows it: ENVELOPE, BODY, BODYSTRUCTURE and sections, from the bytes of its file. Pure."""
 
 from __future__ import annotations
 

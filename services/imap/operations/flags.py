@@ -8,12 +8,12 @@ import os
 from qmail.maildir.names import flagged_name
 from qmail.maildir.names import parse_flags as parse_name
 from services.imap import replies
-from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags
+from services.imap.flags import NONE, BadFlag, FlagSet, canonical, changed, parse_flags
 from services.imap.grammar.commands import Store
 from services.imap.mailbox.selected import Selected
 from services.imap.session.results import Answer
 from services.imap.store.errors import MessageGone
-from services.imap.store.keywords import NONE, write_keywords
+from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox, Message
 from services.imap.store.snapshot import File
 

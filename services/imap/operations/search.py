@@ -7,6 +7,7 @@ from collections.abc import Generator
 from services.imap import message as mime
 from services.imap import replies
 from services.imap.flags import NAMES as LETTER_NAMES
+from services.imap.flags import Keywords
 from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import render_set
@@ -18,7 +19,6 @@ from services.imap.search.parse import BadCharset, parse_search
 from services.imap.session.results import Answer
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
-from services.imap.store.keywords import Keywords
 from services.imap.store.mailbox import Message
 from services.imap.store.opened import OpenMessage
 

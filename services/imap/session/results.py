@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from qmail.accounts.assign import Account
+if TYPE_CHECKING:
+    from qmail.accounts.assign import Account
 
 
 @dataclass(frozen=True, slots=True)

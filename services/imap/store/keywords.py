@@ -15,12 +15,11 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from services.imap.flags import MAX_KEYWORDS, Keywords
 from services.imap.store import files
 from services.imap.store.errors import Busy
 
 DIRECTORY = b"courierimapkeywords/"
-MAX_KEYWORDS = 200
-MAX_KEYWORD_BYTES = 200
 # So many changes beside `:list` are merged by whoever sees them.
 MERGE_AT = 50
 _READ_TRIES = 20
@@ -29,9 +28,6 @@ _LIFETIME_SECONDS = 900
 # In place of the N of a file that was not merged: such a one is newer than any that was.
 _UNMERGED = float("inf")
 _MERGED = re.compile(rb"\.([0-9]+)\.(.+)\Z", re.DOTALL)
-
-Keywords = frozenset[bytes]
-NONE: Keywords = frozenset()
 
 
 @dataclass(slots=True)

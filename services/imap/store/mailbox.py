@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from services.imap.flags import NONE, Keywords
 from services.imap.store import files, keywords, snapshot, uidstore
-from services.imap.store.keywords import Keywords, KeywordTable
+from services.imap.store.keywords import KeywordTable
 from services.imap.store.known import KnownFile
 from services.imap.store.numbering import Numbering
 from services.imap.store.snapshot import File, Stamp
@@ -194,7 +195,7 @@ class Mailbox:
         fresh: dict[int, Message] = {}
         below = self._shown_below
         for uid, base in sorted((uids[base], base) for base in self._files if uids.get(base, below) < below):
-            file, mine, old = self._files[base], words.get(base, keywords.NONE), known.get(uid)
+            file, mine, old = self._files[base], words.get(base, NONE), known.get(uid)
             if old is None or old.path != file.path or old.keywords != mine:
                 old = Message(uid, base, file.path, file.flags, mine)
             fresh[uid] = old

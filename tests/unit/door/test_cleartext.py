@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qmail.door.cleartext import is_loopback, plaintext_allowed, read_gateways
+from qmail.door.cleartext import is_loopback, plaintext_allowed
+from qmail.role.interfaces import read_gateways
 
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t011D1DAC\t0003\t0\t0\t0\t00000000\t0\t0\t0

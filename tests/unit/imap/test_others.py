@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from qmail.maildir.reader import clean_tmp
+from services.imap.flags import MAX_KEYWORDS
 from services.imap.grammar import commands as c
 from services.imap.grammar.parse import Bad, parse_command
 from services.imap.mailbox.mailbox_session import MailboxSession
@@ -20,7 +21,7 @@ from services.imap.session.requests import AppendBegin
 from services.imap.session.results import Answer, Ready
 from services.imap.store import maildir as store_maildir
 from services.imap.store import snapshot
-from services.imap.store.keywords import MAX_KEYWORDS, write_keywords
+from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File

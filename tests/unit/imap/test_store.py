@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.imap.flags import BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
+from services.imap.flags import MAX_KEYWORDS, NONE, BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
 from services.imap.mailbox.view import View
-from services.imap.store import files, keywords
+from services.imap.store import files
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
-from services.imap.store.keywords import NONE, merge, merge_due, parse_list, read_keywords, render_list, write_keywords
+from services.imap.store.keywords import merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.mailbox import Message
 
 
@@ -134,7 +134,7 @@ def test_flags() -> None:
             parse_flags((bad,))
     assert canonical(frozenset((b"KERJA",)), [b"Kerja"]) == {b"Kerja"}
     with pytest.raises(BadFlag):
-        canonical(frozenset((b"baru",)), [b"k%d" % number for number in range(keywords.MAX_KEYWORDS)])
+        canonical(frozenset((b"baru",)), [b"k%d" % number for number in range(MAX_KEYWORDS)])
     assert changed(b"PS", NONE, b"", FlagSet(b"F", NONE)) == (b"FP", NONE), "letters of others are kept"
     assert changed(b"FS", given.keywords, b"-", given) == (b"F", NONE)
     assert render_flags(b"FS", frozenset((b"b", b"a")), recent=True) == b"(\\Flagged \\Seen a b \\Recent)"

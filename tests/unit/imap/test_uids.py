@@ -7,18 +7,19 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.imap.flags import FlagSet
+from services.imap.flags import NONE, FlagSet
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.store import files, snapshot, uidstore
 from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import Busy, StoreError
-from services.imap.store.keywords import NONE
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
@@ -268,7 +269,7 @@ def test_a_crash_at_any_step_of_rename_is_healed_by_the_same_command(
         assert set(opened.folders()) == {b"INBOX", b"INBOX.z", b"INBOX.z.b", b"INBOX.z.c"}, point
 
 
-def _write_and_look(maildir: Path, number: int, results: multiprocessing.Queue[dict[bytes, set[int]]]) -> None:
+def _write_and_look(maildir: Path, number: int) -> dict[bytes, set[int]]:
     seen: dict[bytes, set[int]] = {}
     opened = Maildir(maildir)
     mailbox = Mailbox(opened.fd, b"", read_only=False)
@@ -278,7 +279,7 @@ def _write_and_look(maildir: Path, number: int, results: multiprocessing.Queue[d
         mailbox.refresh()
         for message in mailbox.messages.values():
             seen.setdefault(message.base, set()).add(message.uid)
-    results.put({**seen, b"recent": set(mailbox.recent)})
+    return {**seen, b"recent": set(mailbox.recent)}
 
 
 @pytest.mark.parametrize("chain", [4, 64])
@@ -287,13 +288,8 @@ def test_three_processes_never_give_a_uid_twice_nor_a_message_two(
 ) -> None:
     monkeypatch.setattr(uidstore, "MAX_CHAIN", chain)
     context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [context.Process(target=_write_and_look, args=(maildir, n, results)) for n in range(3)]
-    for worker in workers:
-        worker.start()
-    told = [results.get(timeout=300) for _ in workers]
-    for worker in workers:
-        worker.join()
+    with ProcessPoolExecutor(3, mp_context=context) as workers:
+        told = list(workers.map(partial(_write_and_look, maildir), range(3)))
     recents = [one.pop(b"recent") for one in told]
     uids: dict[bytes, set[int]] = {}
     for one in told:

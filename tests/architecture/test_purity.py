@@ -1,0 +1,154 @@
+"""A module whose docstring says `Pure.` computes, and nothing else: it waits for nothing and reads no clock.
+
+So does each module of a package whose `__init__` says so. What a pure module imports is pure as well; imports for
+types alone do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.source import ROOT, file_of
+
+DECLARED = re.compile(r"\bPure\b")
+# Of the standard library: what computes from its arguments. Whole modules, or the names of one that may be used.
+COMPUTES: dict[str, frozenset[str] | None] = dict.fromkeys(
+    (
+        "__future__", "abc", "array", "base64", "binascii", "bisect", "calendar", "codecs", "collections", "copy",
+        "dataclasses", "difflib", "email", "encodings", "enum", "errno", "functools", "hashlib", "heapq", "hmac",
+        "ipaddress", "itertools", "json", "math", "operator", "quopri", "re", "stat", "string", "struct", "textwrap",
+        "types", "typing", "unicodedata", "weakref", "zlib",
+    )
+)  # fmt: skip
+COMPUTES |= {
+    "contextlib": frozenset({"suppress"}),
+    "datetime": frozenset({"UTC", "date", "datetime", "timedelta", "timezone"}),
+    # The tables of this Python, read once.
+    "pkgutil": frozenset({"iter_modules"}),
+    # Whose state the caller gives.
+    "random": frozenset({"Random"}),
+    "time": frozenset({"gmtime", "localtime", "strftime", "struct_time"}),
+}
+READS_OR_WRITES = {"open", "print", "input", "datetime.now", "date.today", "datetime.today", "datetime.utcnow"}
+PENDING = ROOT / "services" / "smtpd"
+FILES = sorted(
+    path for top in ("qmail", "services") for path in (ROOT / top).rglob("*.py") if PENDING not in path.parents
+)
+
+
+@cache
+def says_pure(path: Path) -> bool:
+    return bool(DECLARED.search(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""))
+
+
+@cache
+def is_pure(path: Path) -> bool:
+    """By its own word or by that of a package it lies in."""
+    return says_pure(path) or any(
+        says_pure(above / "__init__.py") for above in path.parents if (above / "__init__.py").exists()
+    )
+
+
+def breaches(path: Path) -> list[str]:
+    """Every line that does what a pure module does not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in Breaches().of(tree)]
+
+
+class Breaches(ast.NodeVisitor):
+    """Walks a module, but for what is there for its types alone."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, str]] = []
+
+    def of(self, tree: ast.Module) -> list[tuple[int, str]]:
+        self.visit(tree)
+        return self._found
+
+    def _note(self, node: ast.stmt | ast.expr, what: str) -> None:
+        self._found.append((node.lineno, what))
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._import(node, alias.name)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = str(node.module)
+        for alias in node.names:
+            within = f"{module}.{alias.name}"
+            if file_of(within).exists():
+                self._import(node, within)
+            else:
+                self._import(node, module, alias.name)
+
+    def _import(self, node: ast.stmt, module: str, name: str | None = None) -> None:
+        top = module.split(".")[0]
+        if top in ("qmail", "services"):
+            if not is_pure(file_of(module)):
+                self._note(node, f"{module} does not say that it is pure")
+        elif top not in COMPUTES:
+            self._note(node, f"{module} is not known to do nothing but compute")
+        elif name is not None:
+            self._use(node, top, name)
+
+    def _use(self, node: ast.stmt | ast.expr, module: str, name: str) -> None:
+        allowed = COMPUTES[module]
+        if allowed is not None and name not in allowed:
+            self._note(node, f"{module}.{name} looks at the world")
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.value, ast.Name) and node.value.id in COMPUTES:
+            self._use(node, node.value.id, node.attr)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if (called := ast.unparse(node.func)) in READS_OR_WRITES:
+            self._note(node, f"{called}()")
+        self.generic_visit(node)
+
+    def _waits(self, node: ast.stmt | ast.expr) -> None:
+        self._note(node, "waits")
+        self.generic_visit(node)
+
+    visit_Await = visit_AsyncFunctionDef = visit_AsyncFor = visit_AsyncWith = _waits
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if is_pure(path)], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_what_says_that_it_is_pure_is_pure(path: Path) -> None:
+    assert breaches(path) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "await asyncio.sleep(1)",
+        "socket.create_connection(('h', 25))",
+        "open('x')",
+        "import asyncio",
+        "from os import environ",
+        "from qmail.bus import jetstream",
+        "import time\ntime.monotonic()",
+        "from time import time",
+        "from datetime import datetime\ndatetime.now()",
+        "import random\nrandom.random()",
+        "async def wait(): pass",
+    ],
+)
+def test_a_planted_line_is_seen(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.architecture.test_purity.ROOT", tmp_path)
+    planted = tmp_path / "planted.py"
+    if line.startswith(("await", "socket")):
+        line = f"import asyncio, socket\nasync def planted():\n    {line}"
+    planted.write_text(f'"""Pure."""\n{line}\n')
+    assert breaches(planted)
