@@ -29,7 +29,8 @@ from benchmarks.support.processes import peak_rss_bytes, reset_peak_rss, tree
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Record
-from qmail.message.envelope import Envelope, Recipient, encode_envelope
+from qmail.message.address import Address
+from qmail.message.envelope import Envelope, Origin, Recipient, encode_envelope
 from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
 from qmail.queue.record_position import Place
 from services.queue.decide.message import Channel, Message, encode_state
@@ -46,6 +47,7 @@ WINDOW = 500
 REBUILD_SECONDS = 600
 NEW_MESSAGES = 3000
 PROBES = 20
+RECIPIENT = Address(b"somebody@elsewhere.example")
 
 
 def deferred(number: int, now: int, count: int) -> Message:
@@ -54,22 +56,12 @@ def deferred(number: int, now: int, count: int) -> Message:
     envelope = Envelope(
         id=(time_ms - EPOCH_2020_MS) * NODES * PER_MILLISECOND + number % 1000,
         time_ms=time_ms,
-        uid=0,
-        role="smtpd",
-        remote_ip="192.0.2.7",
-        remote_host="client.example",
-        helo=b"client.example",
-        account=b"",
         size_bytes=len(BODY),
-        body_type="7BIT",
-        smtputf8=False,
-        sender=b"ari@xeris.com",
-        ret="",
-        envid=b"",
-        hold_until_ms=0,
-        prefix=b"Received: (qmail 1 invoked from network); 24 Nov 2026 12:00:00 -0000\n",
         chunk_count=0,
-        recipients=(Recipient(b"somebody@elsewhere.example"),),
+        origin=Origin(uid=0, role="smtpd", remote_ip="192.0.2.7", remote_host="client.example", helo=b"client.example"),
+        sender=Address(b"ari@xeris.com"),
+        recipients=(Recipient(RECIPIENT),),
+        prefix=b"Received: (qmail 1 invoked from network); 24 Nov 2026 12:00:00 -0000\n",
     )
     due = now + 60 + number * SPREAD_SECONDS // count
     last = b"Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
@@ -78,7 +70,7 @@ def deferred(number: int, now: int, count: int) -> Message:
         Place(1, envelope.id),
         held=True,
         channels={"remote": Channel({0}, attempts=15, due=due)},
-        addresses={0: b"somebody@elsewhere.example"},
+        addresses={0: RECIPIENT},
         last={0: last},
     )
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from qmail.door.admission import Admission
 from qmail.log.log import Log
-from qmail.message.envelope import Envelope
-from qmail.queue.put import Draft, complete
+from qmail.message.envelope import Draft, Envelope, complete
 from qmail.role.loop import run
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
@@ -39,8 +38,8 @@ class Discarded:
     async def write(self, chunk: bytes) -> None:
         self.size += len(chunk)
 
-    async def commit(self, draft: Draft) -> Envelope:
-        return complete(draft, self.id, self.size, 0, time.time())
+    async def commit(self, draft: Draft, invoked: bytes) -> Envelope:
+        return complete(draft, invoked, message_id=self.id, size_bytes=self.size, chunk_count=0, now=time.time())
 
     async def abort(self) -> None:
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from qmail.control.files import Control
 from qmail.control.table import ENVNOATHOST, LOCALS, ME, PERCENTHACK, VIRTUALDOMAINS
+from qmail.message.address import Address, domain_and_parents
 
 LOCAL = "local"
 REMOTE = "remote"
@@ -20,7 +21,7 @@ class Route:
     """The channel and the address that the delivery program is given."""
 
     channel: str
-    address: bytes
+    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,65 +33,45 @@ class Routes:
     percenthack: frozenset[bytes]
     envnoathost: bytes
 
-    def route(self, recipient: bytes) -> Route:
+    def route(self, recipient: Address) -> Route:
         """Where a recipient of an envelope goes."""
-        local, domain = self._rewritten(recipient)
-        address = local + b"@" + domain
+        address, domain = self._rewritten(recipient)
         if domain.lower() in self.locals:
             return Route(LOCAL, address)
-        prefix = self._prefix(address, len(local)) if self.virtualdomains else b""
-        if prefix:
-            return Route(LOCAL, prefix + b"-" + address)
-        return Route(REMOTE, address)
+        prefix = self._prefix(address, domain)
+        return Route(LOCAL, Address(prefix + b"-" + address.raw)) if prefix else Route(REMOTE, address)
 
-    def is_local(self, recipient: bytes) -> bool:
+    def is_local(self, recipient: Address) -> bool:
         """Whether `route` would say LOCAL."""
-        local, domain = self._rewritten(recipient)
-        if domain.lower() in self.locals:
-            return True
-        return bool(self.virtualdomains and self._prefix(local + b"@" + domain, len(local)))
+        address, domain = self._rewritten(recipient)
+        return domain.lower() in self.locals or bool(self._prefix(address, domain))
 
-    def _rewritten(self, recipient: bytes) -> tuple[bytes, bytes]:
-        """Local part and domain, after envnoathost and percenthack."""
-        local, at, domain = recipient.rpartition(b"@")
-        if not at:
-            local, domain = recipient, self.envnoathost
+    def _rewritten(self, recipient: Address) -> tuple[Address, bytes]:
+        """The address after envnoathost and percenthack, and its domain, all behind the `%` that became an `@`."""
+        local, domain = recipient.local, recipient.domain
+        if domain is None:
+            domain = self.envnoathost
         if self.percenthack:
             while domain.lower() in self.percenthack and b"%" in local:
                 local, _, domain = local.rpartition(b"%")
-        return local, domain
+        return (recipient if domain is recipient.domain else Address.join(local, domain)), domain
 
-    def _prefix(self, address: bytes, at: int) -> bytes:
+    def _prefix(self, address: Address, domain: bytes) -> bytes:
         """The value of the first key that fits: the whole address, the domain, .parents, the empty key."""
-        folded = address.lower()
-        starts = [0, at + 1]
-        starts += [i for i in range(at + 2, len(folded)) if folded[i : i + 1] == b"."]
-        starts.append(len(folded))
-        for start in starts:
-            found = self.virtualdomains.get(folded[start:])
-            if found is not None:
-                return found
-        return b""
+        if not self.virtualdomains:
+            return b""
+        keys = (address.raw.lower(), *domain_and_parents(domain.lower()), b"")
+        return next((self.virtualdomains[key] for key in keys if key in self.virtualdomains), b"")
 
-    def without_prefix(self, address: bytes) -> bytes:
+    def without_prefix(self, address: Address) -> Address:
         """The address as the sender knew it, without a virtual domain's prefix (for bounces)."""
-        at = address.rfind(b"@")
-        if at < 0 or address[at + 1 :].lower() in self.locals:
+        if address.domain is None or address.domain.lower() in self.locals:
             return address
-        folded = address.lower()
-        for start in self._ends(folded, at):
-            prefix = self.virtualdomains.get(folded[start:])
-            if prefix is None:
-                continue
-            if prefix and folded.startswith(prefix.lower() + b"-"):
-                return address[len(prefix) + 1 :]
-            return address
+        keys = (*domain_and_parents(address.domain.lower()), b"")
+        mark = next((self.virtualdomains[key] for key in keys if key in self.virtualdomains), b"") + b"-"
+        if len(mark) > 1 and address.raw.lower().startswith(mark.lower()):
+            return Address(address.raw[len(mark) :])
         return address
-
-    @staticmethod
-    def _ends(folded: bytes, at: int) -> list[int]:
-        dots = [i for i in range(at + 2, len(folded)) if folded[i : i + 1] == b"."]
-        return [at + 1, *dots, len(folded)]
 
 
 def read_routes(control: Control) -> Routes:

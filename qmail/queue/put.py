@@ -16,8 +16,8 @@ from typing import Protocol
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, TemporaryError
-from qmail.message.dates import date822
-from qmail.message.envelope import Envelope, Recipient, encode_envelope
+from qmail.message.address import Address
+from qmail.message.envelope import Draft, Envelope, complete, encode_envelope
 from qmail.message.ids import IdSource, NoNumbers
 from qmail.queue.record_position import SEPARATOR
 
@@ -37,30 +37,9 @@ ROOM_SECONDS = 5.0
 ROOM_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An envelope before it has a number; `invoked` as in qmail-queue's Received: `from network`, `by uid 2002`."""
-
-    sender: bytes
-    recipients: tuple[Recipient, ...]
-    uid: int
-    role: str
-    invoked: bytes
-    prefix: bytes = b""
-    remote_ip: str = ""
-    remote_host: str = ""
-    helo: bytes = b""
-    account: bytes = b""
-    body_type: str = "7BIT"
-    smtputf8: bool = False
-    ret: str = ""
-    envid: bytes = b""
-    hold_until_ms: int = 0
-
-
-def recipient_bytes(address: bytes) -> int:
+def recipient_bytes(address: Address) -> int:
     """At most so many bytes of an envelope does a recipient take."""
-    return 12 + len(address) * (1 if address.isascii() else 6)
+    return 12 + len(address.raw) * (1 if address.raw.isascii() else 6)
 
 
 class EnvelopeTooLarge(Exception):
@@ -74,31 +53,6 @@ class GivenUp(TemporaryError, TimeoutError):
 def _uptime() -> float:
     """Seconds by a clock that nobody sets and that goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def complete(draft: Draft, message_id: int, size_bytes: int, chunk_count: int, now: float) -> Envelope:
-    """The envelope of a draft, with qmail-queue's own Received line in front."""
-    received = b"Received: (qmail %d invoked %s); %s\n" % (message_id, draft.invoked, date822(now))
-    return Envelope(
-        id=message_id,
-        time_ms=int(now * 1000),
-        uid=draft.uid,
-        role=draft.role,
-        remote_ip=draft.remote_ip,
-        remote_host=draft.remote_host,
-        helo=draft.helo,
-        account=draft.account,
-        size_bytes=size_bytes,
-        body_type=draft.body_type,
-        smtputf8=draft.smtputf8,
-        sender=draft.sender,
-        ret=draft.ret,
-        envid=draft.envid,
-        hold_until_ms=draft.hold_until_ms,
-        prefix=received + draft.prefix,
-        chunk_count=chunk_count,
-        recipients=draft.recipients,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +179,14 @@ class Submission:
         if self._chunks and silent > subjects.GIVEN_UP_SECONDS:
             raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
-    async def commit(self, draft: Draft) -> Envelope:
-        """Make the message exist; on return it is on stable storage.
+    async def commit(self, draft: Draft, invoked: bytes) -> Envelope:
+        """Make the message exist; on return it is on stable storage. `invoked`: see `complete`.
 
         Raises QueueFull, BusDown, GivenUp (temporary) and EnvelopeTooLarge (permanent); nothing counts as accepted
         then. After BusDown it is unknown whether the record was stored: the sender's retry may be a copy."""
-        return await (await self.prepare(draft)).commit()
+        return await (await self.prepare(draft, invoked)).commit()
 
-    async def prepare(self, draft: Draft) -> Prepared:
+    async def prepare(self, draft: Draft, invoked: bytes) -> Prepared:
         """Store all but the record that commits. Raises as `commit`."""
         payload = bytes(self._pending)
         self.require_kept()
@@ -240,7 +194,14 @@ class Submission:
             if payload:
                 await self._store_chunk(payload)
             payload = b""
-        envelope = complete(draft, self.id, self._size, self._chunks, self.submitter.clock())
+        envelope = complete(
+            draft,
+            invoked,
+            message_id=self.id,
+            size_bytes=self._size,
+            chunk_count=self._chunks,
+            now=self.submitter.clock(),
+        )
         encoded = encode_envelope(envelope)
         if len(encoded) > MAX_ENVELOPE_BYTES or len(envelope.recipients) > MAX_RECIPIENTS:
             raise EnvelopeTooLarge(f"{len(encoded)} bytes, {len(envelope.recipients)} recipients")

@@ -19,9 +19,9 @@ from pathlib import Path
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.control.files import ControlError
 from qmail.message import netstring
-from qmail.message.address import MAX_ADDRESS_BYTES, has_controls
-from qmail.message.envelope import Recipient
-from qmail.queue.put import Draft, EnvelopeTooLarge, Submission, Submitter
+from qmail.message.address import MAX_ADDRESS_BYTES, Address
+from qmail.message.envelope import Draft, MailParameters, Origin, Recipient
+from qmail.queue.put import EnvelopeTooLarge, Submission, Submitter
 
 # What an envelope may hold: far beyond what one record of the bus takes.
 MAX_ENVELOPE_BYTES = 1024 * 1024
@@ -52,20 +52,20 @@ class ExitError(Exception):
         self.code = code
 
 
-def parse_envelope(data: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+def parse_envelope(data: bytes) -> tuple[Address, tuple[Address, ...]]:
     """Sender and recipients of qmail-queue's envelope. Raises ExitError as qmail-queue would exit."""
     *fields, rest = data.split(b"\0")
     if not fields or fields[0][:1] != b"F":
         raise ExitError(BAD_ENVELOPE if data[:1] not in (b"", b"F") else READ_ERROR)
-    found: list[bytes] = []
+    found: list[Address] = []
     for field in fields:
         if not field and found:
-            if any(len(address) > MAX_ADDRESS_BYTES for address in found):
+            if any(len(address.raw) > MAX_ADDRESS_BYTES for address in found):
                 raise ExitError(ADDRESS_TOO_LONG)
             return found[0], tuple(found[1:])
         if field[:1] != (b"T" if found else b"F"):
             raise ExitError(BAD_ENVELOPE)
-        found.append(field[1:])
+        found.append(Address(field[1:]))
     raise ExitError(ADDRESS_TOO_LONG if len(rest) > MAX_ADDRESS_BYTES + 1 else READ_ERROR)
 
 
@@ -157,17 +157,15 @@ class QueueSocket:
             ascii_only = ascii_only and piece.isascii()
             await submission.write(piece)
         sender, recipients = parse_envelope(await _gather(frames))
-        if any(map(has_controls, (sender, *recipients))) and not self._exact():
+        if any(map(Address.has_controls, (sender, *recipients))) and not self._exact():
             raise ExitError(ADDRESS_WITH_CONTROLS)
         draft = Draft(
+            origin=Origin(uid=uid, role=self._role),
             sender=sender,
             recipients=tuple(map(Recipient, recipients)),
-            uid=uid,
-            role=self._role,
-            invoked=b"by alias" if uid == self._alias_uid else b"by uid %d" % uid,
-            body_type="7BIT" if ascii_only else "8BITMIME",
+            parameters=MailParameters(body_type="7BIT" if ascii_only else "8BITMIME"),
         )
-        await submission.commit(draft)
+        await submission.commit(draft, b"by alias" if uid == self._alias_uid else b"by uid %d" % uid)
 
 
 async def _timely(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from qmail.bus.ports import Bus, BusDown, Subscription, TemporaryError
 from qmail.control.routing import LOCAL
+from qmail.message.address import Address
 from qmail.message.envelope import Envelope, EnvelopeError
 from qmail.queue.fetch import MessageMissing, chunks, fetch
 from qmail.queue.talk import jobs, reports
@@ -45,8 +46,8 @@ class Delivery:
 
     envelope: Envelope
     number: int
-    sender: bytes
-    recipient: bytes
+    sender: Address
+    recipient: Address
     attempt: int
     body: bytes | None
     chunks: Callable[[], AsyncIterator[bytes]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from qmail.control.files import Control
-from qmail.message import address as envelope_address
+from qmail.message.address import Address
 from services.inject import replies
 from services.inject.injection import Injection, Request, Sink, rewrite_argument
 from services.inject.options import Options
@@ -66,7 +66,7 @@ def _read_sender(argument: bytes, settings: Settings) -> bytes:
     try:
         return rewrite_argument(argument, settings)
     except ParseError:
-        replies.unparsable_line(envelope_address.quote(argument))
+        replies.unparsable_line(Address(argument).quoted())
 
 
 def _read_recipient(argument: bytes, settings: Settings) -> bytes:
@@ -84,7 +84,7 @@ class _ToOutput:
 
     def open(self, sender: bytes) -> None:
         """Print the sender."""
-        shown = envelope_address.quote(sender.split(b"\0", 1)[0])
+        shown = Address(sender.split(b"\0", 1)[0]).quoted()
         self._stdout.write(b"Return-Path: <" + shown + b">\n")
 
     def write(self, data: bytes) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qmail.message import address as envelope_address
+from qmail.message.address import VERP_MARK, is_plain
+from qmail.message.address import Address as EnvelopeAddress
 from qmail.message.dates import date822
 from services.inject import replies
 from services.inject.addresses import Address, rewrite, rewrite_list
@@ -51,7 +52,7 @@ class Request:
 
 def rewrite_argument(text: bytes, settings: Settings) -> bytes:
     """An address from the command line as an envelope address. Raises ParseError."""
-    tokens = parse_tokens(envelope_address.quote(text))
+    tokens = parse_tokens(EnvelopeAddress(text).quoted())
     return unquote_tokens(rewrite(tokens[::-1], settings.defaults)[::-1])
 
 
@@ -138,7 +139,7 @@ class Injection:
     def _take_return(self, address: Address) -> Address:
         address = self._rewritten(address)
         if self.sender is None:
-            verp = b"-@[]" if self._settings.has("r") else b""
+            verp = VERP_MARK if self._settings.has("r") else b""
             self.sender = unquote_tokens(address[::-1]) + verp
         return address
 
@@ -174,7 +175,7 @@ class Injection:
 
     def _default_from(self) -> bytes:
         settings = self._settings
-        plain = envelope_address.is_plain(settings.user)
+        plain = is_plain(settings.user)
         mailbox = [Token(Kind.ATOM if plain else Kind.QUOTE, settings.user)]
         if settings.host is not None:
             mailbox += [_AT, Token(Kind.ATOM, settings.host)]
@@ -203,7 +204,7 @@ class Injection:
             return
         if not any(address.lower() in lists for address in self._visible):
             return
-        shown = (envelope_address.quote(_to_nul(address)) for address in reversed(self._visible))
+        shown = (EnvelopeAddress(_to_nul(address)).quoted() for address in reversed(self._visible))
         self._sink.write(b"Mail-Followup-To: " + b",\n  ".join(shown) + b"\n")
 
 

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from qmail.bus.ports import BusDown
 from qmail.bus.talk import ask_pass, ask_rcpt
-from qmail.message.envelope import Envelope, Recipient
+from qmail.message.address import Address
+from qmail.message.envelope import Draft, Envelope
 from qmail.message.existence import Exists
-from qmail.queue.put import Draft
-from services.smtpd.facts import AskRecipient, Commit, Mail, Ready
+from services.smtpd.facts import AskRecipient, Commit, Ready
 
 # How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
 EXISTS_SECONDS = 10.0
@@ -24,7 +24,7 @@ class Submission(Protocol):
     """One message being stored (qmail.queue.put.Submission)."""
 
     async def write(self, chunk: bytes) -> None: ...
-    async def commit(self, draft: Draft) -> Envelope: ...
+    async def commit(self, draft: Draft, invoked: bytes) -> Envelope: ...
     async def abort(self) -> None: ...
 
 
@@ -44,15 +44,15 @@ class Asker(Protocol):
 
 
 class Desk:
-    """Shared by the connections of one process. `uid` and `role` are written into the envelopes."""
+    """Shared by the connections of one process; `uid` is written into the envelopes."""
 
     def __init__(self, bus: Asker, submitter: Submitter, uid: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
         self._submitter = submitter
-        self._uid = uid
+        self.uid = uid
         self._clock = clock
         self._ready_until = float("-inf")
-        self._exists_until: dict[bytes, float] = {}
+        self._exists_until: dict[Address, float] = {}
 
     def known(self, request: object) -> object:
         """The answer to a question that was answered a moment ago, else None."""
@@ -68,14 +68,14 @@ class Desk:
         await self._submitter.ready()
         self._ready_until = self._clock() + READY_SECONDS
 
-    async def look_up(self, address: bytes) -> Exists:
+    async def look_up(self, address: Address) -> Exists:
         """Ask delivery-local. Never raises: without an answer the recipient is accepted, as qmail-smtpd accepts all."""
         exists = await ask_rcpt.ask(self._bus, address)
         if exists is Exists.OK:
             self._remember(address)
         return exists
 
-    def _remember(self, address: bytes) -> None:
+    def _remember(self, address: Address) -> None:
         if len(self._exists_until) >= MAX_REMEMBERED:
             self._exists_until.clear()
         self._exists_until[address] = self._clock() + EXISTS_SECONDS
@@ -89,23 +89,6 @@ class Desk:
     def begin(self) -> Submission:
         """Raises BusDown."""
         return self._submitter.begin()
-
-    def draft(self, mail: Mail, remote_ip: str, remote_host: bytes) -> Draft:
-        """The envelope as it goes onto the bus."""
-        return Draft(
-            sender=mail.sender,
-            recipients=tuple([Recipient(address) for address in mail.recipients]),
-            uid=self._uid,
-            role="smtpd",
-            invoked=b"from network",
-            prefix=mail.prefix,
-            remote_ip=remote_ip,
-            remote_host=remote_host.decode("latin-1"),
-            helo=mail.helo,
-            account=mail.account,
-            body_type=mail.body_type,
-            smtputf8=mail.smtputf8,
-        )
 
 
 class Putting:
@@ -125,13 +108,13 @@ class Putting:
             await self.drop()
             raise
 
-    async def commit(self, request: Commit, remote_ip: str, remote_host: bytes) -> int:
+    async def commit(self, request: Commit) -> int:
         """The message's id, once it is on stable storage. Raises QueueFull, BusDown, EnvelopeTooLarge."""
         await self.store(request.chunk)
         submission, self._submission = self._submission, None
         assert submission is not None
         try:
-            envelope = await submission.commit(self._desk.draft(request.mail, remote_ip, remote_host))
+            envelope = await submission.commit(request.draft, b"from network")
         except BusDown:
             # Unknown whether it was stored: forgetting its parts now could make a stored message hollow.
             raise

@@ -15,6 +15,7 @@ from qmail.bus.ports import BusDown, QueueFull, TemporaryError
 from qmail.control.files import ControlError
 from qmail.door.sasl import Exchange
 from qmail.door.session import Ask, Close, Effect, Send
+from qmail.message.envelope import Origin
 from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.facts import Client, Hook, Hooked, Request
@@ -57,10 +58,18 @@ class Dialogue:
     """One client's dialogue, as far as it has come."""
 
     def __init__(
-        self, policy: Policy, client: Client, now: Callable[[], float], hooks: frozenset[str], known: Known, tell: Tell
+        self,
+        policy: Policy,
+        client: Client,
+        origin: Origin,
+        now: Callable[[], float],
+        hooks: frozenset[str],
+        known: Known,
+        tell: Tell,
     ) -> None:
         self.policy = policy
         self.client = client
+        self.origin = origin
         self.now = now
         self.hooks = hooks
         self.state = START

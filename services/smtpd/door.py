@@ -26,6 +26,7 @@ from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
 from qmail.log.log import Log
 from qmail.log.notices import Refused
+from qmail.message.envelope import Origin
 from qmail.message.printable import printable
 from qmail.role.interfaces import read_gateways, read_interfaces
 from services.smtpd import replies
@@ -171,7 +172,9 @@ class Door:
         if client is None:
             raise TurnedAway("denied by tcp.smtp", replies.DENIED)
         tell = partial(self._refused, peer.ip)
-        session = SmtpSession(policy, client, self.now, self.hooks, self.desk.known, tell)
+        host = client.remote_host.decode("latin-1")
+        origin = Origin(uid=self.desk.uid, role="smtpd", remote_ip=peer.ip, remote_host=host)
+        session = SmtpSession(policy, client, origin, self.now, self.hooks, self.desk.known, tell)
         return session, SmtpdHandler(self, session.dialogue, peer, visitor)
 
     def left(self, peer: Peer, session: Session | None) -> None:

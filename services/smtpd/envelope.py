@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from qmail.message.address import Address
+from qmail.message.envelope import MailParameters, Recipient
 from qmail.message.existence import Exists
 from qmail.queue.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
@@ -14,6 +16,7 @@ from services.smtpd.grammar import (
     has_unknown,
     is_mailbox,
     is_null_path,
+    mail_parameters,
     parse_parameters,
     parse_path,
     replace_address_literal,
@@ -44,18 +47,18 @@ def mail(dialogue: Dialogue, argument: bytes) -> None:
             dialogue.reply(hooked.status or replies.LOCAL_ERROR)
         else:
             sender = hooked.addresses[0] if hooked.addresses else address
-            _begin_mail(dialogue, sender, parameters, hooked.status or replies.OK)
+            _begin_mail(dialogue, sender, mail_parameters(parameters), hooked.status or replies.OK)
 
     if dialogue.hooks:
-        dialogue.ask_plugin("MAIL", address, rest.split(), decided)
+        dialogue.ask_plugin("MAIL", address.raw, rest.split(), decided)
     else:
-        _begin_mail(dialogue, address, parameters, replies.OK)
+        _begin_mail(dialogue, address, mail_parameters(parameters), replies.OK)
 
 
 def _refuse_mail(
-    dialogue: Dialogue, argument: bytes, address: bytes, parameters: Mapping[bytes, bytes]
+    dialogue: Dialogue, argument: bytes, address: Address, parameters: Mapping[bytes, bytes]
 ) -> bytes | None:
-    if len(address) > MAX_ADDRESS_BYTES:
+    if len(address.raw) > MAX_ADDRESS_BYTES:
         return replies.SYNTAX
     if not dialogue.policy.extensions:
         return None
@@ -85,14 +88,10 @@ def _refuse_parameters(dialogue: Dialogue, parameters: Mapping[bytes, bytes]) ->
     return None
 
 
-def _begin_mail(dialogue: Dialogue, sender: bytes, parameters: Mapping[bytes, bytes], text: bytes) -> None:
+def _begin_mail(dialogue: Dialogue, sender: Address, parameters: MailParameters, text: bytes) -> None:
     def begin(_: object) -> None:
-        dialogue.mail = MailTransaction(
-            sender,
-            parameters.get(b"BODY", b"7BIT").upper().decode() if parameters else "7BIT",
-            is_bad_sender=dialogue.policy.is_bad_sender(sender),
-            smtputf8=b"SMTPUTF8" in parameters,
-        )
+        is_bad = dialogue.policy.is_bad_sender(sender)
+        dialogue.mail = MailTransaction(sender, parameters, is_bad_sender=is_bad)
         dialogue.proceed(text)
 
     if dialogue.policy.extensions:
@@ -121,16 +120,16 @@ def rcpt(dialogue: Dialogue, argument: bytes) -> None:
         dialogue.reply(refusal)
         return
     if dialogue.client.relay:
-        address += dialogue.client.relay
+        address = Address(address.raw + dialogue.client.relay)
     if dialogue.hooks:
-        dialogue.ask_plugin("RCPT", address, rest.split(), lambda hooked: _decided(dialogue, address, hooked))
+        dialogue.ask_plugin("RCPT", address.raw, rest.split(), lambda hooked: _decided(dialogue, address, hooked))
     else:
         _look_up(dialogue, address)
 
 
-def _refuse_syntax(address: bytes, rest: bytes, *, exact: bool) -> bytes | None:
+def _refuse_syntax(address: Address, rest: bytes, *, exact: bool) -> bytes | None:
     """RCPT's own form. EHLO announces no parameter for it."""
-    if len(address) > MAX_ADDRESS_BYTES:
+    if len(address.raw) > MAX_ADDRESS_BYTES:
         return replies.SYNTAX
     if exact:
         return None
@@ -139,7 +138,7 @@ def _refuse_syntax(address: bytes, rest: bytes, *, exact: bool) -> bytes | None:
     return replies.UNKNOWN_PARAMETER if rest and has_unknown(parse_parameters(rest), _NONE) else None
 
 
-def _refuse_recipient(dialogue: Dialogue, address: bytes) -> bytes | None:
+def _refuse_recipient(dialogue: Dialogue, address: Address) -> bytes | None:
     policy, transaction = dialogue.policy, dialogue.mail
     if transaction.is_bad_sender:
         return replies.BAD_MAIL_FROM
@@ -153,25 +152,25 @@ def _refuse_recipient(dialogue: Dialogue, address: bytes) -> bytes | None:
     return None
 
 
-def _decided(dialogue: Dialogue, address: bytes, hooked: Hooked) -> None:
+def _decided(dialogue: Dialogue, address: Address, hooked: Hooked) -> None:
     if hooked.refused:
         dialogue.reply(hooked.status or replies.LOCAL_ERROR)
     elif hooked.status is None:
         _look_up(dialogue, address)
     else:
         # A plug-in that accepted has answered for whether the mailbox exists, as with aiosmtpd.
-        dialogue.mail.recipients.extend(hooked.addresses or (address,))
+        dialogue.mail.recipients.extend(map(Recipient, hooked.addresses or (address,)))
         dialogue.proceed(hooked.status)
 
 
-def _look_up(dialogue: Dialogue, address: bytes) -> None:
+def _look_up(dialogue: Dialogue, address: Address) -> None:
     def known(answer: object) -> None:
         if answer is _NO:
             dialogue.reply(replies.NO_MAILBOX)
         elif answer is _QUOTA:
             dialogue.reply(replies.OVER_QUOTA)
         else:
-            dialogue.mail.recipients.append(address)
+            dialogue.mail.recipients.append(Recipient(address))
             dialogue.proceed(replies.OK)
 
     if dialogue.policy.extensions and dialogue.policy.is_local(address):

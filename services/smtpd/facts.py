@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from qmail.message.address import Address
+from qmail.message.envelope import Draft
+
 _DIGITS = re.compile(rb"\d*")
 
 
@@ -47,19 +50,6 @@ def _number(text: bytes) -> int:
     return int(match[0][:18]) if match and match[0] else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """A whole message's envelope as the client gave it, and what we write in front of it."""
-
-    sender: bytes
-    recipients: tuple[bytes, ...]
-    helo: bytes
-    account: bytes
-    prefix: bytes
-    body_type: str
-    smtputf8: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Ready:
     """May a message be put now? Answer: anything; failure: QueueFull, BusDown."""
@@ -69,7 +59,7 @@ class Ready:
 class AskRecipient:
     """Does this local recipient exist? Answer: Exists."""
 
-    address: bytes
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +82,7 @@ class Store:
 class Commit:
     """The message is complete; `chunk` is its last part, or all. Answer: its id, once it is on stable storage."""
 
-    mail: Mail
+    draft: Draft
     chunk: bytes
 
 
@@ -115,7 +105,7 @@ class Hooked:
     """A plug-in's answer. `status` None: as if there were no plug-in; `addresses`: what it wants instead."""
 
     status: bytes | None
-    addresses: tuple[bytes, ...]
+    addresses: tuple[Address, ...]
 
     @property
     def refused(self) -> bool:

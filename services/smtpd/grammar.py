@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 
-from qmail.message.address import has_controls
+from qmail.message.address import Address
+from qmail.message.envelope import MailParameters
 
 # qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
 MAX_ADDRESS_BYTES = 899
@@ -38,7 +39,7 @@ def parse_command(line: bytes, *, exact: bool = False) -> tuple[bytes, bytes]:
     return verb.lower(), argument.lstrip(b" ") if argument[:1] == b" " else argument
 
 
-def parse_path(argument: bytes) -> tuple[bytes, bytes]:
+def parse_path(argument: bytes) -> tuple[Address, bytes]:
     """(address, what follows it) of the argument of MAIL or RCPT (addrparse in qmail-smtpd.c).
 
     A `<` anywhere begins the address; else what follows the first `:`. Quotes and backslashes are taken away, a
@@ -52,11 +53,11 @@ def parse_path(argument: bytes) -> tuple[bytes, bytes]:
         text = text.partition(b":")[2]
     if _ESCAPES.search(text) is None:
         address, _, rest = text.partition(terminator)
-        return address, rest
+        return Address(address), rest
     return _unquote(text, terminator)
 
 
-def _unquote(text: bytes, terminator: bytes) -> tuple[bytes, bytes]:
+def _unquote(text: bytes, terminator: bytes) -> tuple[Address, bytes]:
     address = bytearray()
     quoted = escaped = False
     for i in range(len(text)):
@@ -65,20 +66,20 @@ def _unquote(text: bytes, terminator: bytes) -> tuple[bytes, bytes]:
             address += octet
             escaped = False
         elif octet == terminator and not quoted:
-            return bytes(address), text[i + 1 :]
+            return Address(bytes(address)), text[i + 1 :]
         elif octet == b"\\":
             escaped = True
         elif octet == b'"':
             quoted = not quoted
         else:
             address += octet
-    return bytes(address), b""
+    return Address(bytes(address)), b""
 
 
-def is_mailbox(address: bytes) -> bool:
+def is_mailbox(address: Address) -> bool:
     """Whether an address has what RFC 5321 4.1.2 wants of a mailbox: a local part, a domain where there is an `@`, and
     no control character."""
-    return bool(address) and address[0] != _AT and address[-1] != _AT and not has_controls(address)
+    return bool(address) and address.raw[0] != _AT and address.domain != b"" and not address.has_controls()
 
 
 def is_null_path(argument: bytes) -> bool:
@@ -86,18 +87,17 @@ def is_null_path(argument: bytes) -> bool:
     return b"@" not in argument.partition(b">")[0]
 
 
-def replace_address_literal(address: bytes, own_ips: Set[str], host: bytes) -> bytes:
+def replace_address_literal(address: Address, own_ips: Set[str], host: bytes) -> Address:
     """`x@[our own address]` becomes `x@host`, host being control/localiphost (qmail-smtpd(8))."""
-    local, at, domain = address.rpartition(b"@")
-    if not at or domain[:1] != b"[":
+    if address.domain is None or address.domain[:1] != b"[":
         return address
-    match = _DOTTED.match(domain)
+    match = _DOTTED.match(address.domain)
     if match is None:
         return address
     # ip_scan reads numbers of any length and keeps eight bits of each: the last eight digits decide, and int()
     # refuses thousands of them.
     ip = ".".join(str(int(part[-8:]) & 255) for part in match.groups())
-    return local + b"@" + host if ip in own_ips else address
+    return Address.join(address.local, host) if ip in own_ips else address
 
 
 def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
@@ -110,6 +110,12 @@ def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
         keyword, _, value = word.partition(b"=")
         parameters.setdefault(keyword.upper(), value)
     return parameters
+
+
+def mail_parameters(given: Mapping[bytes, bytes]) -> MailParameters:
+    """What the message carries on of MAIL's parameters. SIZE is of this dialogue alone, and so is AUTH=: whose mail it
+    was is not passed on (RFC 4954 5)."""
+    return MailParameters(given.get(b"BODY", b"7BIT").upper().decode(), b"SMTPUTF8" in given)
 
 
 def has_unknown(parameters: Mapping[bytes, bytes], known: Set[bytes]) -> bool:

@@ -40,7 +40,7 @@ class SmtpdHandler:
         """One of `facts.Request`. Raises QueueFull, BusDown, EnvelopeTooLarge, and whatever a plug-in raises."""
         desk = self._door.desk
         if isinstance(request, Commit):
-            return await self._putting.commit(request, self._peer.ip, self._dialogue.client.remote_host)
+            return await self._putting.commit(request)
         if isinstance(request, AskRecipient):
             return await desk.look_up(request.address)
         if isinstance(request, Login):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qmail.message.address import NULL_SENDER, Address
+from qmail.message.envelope import NO_PARAMETERS, MailParameters, Recipient
 from services.smtpd import replies
 from services.smtpd.data import MAX_HOPS, DataReader, Verdict
 
@@ -13,16 +15,15 @@ PART_BYTES = 128 * 1024
 class MailTransaction:
     """What MAIL, RCPT and DATA have brought so far."""
 
-    __slots__ = ("body_type", "envelope_bytes", "is_bad_sender", "recipients", "sender", "smtputf8", "text")
+    __slots__ = ("envelope_bytes", "is_bad_sender", "parameters", "recipients", "sender", "text")
 
     def __init__(
-        self, sender: bytes = b"", body_type: str = "7BIT", *, is_bad_sender: bool = False, smtputf8: bool = False
+        self, sender: Address = NULL_SENDER, parameters: MailParameters = NO_PARAMETERS, *, is_bad_sender: bool = False
     ) -> None:
         self.sender = sender
         self.is_bad_sender = is_bad_sender
-        self.body_type = body_type
-        self.smtputf8 = smtputf8
-        self.recipients: list[bytes] = []
+        self.parameters = parameters
+        self.recipients: list[Recipient] = []
         #: What the recipients take in the envelope, those included that were refused after they were counted.
         self.envelope_bytes = 0
         self.text: MailText | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from qmail.message.address import has_controls
+from qmail.message.address import Address
 from services.smtpd.facts import Hook, Hooked, Login
 
 HOOKS = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
@@ -57,7 +57,7 @@ def _wants_lines(server: SMTP) -> bool:
     return len(inspect.signature(server.event_handler.handle_EHLO).parameters) == 5
 
 
-def _addresses(envelope: Envelope, hook: Hook, count: int) -> tuple[bytes, ...]:
+def _addresses(envelope: Envelope, hook: Hook, count: int) -> tuple[Address, ...]:
     if hook.name == "MAIL" and envelope.mail_from is not None:
         return (_address(envelope.mail_from),)
     if hook.name == "RCPT":
@@ -65,9 +65,9 @@ def _addresses(envelope: Envelope, hook: Hook, count: int) -> tuple[bytes, ...]:
     return ()
 
 
-def _address(text: str) -> bytes:
-    address = _raw(text)
-    if has_controls(address):
+def _address(text: str) -> Address:
+    address = Address(_raw(text))
+    if address.has_controls():
         raise ValueError(f"a plug-in's address has control characters: {text!r}")
     return address
 

@@ -27,6 +27,7 @@ from qmail.control.table import (
     Taken,
     files_of,
 )
+from qmail.message.address import Address, domain_and_parents
 
 LOOPBACK = frozenset({"127.0.0.1"})
 
@@ -50,43 +51,33 @@ class Policy:
     rcpthosts_missing: bool
     routes: Routes | None
 
-    def is_bad_sender(self, sender: bytes) -> bool:
+    def is_bad_sender(self, sender: Address) -> bool:
         """badmailfrom: the whole address, or `@domain` (bmfcheck in qmail-smtpd.c)."""
         if not self.bad_mail_from:
             return False
-        lowered = sender.lower()
-        _, at, domain = lowered.rpartition(b"@")
-        return lowered in self.bad_mail_from or (bool(at) and at + domain in self.bad_mail_from)
+        if sender.raw.lower() in self.bad_mail_from:
+            return True
+        return sender.domain is not None and b"@" + sender.domain.lower() in self.bad_mail_from
 
-    def is_in_rcpthosts(self, recipient: bytes) -> bool:
+    def is_in_rcpthosts(self, recipient: Address) -> bool:
         """rcpthosts and morercpthosts: the domain, or `.domain` for what lies below it (rcpthosts.c).
 
         An address without a domain is ours. None, the open relay of qmail 1.03 without the file, is possible only
         where its exact answers are asked for (extensions none)."""
-        _, at, domain = recipient.rpartition(b"@")
-        if not at:
+        if recipient.domain is None:
             return self._is_own_name(recipient)
-        return self._is_accepted(domain.lower())
+        return self._is_accepted(recipient.domain.lower())
 
-    def _is_own_name(self, name: bytes) -> bool:
+    def _is_own_name(self, name: Address) -> bool:
         """Whether what has no domain is ours by envnoathost. A `%` in it asks for a way out of the house."""
         if self.routes is None:
             return True
-        return b"%" not in name and (self.is_local(name) or self._is_accepted(self.routes.envnoathost.lower()))
+        return b"%" not in name.raw and (self.is_local(name) or self._is_accepted(self.routes.envnoathost.lower()))
 
     def _is_accepted(self, host: bytes) -> bool:
-        if self.rcpthosts is None:
-            return True
-        if host in self.rcpthosts:
-            return True
-        dot = host.find(b".", 1)
-        while dot >= 0:
-            if host[dot:] in self.rcpthosts:
-                return True
-            dot = host.find(b".", dot + 1)
-        return False
+        return self.rcpthosts is None or any(name in self.rcpthosts for name in domain_and_parents(host))
 
-    def is_local(self, recipient: bytes) -> bool:
+    def is_local(self, recipient: Address) -> bool:
         """Whether delivery-local knows this recipient: by locals, virtualdomains, percenthack or envnoathost."""
         return self.routes is not None and self.routes.is_local(recipient)
 

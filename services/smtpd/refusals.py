@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from qmail.door.sasl import MECHANISMS
 from qmail.log.notices import Refused
+from qmail.message.address import Address
 from services.smtpd import replies
 
 Tell: TypeAlias = Callable[[Refused, bytes, bytes], None]
@@ -35,7 +36,7 @@ class Refusals:
         self._tell = tell
         self._auth_refused = False
 
-    def add(self, command: bytes, reply: bytes, sender: bytes) -> None:
+    def add(self, command: bytes, reply: bytes, sender: Address) -> None:
         """`command` is the line that was refused, or the one that began what was."""
         verb = command.lstrip()[:4].lower()
         kind = Refused.CONNECTION if reply in _OF_THE_CONNECTION else _KINDS.get(verb, Refused.COMMAND)
@@ -47,5 +48,5 @@ class Refusals:
         elif kind is Refused.COMMAND and self._auth_refused and reply in _MAY_BE_SECRET:
             what = _NOT_SHOWN
         elif kind in (Refused.RECIPIENT, Refused.MESSAGE):
-            what += b" from <" + sender + b">"
+            what += b" from <" + sender.raw + b">"
         self._tell(kind, what, reply.rstrip(b"\r\n"))

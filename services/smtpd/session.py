@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.session import Effect, Peer
+from qmail.message.envelope import Origin
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue, Known
 from services.smtpd.facts import Client
@@ -36,14 +37,16 @@ class SmtpSession:
         self,
         policy: Policy,
         client: Client,
+        origin: Origin,
         now: Callable[[], float],
         hooks: frozenset[str] = frozenset(),
         known: Known = lambda request: None,
         tell: Tell = lambda kind, what, why: None,
     ) -> None:
-        """`known` gives the answer to a request that needs no asking, else None; `now` the time since the epoch;
-        `tell` hears of each reply that refuses: its kind, what was refused, the reply."""
-        self.dialogue = Dialogue(policy, client, now, hooks, known, tell)
+        """`origin` is who submits, as far as it is known before HELO and AUTH; `now` gives the time since the epoch;
+        `known` gives the answer to a request that needs no asking, else None; `tell` hears of each reply that refuses:
+        its kind, what was refused, the reply."""
+        self.dialogue = Dialogue(policy, client, origin, now, hooks, known, tell)
         self._policy = policy
         self._exact = not policy.extensions
         self._table = QMAIL_TABLE if self._exact else TABLE

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qmail.message.dates import date822
+from qmail.message.envelope import Draft
 from services.smtpd import replies
 from services.smtpd.data import Verdict
 from services.smtpd.dialogue import Dialogue
-from services.smtpd.facts import Commit, Drop, Hooked, Mail, Store
+from services.smtpd.facts import Commit, Drop, Hooked, Store
 from services.smtpd.mail_transaction import MailText
 from services.smtpd.received import protocol_name, render_received_head
 
@@ -81,23 +84,21 @@ def _put(dialogue: Dialogue, body: bytes) -> None:
         dialogue.accomplished += 1
         dialogue.proceed(replies.accepted(int(dialogue.now()), id))
 
-    request = Commit(_make_mail(dialogue), body)
+    request = Commit(_draft(dialogue), body)
     dialogue.ask(request, stored, lambda error: dialogue.proceed(dialogue.failure(error)))
 
 
-def _make_mail(dialogue: Dialogue) -> Mail:
+def _draft(dialogue: Dialogue) -> Draft:
     mail = dialogue.mail
     head = dialogue.received_head
     if head is None:
         head = dialogue.received_head = _make_received_head(dialogue)
-    return Mail(
+    return Draft(
+        origin=replace(dialogue.origin, helo=dialogue.helo or b"", account=dialogue.account),
         sender=mail.sender,
         recipients=tuple(mail.recipients),
-        helo=dialogue.helo or b"",
-        account=dialogue.account,
+        parameters=mail.parameters,
         prefix=head + date822(dialogue.now()) + b"\n",
-        body_type=mail.body_type,
-        smtputf8=mail.smtputf8,
     )
 
 

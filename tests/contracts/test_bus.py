@@ -26,11 +26,11 @@ from qmail.bus.ports import (
     WrongSequence,
 )
 from qmail.bus.pull import PULL_MESSAGES
-from qmail.message.envelope import Recipient
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import chunks, fetch
-from qmail.queue.put import CHUNK_BYTES, Draft, Submitter
+from qmail.queue.put import CHUNK_BYTES, Submitter
 from tests.support.bus_server import BusServer
+from tests.support.drafts import INVOKED, make_draft
 from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all, places
 
@@ -82,13 +82,7 @@ def record(message_id: int, payload: bytes = b"body") -> Record:
     return Record(subjects.accepted(message_id), payload, {subjects.ENVELOPE_HEADER: "e30="})
 
 
-DRAFT = Draft(
-    sender=b"ari@xeris.com",
-    recipients=(Recipient(b"joni@xeris.com"),),
-    uid=1,
-    role="smtpd",
-    invoked=b"from network",
-)
+DRAFT = make_draft(b"joni@xeris.com")
 
 
 def test_a_stored_record_is_read_back_and_cannot_be_overwritten(on_bus: OnBus) -> None:
@@ -305,7 +299,7 @@ def test_messages_put_together_all_arrive_once(on_bus: OnBus) -> None:
         async def put(number: int) -> int:
             submission = submitter.begin()
             await submission.write(b"message %d\n" % number)
-            return (await submission.commit(DRAFT)).id
+            return (await submission.commit(DRAFT, INVOKED)).id
 
         numbers = await asyncio.gather(*(put(number) for number in range(100)))
         assert len(set(numbers)) == 100
@@ -328,7 +322,7 @@ def test_a_large_message_goes_in_chunks_and_comes_back_whole(on_bus: OnBus) -> N
         piece = bytes(range(256)) * 1000
         for _ in range(5):
             await submission.write(piece)
-        envelope = await submission.commit(DRAFT)
+        envelope = await submission.commit(DRAFT, INVOKED)
         assert envelope.size_bytes == 5 * len(piece) and envelope.chunk_count == 3
         [fetched] = await fetch_all(bus)
         assert fetched.body is None
@@ -342,11 +336,10 @@ def test_an_envelope_too_large_for_a_header_has_a_record_of_its_own(on_bus: OnBu
     async def scenario(bus: Bus) -> None:
         ids = IdSource()
         ids.grant(1, 0, 1 << 62)
-        recipients = tuple(Recipient(b"user%d@xeris.com" % number) for number in range(2000))
         submission = Submitter(bus, ids).begin()
         await submission.write(b"hello\n")
-        draft = Draft(sender=b"", recipients=recipients, uid=1, role="smtpd", invoked=b"from network")
-        envelope = await submission.commit(draft)
+        draft = make_draft(*[b"user%d@xeris.com" % number for number in range(2000)])
+        envelope = await submission.commit(draft, INVOKED)
         [fetched] = await fetch_all(bus)
         assert fetched.envelope == envelope and fetched.body == b"hello\n"
 

@@ -29,9 +29,9 @@ from qmail.bus.ports import Record
 from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Send
 from qmail.log.log import Log
-from qmail.message.envelope import Recipient
+from qmail.message.envelope import Origin
 from qmail.message.ids import EPOCH_2020_MS, IdSource
-from qmail.queue.put import Draft, Submitter
+from qmail.queue.put import Submitter
 from qmail.queue.socket import QueueSocket
 from services.admin.commands.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
@@ -57,6 +57,7 @@ from services.smtpd.session import SmtpSession
 from tests.oracle.kinds.remote import Network, received, start_dns, start_servers, to_bytes, write_control
 from tests.oracle.normalise import Norm
 from tests.oracle.send_homes import QMAIL_UIDS, USERS, Homes
+from tests.support.drafts import make_draft
 from tests.support.memory_bus import MemoryBus
 
 # A day of the month with two digits, as when the cases were recorded.
@@ -271,21 +272,15 @@ class SendCase:
         self._submissions.append({"exit": await asyncio.to_thread(put)})
 
     async def _put(self, invoked: bytes, sender: bytes, recipients: list[bytes], message: bytes) -> None:
-        draft = Draft(
-            sender=sender,
-            recipients=tuple(map(Recipient, recipients)),
-            uid=self._caller,
-            role="smtpd",
-            invoked=invoked,
-        )
         submission = self._submitter.begin()
         await submission.write(message)
-        await submission.commit(draft)
+        await submission.commit(make_draft(*recipients, sender=sender, uid=self._caller), invoked)
         self._submissions.append({"exit": 0})
 
     async def _smtp(self, given: dict[str, Any]) -> None:
         client = read_client({name: to_bytes(value) for name, value in given["env"].items()})
-        session = SmtpSession(PolicyReader(Control(self.root / "control")).current(), client, self._clock)
+        policy = PolicyReader(Control(self.root / "control")).current()
+        session = SmtpSession(policy, client, Origin(uid=QMAIL_UIDS["qmaild"], role="smtpd"), self._clock)
         self._said = b""
         await self._carry_out(session, session.connected())
         await self._carry_out(session, session.received(to_bytes(given["stdin"])))
@@ -299,7 +294,7 @@ class SendCase:
             elif isinstance(effect, Ask):
                 assert isinstance(effect.request, Commit), effect.request
                 desk = Desk(self._bus, self._submitter, QMAIL_UIDS["qmaild"])
-                number = await Putting(desk).commit(effect.request, "", b"")
+                number = await Putting(desk).commit(effect.request)
                 await self._carry_out(session, session.answered(number))
             else:
                 return

@@ -21,11 +21,11 @@ from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
 from qmail.control.paths import Paths, read_paths
-from qmail.message.envelope import Recipient
 from qmail.message.ids import IdSource
 from qmail.message.netstring import encode
-from qmail.queue.put import Draft, Submitter
+from qmail.queue.put import Submitter
 from tests.support.bus_server import BusServer
+from tests.support.drafts import INVOKED, make_draft
 
 PER_USER = os.geteuid() == 0
 UID = 2002 if PER_USER else os.getuid()
@@ -74,9 +74,7 @@ async def put(bus: JetStreamBus, body: bytes) -> int:
     await lease.claim()
     submission = Submitter(bus, ids).begin()
     await submission.write(body)
-    recipients = (Recipient(b"joni@xeris.com"),)
-    draft = Draft(sender=b"ari@xeris.com", recipients=recipients, uid=0, role="smtpd", invoked=b"from network")
-    envelope = await submission.commit(draft)
+    envelope = await submission.commit(make_draft(b"joni@xeris.com"), INVOKED)
     await lease.release()
     return envelope.id
 

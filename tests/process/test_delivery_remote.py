@@ -17,11 +17,11 @@ from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import Message
 from qmail.control.paths import Paths, read_paths
-from qmail.message.envelope import Recipient
 from qmail.message.ids import IdSource
-from qmail.queue.put import Draft, Submitter
+from qmail.queue.put import Submitter
 from tests.support.bus_server import BusServer
 from tests.support.dnsserver import DnsServer
+from tests.support.drafts import INVOKED, make_draft
 
 SECONDS = 60.0
 LARGE = b"Subject: large\n\n" + b".0123456789abcd\n" * 80_000
@@ -44,9 +44,7 @@ async def put(bus: JetStreamBus, body: bytes) -> int:
     await lease.claim()
     submission = Submitter(bus, ids).begin()
     await submission.write(body)
-    recipients = (Recipient(b"joe@remote.org"),)
-    draft = Draft(sender=b"ari@xeris.com", recipients=recipients, uid=0, role="smtpd", invoked=b"from network")
-    envelope = await submission.commit(draft)
+    envelope = await submission.commit(make_draft(b"joe@remote.org"), INVOKED)
     await lease.release()
     return envelope.id
 

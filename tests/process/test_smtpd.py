@@ -108,7 +108,7 @@ def stored(bus: BusServer) -> list[bytes]:
             record = json.loads((await client.request("$JS.API.STREAM.MSG.GET.IN", question, timeout=30)).data)
             headers = base64.b64decode(record["message"]["hdrs"]).decode()
             value = headers.split("Qmail-Envelope: ", 1)[1].split("\r\n", 1)[0]
-            found.append(decode_envelope(base64.b64decode(value)).sender)
+            found.append(decode_envelope(base64.b64decode(value)).sender.raw)
         await client.close()
         return found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from qmail.control.routing import Routes
-from qmail.message.envelope import Envelope, Recipient
+from qmail.message.address import Address
+from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.queue.record_position import Place
 from qmail.queue.talk.jobs import Job
 from qmail.queue.talk.reports import Report
@@ -79,22 +80,13 @@ def make_envelope(
     return Envelope(
         id=message_id,
         time_ms=birth * 1000,
-        uid=901,
-        role="smtpd",
-        remote_ip="192.168.1.1",
-        remote_host="",
-        helo=b"",
-        account=b"",
         size_bytes=100,
-        body_type="7BIT",
-        smtputf8=False,
-        sender=sender,
-        ret="",
-        envid=b"",
-        hold_until_ms=hold_until * 1000,
-        prefix=b"Received: x\n",
         chunk_count=0,
-        recipients=tuple(Recipient(r) for r in recipients),
+        origin=Origin(uid=901, role="smtpd", remote_ip="192.168.1.1"),
+        sender=Address(sender),
+        recipients=tuple(Recipient(Address(recipient)) for recipient in recipients),
+        parameters=MailParameters(hold_until_ms=hold_until * 1000),
+        prefix=b"Received: x\n",
     )
 
 

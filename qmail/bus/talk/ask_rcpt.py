@@ -12,22 +12,22 @@ from typing import Final
 
 from qmail.bus.ports import Bus, Subscription, TemporaryError
 from qmail.bus.talk.messages import AskBus, Malformed, answer_each, strict
+from qmail.message.address import Address
 from qmail.message.existence import Exists
 
 SUBJECTS: Final = ("ask.rcpt",)
 ASK_SECONDS: Final = 2.0
 
 
-def encode_question(address: bytes) -> bytes:
+def encode_question(address: Address) -> bytes:
     """The request (docs/formats.md; tests/golden/ask-rcpt.json)."""
-    return json.dumps({"address": address.decode("latin-1")}).encode("ascii")
+    return json.dumps({"address": address.raw.decode("latin-1")}).encode("ascii")
 
 
 @strict("a question about a recipient")
-def decode_question(payload: bytes) -> bytes:
-    """The address. Raises Malformed."""
-    address: bytes = json.loads(payload)["address"].encode("latin-1")
-    return address
+def decode_question(payload: bytes) -> Address:
+    """Raises Malformed."""
+    return Address(json.loads(payload)["address"].encode("latin-1"))
 
 
 def encode_answer(exists: Exists) -> bytes:
@@ -41,7 +41,7 @@ def decode_answer(payload: bytes) -> Exists:
     return Exists(json.loads(payload)["answer"])
 
 
-async def ask(bus: AskBus, address: bytes) -> Exists:
+async def ask(bus: AskBus, address: Address) -> Exists:
     """smtpd's end. Never raises: without an answer it is UNKNOWN."""
     try:
         return decode_answer(await bus.request(SUBJECTS[0], encode_question(address), ASK_SECONDS))
@@ -49,7 +49,7 @@ async def ask(bus: AskBus, address: bytes) -> Exists:
         return Exists.UNKNOWN
 
 
-async def answer(bus: Bus, look_up: Callable[[bytes], Awaitable[Exists]]) -> Subscription:
+async def answer(bus: Bus, look_up: Callable[[Address], Awaitable[Exists]]) -> Subscription:
     """delivery-local's end: answer from now on with what `look_up` says of the address. Raises BusDown."""
 
     async def respond(payload: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final
 
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import WORKERS, flag, hear, require_version, require_whole, strict, whole
+from qmail.message.address import Address
 from qmail.queue.record_position import Place
 
 SUBJECTS: Final = ("job.*",)
@@ -31,8 +32,8 @@ class Job:
     attempt: int
     held: bool
     place: Place
-    sender: bytes
-    recipient: bytes
+    sender: Address
+    recipient: Address
 
     @property
     def recipient_key(self) -> tuple[int, int]:
@@ -62,8 +63,8 @@ def encode(group: JobGroup) -> bytes:
             j.attempt,
             j.held,
             j.place.as_list(),
-            j.sender.decode("latin-1"),
-            j.recipient.decode("latin-1"),
+            j.sender.raw.decode("latin-1"),
+            j.recipient.raw.decode("latin-1"),
         ]
         for j in group.jobs
     ]
@@ -82,8 +83,8 @@ def _job(
     message_id: int, number: int, attempt: int, held: bool, place: Sequence[int], sender: str, recipient: str
 ) -> Job:
     require_whole(message_id, number, attempt, *place)
-    octets = sender.encode("latin-1"), recipient.encode("latin-1")
-    return Job(message_id, number, attempt, flag(held), Place(*place), *octets)
+    addresses = Address(sender.encode("latin-1")), Address(recipient.encode("latin-1"))
+    return Job(message_id, number, attempt, flag(held), Place(*place), *addresses)
 
 
 def give(bus: Bus, channel: str, epoch: int, jobs: Sequence[Job]) -> None:

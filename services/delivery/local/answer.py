@@ -7,7 +7,7 @@ import os
 from qmail.accounts.assign import AssignError, Match
 from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.control.files import ControlError
-from qmail.message.address import split
+from qmail.message.address import NULL_SENDER, Address
 from qmail.message.existence import Exists
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job
@@ -23,31 +23,29 @@ class Answerer:
         self._lookup = lookup
         self._pool = pool
 
-    async def look_up(self, recipient: bytes) -> Exists:
+    async def look_up(self, recipient: Address) -> Exists:
         """Of a recipient as the client gave it. Never raises: a doubt is UNKNOWN, as is what is none of ours."""
         try:
             address = self._lookup.local_address(recipient)
-            local, _ = split(address) if address is not None else (b"", None)
-            if not local:
+            if address is None or not address.local:
                 return Exists.UNKNOWN
-            match = self._lookup.match(local)
-            return await self._pool.run(match.account, look, match, local)
+            match = self._lookup.match(address.local)
+            return await self._pool.run(match.account, look, match, address)
         except Refusal as refusal:
             return Exists.NO if refusal.kind is Kind.FAILURE else Exists.UNKNOWN
         except (AssignError, ControlError, IdentityError, OSError, ValueError):
             return Exists.UNKNOWN
 
 
-def look(match: Match, local: bytes) -> Exists:
+def look(match: Match, recipient: Address) -> Exists:
     """Whether the account has instructions for the extension. Blocking, as the user. Raises Refusal."""
     job = Job(
         user=match.account.name,
         home=os.fsencode(match.account.home),
-        local=local,
+        recipient=recipient,
         dash=match.dash,
         ext=match.ext,
-        host=b"",
-        sender=b"",
+        sender=NULL_SENDER,
         default_delivery=b"#",
     )
     home = open_home(job.home)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from qmail.maildir.names import unique_name
+from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.home import check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job, delivered_to_line
@@ -43,11 +44,10 @@ def main(arguments: Sequence[bytes]) -> int:
     job = Job(
         user=user,
         home=home,
-        local=local,
+        recipient=Address.join(local, host),
         dash=dash,
         ext=ext,
-        host=host,
-        sender=sender,
+        sender=Address(sender),
         default_delivery=default_delivery,
     )
     try:

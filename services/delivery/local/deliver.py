@@ -13,7 +13,6 @@ from qmail.accounts.assign import Account, AssignError, Match
 from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.control.files import ControlError
 from qmail.maildir.names import unique_name
-from qmail.message.address import split
 from services.delivery.local import replies
 from services.delivery.local.announce import Announcer
 from services.delivery.local.forward import Forwarder
@@ -88,11 +87,10 @@ class LocalDelivery:
         return Outcome(outcome.kind, replies.bounded_report(outcome.text))
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        local, host = split(delivery.recipient)
-        if not local:
+        if not delivery.recipient.local:
             return success(b"")  # qmail-lspawn has nobody to run for it
-        match = self._lookup.match(local)
-        job = self._job(match, local, host or b"", delivery.sender)
+        match = self._lookup.match(delivery.recipient.local)
+        job = self._job(match, delivery)
         message = await self._message(match.account, job, delivery)
         run = Run(job, message, self._namer(delivery), time.time(), repeated=delivery.attempt > 1)
         try:
@@ -102,15 +100,14 @@ class LocalDelivery:
             for maildir in run.maildirs:
                 self._announcer.announce(match.account.uid, job.home, maildir)
 
-    def _job(self, match: Match, local: bytes, host: bytes, sender: bytes) -> Job:
+    def _job(self, match: Match, delivery: Delivery) -> Job:
         return Job(
             user=match.account.name,
             home=os.fsencode(match.account.home),
-            local=local,
+            recipient=delivery.recipient,
             dash=match.dash,
             ext=match.ext,
-            host=host,
-            sender=sender,
+            sender=delivery.sender,
             default_delivery=self._lookup.default_delivery(),
         )
 

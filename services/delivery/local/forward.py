@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from qmail.accounts.assign import Account
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
-from qmail.message.address import MAX_ADDRESS_BYTES, has_controls
-from qmail.message.envelope import Envelope, Recipient
+from qmail.message.address import MAX_ADDRESS_BYTES, Address
+from qmail.message.envelope import Draft, Envelope, Origin, Recipient
 from qmail.queue.put import (
     MAX_RECIPIENTS,
     MAX_RECIPIENTS_BYTES,
-    Draft,
     EnvelopeTooLarge,
     GivenUp,
     Prepared,
@@ -43,8 +43,8 @@ class Forwarder:
         self,
         envelope: Envelope,
         account: Account,
-        sender: bytes,
-        recipients: Sequence[bytes],
+        sender: Address,
+        recipients: Sequence[Address],
         head: bytes,
         chunks: Callable[[], AsyncIterator[bytes]],
     ) -> int:
@@ -54,14 +54,22 @@ class Forwarder:
         the first one's number is given. Raises Refusal; then nothing was forwarded (after a lost answer of the bus:
         perhaps).
         """
-        if any(map(has_controls, (sender, *recipients))) and not self._exact():
+        if any(map(Address.has_controls, (sender, *recipients))) and not self._exact():
             raise permanent(replies.not_forwarded(replies.ADDRESS_WITH_CONTROLS))
-        if any(len(address) > MAX_ADDRESS_BYTES for address in (sender, *recipients)):
+        if any(len(address.raw) > MAX_ADDRESS_BYTES for address in (sender, *recipients)):
             raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG))
-        drafts = [_draft(envelope, account, sender, group, head) for group in in_envelopes(recipients)]
+        draft = Draft(
+            origin=Origin(uid=account.uid, role=_ROLE),
+            sender=sender,
+            recipients=(),
+            parameters=envelope.parameters.of_the_text(),
+            prefix=head + envelope.prefix,
+        )
+        drafts = [replace(draft, recipients=tuple(map(Recipient, group))) for group in in_envelopes(recipients)]
+        invoked = b"by alias" if account.name == _ALIAS else b"by uid %d" % account.uid
         try:
             await self._submitter.ready()
-            return await self._put(drafts, chunks)
+            return await self._put(drafts, invoked, chunks)
         except QueueFull as error:
             raise temporary(replies.not_forwarded(replies.QUEUE_FULL)) from error
         except TemporaryError as error:
@@ -69,7 +77,7 @@ class Forwarder:
         except EnvelopeTooLarge as error:
             raise permanent(replies.not_forwarded(replies.ENVELOPE_TOO_LARGE)) from error
 
-    async def _put(self, drafts: Sequence[Draft], chunks: Callable[[], AsyncIterator[bytes]]) -> int:
+    async def _put(self, drafts: Sequence[Draft], invoked: bytes, chunks: Callable[[], AsyncIterator[bytes]]) -> int:
         """Everything is stored before the first message exists; then the others follow at once."""
         prepared: list[Prepared] = []
         begun: list[Submission] = []
@@ -78,7 +86,7 @@ class Forwarder:
                 begun.append(self._submitter.begin())
                 async for chunk in chunks():
                     await begun[-1].write(chunk)
-                prepared.append(await begun[-1].prepare(draft))
+                prepared.append(await begun[-1].prepare(draft, invoked))
             first = await prepared[0].commit()
         except BaseException:
             for submission in begun:
@@ -105,9 +113,9 @@ class Forwarder:
             return
 
 
-def in_envelopes(recipients: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+def in_envelopes(recipients: Sequence[Address]) -> list[tuple[Address, ...]]:
     """The recipients in their order, in as few groups as the bounds of an envelope allow."""
-    groups: list[list[bytes]] = [[]]
+    groups: list[list[Address]] = [[]]
     room = MAX_RECIPIENTS_BYTES
     for address in recipients:
         room -= recipient_bytes(address)
@@ -116,17 +124,3 @@ def in_envelopes(recipients: Sequence[bytes]) -> list[tuple[bytes, ...]]:
             room = MAX_RECIPIENTS_BYTES - recipient_bytes(address)
         groups[-1].append(address)
     return [tuple(group) for group in groups]
-
-
-def _draft(envelope: Envelope, account: Account, sender: bytes, recipients: Sequence[bytes], head: bytes) -> Draft:
-    invoked = b"by alias" if account.name == _ALIAS else b"by uid %d" % account.uid
-    return Draft(
-        sender=sender,
-        recipients=tuple(Recipient(address) for address in recipients),
-        uid=account.uid,
-        role=_ROLE,
-        invoked=invoked,
-        prefix=head + envelope.prefix,
-        body_type=envelope.body_type,
-        smtputf8=envelope.smtputf8,
-    )

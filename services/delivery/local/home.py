@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
+from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.job import Job
 from services.delivery.local.plan import candidates, new_sender, owner_names
@@ -108,7 +109,7 @@ def _content(fd: int, size: int) -> bytes:
     return os.read(fd, size)
 
 
-def find_new_sender(fd: int, job: Job) -> bytes:
+def find_new_sender(fd: int, job: Job) -> Address:
     """NEWSENDER, by the -owner files beside the address's .qmail. Raises Refusal on a doubt."""
     owner, owner_default = owner_names(job)
     has_owner = _exists(fd, owner)

@@ -7,68 +7,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qmail.message.address import in_a_line, quote
+from qmail.message.address import Address, in_a_line
 from qmail.message.dates import ctime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The arguments of qmail-local."""
+    """The arguments of qmail-local, `local` and `domain` as one recipient."""
 
     user: bytes
     home: bytes
-    local: bytes
+    recipient: Address
     dash: bytes
     ext: bytes
-    host: bytes
-    sender: bytes
+    sender: Address
     default_delivery: bytes  #: lines as in .qmail, for who has no .qmail or an empty one
-
-    @property
-    def recipient(self) -> bytes:
-        return self.local + b"@" + self.host
 
 
 def delivered_to_line(job: Job) -> bytes:
     """DTLINE; control characters inside the address become `_`."""
-    return b"Delivered-To: " + in_a_line(job.recipient) + b"\n"
+    return b"Delivered-To: " + in_a_line(job.recipient.raw) + b"\n"
 
 
 def return_path_line(job: Job) -> bytes:
     """RPLINE, the sender quoted where needed."""
-    return b"Return-Path: <" + in_a_line(quote(job.sender)) + b">\n"
+    return b"Return-Path: <" + in_a_line(job.sender.quoted()) + b">\n"
 
 
 def from_line(job: Job, now: float) -> bytes:
     """UFLINE, the line that begins a message in an mbox (mbox(5)). now: seconds since 1970."""
-    sender = in_a_line(job.sender.translate(_BLANKS_TO_DASH)) if job.sender else b"MAILER-DAEMON"
+    sender = in_a_line(job.sender.raw.translate(_BLANKS_TO_DASH)) if job.sender else b"MAILER-DAEMON"
     return b"From " + sender + b" " + ctime(now) + b"\n"
 
 
 _BLANKS_TO_DASH = bytes.maketrans(b" \t\n", b"---")
 
 
-def environment(job: Job, now: float, new_sender: bytes, default: bytes | None) -> dict[bytes, bytes]:
+def environment(job: Job, now: float, new_sender: Address, default: bytes | None) -> dict[bytes, bytes]:
     """The variables of a program delivery (qmail-command(8)).
 
     default: what matched `default` in the name of the .qmail file, None where the name has no such part.
     """
+    host = job.recipient.domain or b""
     variables = {
-        b"HOST": job.host,
+        b"HOST": host,
         b"HOME": job.home,
         b"USER": job.user,
-        b"LOCAL": job.local,
-        b"RECIPIENT": job.recipient,
+        b"LOCAL": job.recipient.local,
+        b"RECIPIENT": job.recipient.raw,
         b"DTLINE": delivered_to_line(job),
         b"RPLINE": return_path_line(job),
         b"UFLINE": from_line(job, now),
-        b"SENDER": job.sender,
-        b"NEWSENDER": new_sender,
+        b"SENDER": job.sender.raw,
+        b"NEWSENDER": new_sender.raw,
         b"EXT": job.ext,
     }
     if default is not None:
         variables[b"DEFAULT"] = default
-    return variables | _extensions(job.ext) | _hosts(job.host)
+    return variables | _extensions(job.ext) | _hosts(host)
 
 
 def _extensions(ext: bytes) -> dict[bytes, bytes]:

@@ -10,6 +10,7 @@ from qmail.accounts.assign import Account, Accounts, Match
 from qmail.control.files import Control
 from qmail.control.routing import LOCAL, Routes, read_routes
 from qmail.control.table import DEFAULTDELIVERY, ME, PROGRAMNETWORK
+from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.refusal import temporary
 
@@ -61,7 +62,7 @@ class Lookup:
         """Whether control/programnetwork lists the account."""
         return account.name in self._control.get(PROGRAMNETWORK)
 
-    def local_address(self, recipient: bytes) -> bytes | None:
+    def local_address(self, recipient: Address) -> Address | None:
         """The address that local delivery is given for a recipient, None if it is not local."""
         self._refresh()
         if self._routes is None:

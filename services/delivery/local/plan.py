@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from qmail.message.address import DOUBLE_BOUNCE_SENDER, NULL_SENDER, VERP_MARK, Address
 from services.delivery.local import replies
 from services.delivery.local.job import Job
 from services.delivery.local.refusal import temporary
@@ -95,13 +96,14 @@ def owner_names(job: Job) -> tuple[bytes, bytes]:
     return owner, owner + b"-default"
 
 
-def new_sender(job: Job, owner: bool, owner_default: bool) -> bytes:
+def new_sender(job: Job, owner: bool, owner_default: bool) -> Address:
     """The sender of forwards: the list's owner, with VERP's mark where owner-default exists too."""
-    if not owner or job.sender in (b"", b"#@[]"):
+    if not owner or job.sender in (NULL_SENDER, DOUBLE_BOUNCE_SENDER):
         return job.sender
+    local, domain = job.recipient.local, job.recipient.domain or b""
     if owner_default:
-        return job.local + b"-owner-@" + job.host + b"-@[]"
-    return job.local + b"-owner@" + job.host
+        return Address.join(local + b"-owner-", domain + VERP_MARK)
+    return Address.join(local + b"-owner", domain)
 
 
 def header_of(message: bytes) -> bytes:

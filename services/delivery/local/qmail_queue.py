@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.message import write_all
 from services.delivery.local.refusal import permanent, temporary
@@ -18,7 +19,7 @@ _READ_ERROR: Final = 54
 _UNABLE_TO_EXEC: Final = 120
 
 
-def submit(pieces: Iterable[bytes], sender: bytes, recipients: Sequence[bytes]) -> int:
+def submit(pieces: Iterable[bytes], sender: Address, recipients: Sequence[Address]) -> int:
     """Give a message to $QMAILQUEUE; the process id of the program, which is the message's `qp`.
 
     Raises Refusal in the words of qmail.c.
@@ -40,8 +41,8 @@ def submit(pieces: Iterable[bytes], sender: bytes, recipients: Sequence[bytes]) 
     return pid
 
 
-def _envelope(sender: bytes, recipients: Sequence[bytes]) -> bytes:
-    return b"F" + sender + b"\0" + b"".join(b"T" + r + b"\0" for r in recipients) + b"\0"
+def _envelope(sender: Address, recipients: Sequence[Address]) -> bytes:
+    return b"F" + sender.raw + b"\0" + b"".join(b"T" + r.raw + b"\0" for r in recipients) + b"\0"
 
 
 def _feed(fd: int, pieces: Iterable[bytes]) -> bool:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.home import DotQmail, enter_home, find_dot_qmail, find_new_sender
 from services.delivery.local.job import Job, delivered_to_line, environment, from_line, return_path_line
@@ -34,7 +35,7 @@ class Run:
         self, job: Job, message: Message, name_for: Callable[[int], bytes], now: float, *, repeated: bool = False
     ) -> None:
         self.job = job
-        self.forwards: list[bytes] = []
+        self.forwards: list[Address] = []
         self.maildirs: list[bytes] = []  #: as named in .qmail, in the order of delivery
         self.new_sender = job.sender
         self._home = -1  # while `begin` runs its group's, which closes it; later our own
@@ -127,7 +128,7 @@ class Run:
             self._programs += 1
             return step.argument
         if step.act is Act.FORWARD:
-            self.forwards.append(step.argument)
+            self.forwards.append(Address(step.argument))
         elif step.act is Act.MAILDIR:
             yield from self._maildir(step.argument)
             self.maildirs.append(step.argument)

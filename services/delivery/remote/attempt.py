@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from qmail.control.files import Control, ControlError
 from qmail.control.table import ENVNOATHOST, HELOHOST, LOCALS, ME, NOTLSHOSTS, SMTPROUTES, TIMEOUTCONNECT, TIMEOUTREMOTE
-from qmail.message import address as addresses
+from qmail.message.address import Address
+from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
-from services.delivery.remote.mx import Address, Exchanger, Ourselves, known_as, usable_addresses
+from services.delivery.remote.mx import Exchanger, HostAddress, Ourselves, known_as, usable_addresses
 from services.delivery.remote.outward import outward
 from services.delivery.remote.own import own_addresses
 from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
@@ -42,8 +43,7 @@ class Message:
     chunks: Chunks
     before_end: Callable[[], None] = lambda: None
     size_bytes: int
-    eight_bit: bool = False
-    smtputf8: bool = False
+    parameters: MailParameters = NO_PARAMETERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class _GivenUpError(Exception):
 
 
 async def attempt(
-    world: World, host: bytes, sender: bytes, recipients: Sequence[bytes], message: Message
+    world: World, host: bytes, sender: Address, recipients: Sequence[Address], message: Message
 ) -> list[bytes]:
     """Try to send the message to `recipients`, all at `host`; the parts of qmail-remote's report.
 
@@ -88,7 +88,7 @@ async def attempt(
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, settings.exact)
         # Other mail than that which came with SMTPUTF8 goes as it is, whatever its header holds.
-        eight_bit_header = message.smtputf8 and await has_eight_bit_header(message.chunks)
+        eight_bit_header = message.parameters.smtputf8 and await has_eight_bit_header(message.chunks)
     except ControlError:
         return [replies.CONTROL_UNREADABLE]
     except MessageUnreadableError:
@@ -102,8 +102,7 @@ async def attempt(
         sender=_quote(sender if settings.exact else outward(sender, settings.no_host)),
         recipients=quoted,
         size_bytes=message.size_bytes,
-        eight_bit=message.eight_bit,
-        smtputf8=message.smtputf8,
+        parameters=message.parameters,
         eight_bit_header=eight_bit_header,
     )
     visit = _Visit(world, settings, transaction, message, route.port if route else SMTP_PORT, host)
@@ -132,13 +131,13 @@ def _read_ourselves(control: Control, exact: bool) -> Ourselves:
     return known_as(own, (control.get(ME), *(control.get(LOCALS) or ())))
 
 
-def _quote(address: bytes) -> bytes:
+def _quote(address: Address) -> bytes:
     # An address without a host is sent as it is (qmail-remote's addrmangle).
-    return addresses.quote(address) if b"@" in address else address
+    return address.raw if address.domain is None else address.quoted()
 
 
 async def _quote_recipients(
-    resolver: Resolver, recipients: Sequence[bytes], rewrite: bool
+    resolver: Resolver, recipients: Sequence[Address], rewrite: bool
 ) -> tuple[tuple[bytes, ...], bool]:
     """The recipients as SMTP wants them, and whether every one's domain was an alias (CNAME).
 
@@ -147,19 +146,18 @@ async def _quote_recipients(
         return tuple(map(_quote, recipients)), False
     quoted, all_aliases = [], True
     for recipient in recipients:
-        local, domain = addresses.split(recipient)
-        if domain is not None:
+        if recipient.domain is not None:
             try:
-                canonical = await resolver.canonical(domain)
+                canonical = await resolver.canonical(recipient.domain)
             except DnsTemporaryError as error:
                 raise _GivenUpError(replies.CNAME_LOOKUP_FAILED) from error
-            recipient = local + b"@" + canonical.name
+            recipient = Address.join(recipient.local, canonical.name)
             all_aliases = all_aliases and canonical.alias
         quoted.append(_quote(recipient))
     return tuple(quoted), all_aliases
 
 
-async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, exact: bool) -> list[Address]:
+async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, exact: bool) -> list[HostAddress]:
     target = route.host if route else host
     try:
         if route or parse_literal(host) is not None:
@@ -219,7 +217,7 @@ class _Visit:
     port: int
     host: bytes
 
-    async def try_each(self, usable: Sequence[Address]) -> list[bytes]:
+    async def try_each(self, usable: Sequence[HostAddress]) -> list[bytes]:
         loop = asyncio.get_running_loop()
         began, said = loop.time(), None
         for address in usable:
@@ -234,7 +232,7 @@ class _Visit:
             said = said or answer
         return [replies.NO_CONNECTION] if said is None else said.report
 
-    async def _visit(self, address: Address) -> _Answer | None:
+    async def _visit(self, address: HostAddress) -> _Answer | None:
         manner = Manner(helo=self.settings.helo, extended=not self.settings.exact, tls=self._tls_wanted(address))
         try:
             return await self._converse(address, manner)
@@ -242,11 +240,11 @@ class _Visit:
             # Opportunistic TLS (RFC 7435): better in the clear than not at all.
             return await self._converse(address, replace(manner, tls=False))
 
-    def _tls_wanted(self, address: Address) -> bool:
+    def _tls_wanted(self, address: HostAddress) -> bool:
         names = {self.host.lower(), address.name.lower(), address.ip.encode()}
         return not self.settings.exact and not names & self.settings.no_tls_hosts
 
-    async def _converse(self, address: Address, manner: Manner) -> _Answer | None:
+    async def _converse(self, address: HostAddress, manner: Manner) -> _Answer | None:
         wire = await self._connect(address)
         if wire is None:
             return None
@@ -269,7 +267,7 @@ class _Visit:
             wire.close()
         return _Answer(client.report, client.serves)
 
-    async def _connect(self, address: Address) -> Wire | None:
+    async def _connect(self, address: HostAddress) -> Wire | None:
         tcpto = self.world.tcpto
         try:
             async with asyncio.timeout(self.settings.connect_seconds):

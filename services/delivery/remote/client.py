@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
 
@@ -58,14 +59,14 @@ class Transaction:
     sender: bytes
     recipients: tuple[bytes, ...]
     size_bytes: int
-    eight_bit: bool = False
-    smtputf8: bool = False
+    parameters: MailParameters = NO_PARAMETERS
     eight_bit_header: bool = False
 
     def needs_smtputf8(self) -> bool:
         """Whether an address or the header of mail that came with SMTPUTF8 cannot go without it (RFC 6531 3.2)."""
-        addresses = (self.sender, *self.recipients)
-        return self.smtputf8 and (self.eight_bit_header or not all(address.isascii() for address in addresses))
+        if not self.parameters.smtputf8:
+            return False
+        return self.eight_bit_header or not all(map(bytes.isascii, (self.sender, *self.recipients)))
 
 
 class State(Enum):
@@ -207,8 +208,8 @@ class Client:
     def _parameters(self) -> bytes:
         transaction, offers = self._transaction, self._offers
         size = b" SIZE=%d" % transaction.size_bytes if b"SIZE" in offers else b""
-        body = b" BODY=8BITMIME" if transaction.eight_bit and b"8BITMIME" in offers else b""
-        utf8 = b" SMTPUTF8" if transaction.smtputf8 and b"SMTPUTF8" in offers else b""
+        body = b" BODY=8BITMIME" if transaction.parameters.eight_bit and b"8BITMIME" in offers else b""
+        utf8 = b" SMTPUTF8" if transaction.parameters.smtputf8 and b"SMTPUTF8" in offers else b""
         return size + body + utf8
 
     def _mail(self, reply: Reply) -> Sequence[Effect]:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from qmail.control.files import Control
 from qmail.control.paths import read_paths
+from qmail.message.address import Address
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import make_world
@@ -27,7 +28,7 @@ async def report(world: World, arguments: Sequence[bytes], message: Message) -> 
     if len(arguments) < 3:
         return render_report([replies.USAGE])
     host, sender, *recipients = arguments
-    return render_report(await attempt(world, host, sender, recipients, message))
+    return render_report(await attempt(world, host, Address(sender), list(map(Address, recipients)), message))
 
 
 def read_message(file: BinaryIO, size_bytes: int) -> Message:

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from qmail.control.files import Control
-from qmail.message.address import has_controls, split
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
@@ -37,12 +36,12 @@ class RemoteDelivery:
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Try once. Anything unforeseen is a deferral: the message stays in the queue."""
-        _, host = split(delivery.recipient)
+        host = delivery.recipient.domain
         if host is None:
             return Outcome(Kind.FAILURE, replies.NO_HOST_NAME[1:])
         # In a command CR, LF and NUL end it, and the rest of the address would be commands of its own. qmail-remote
         # says what it is told to; here, where mail leaves, nobody is told such a thing.
-        if has_controls(delivery.sender) or has_controls(delivery.recipient):
+        if delivery.sender.has_controls() or delivery.recipient.has_controls():
             return Outcome(Kind.FAILURE, replies.UNSPEAKABLE[1:])
         try:
             return await self._attempt(delivery, host)
@@ -97,6 +96,5 @@ def _message(delivery: Delivery, before_end: Callable[[], None]) -> Message:
         chunks=chunks,
         before_end=before_end,
         size_bytes=len(envelope.prefix) + envelope.size_bytes,
-        eight_bit=envelope.body_type == "8BITMIME",
-        smtputf8=envelope.smtputf8,
+        parameters=envelope.parameters,
     )

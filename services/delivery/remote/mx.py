@@ -27,7 +27,7 @@ class Exchanger:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class HostAddress:
     """A literal address to connect to, of the host `name`."""
 
     ip: str
@@ -54,7 +54,7 @@ class Ourselves:
     addresses: frozenset[str]
     names: frozenset[bytes] = frozenset()
 
-    def is_at(self, address: Address) -> bool:
+    def is_at(self, address: HostAddress) -> bool:
         """Whether whoever connects to the address reaches us."""
         return address.ip in self.addresses or address.name.lower().removesuffix(b".") in self.names
 
@@ -65,7 +65,7 @@ def known_as(addresses: Collection[str], names: Iterable[bytes]) -> Ourselves:
     return Ourselves(addresses=frozenset(addresses) | _UNSPECIFIED, names=frozenset(name.lower() for name in names))
 
 
-def usable_addresses(addresses: Sequence[Address], ourselves: Ourselves) -> list[Address]:
+def usable_addresses(addresses: Sequence[HostAddress], ourselves: Ourselves) -> list[HostAddress]:
     """The addresses that are preferred over ourselves: we exclude all that are not better.
 
     Empty where we are the best: mail would loop (qmail's best-preference rule)."""

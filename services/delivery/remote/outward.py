@@ -6,19 +6,16 @@ queue has resolved by now); RFC 5321 4.1.2 for what a Reverse-path may be.
 
 from __future__ import annotations
 
-from qmail.message.address import split
+from qmail.message.address import NULL_SENDER, Address
 
-_VERP = b"-@[]"
 _NOWHERE = b"[]"
 
 
-def outward(sender: bytes, no_host: bytes) -> bytes:
+def outward(sender: Address, no_host: bytes) -> Address:
     """The sender as a valid Reverse-path, `no_host` (control/envnoathost) in the place of a missing domain.
 
     Where nobody could be told of a failure it is the null sender."""
-    if sender.endswith(_VERP):
-        sender = sender[: -len(_VERP)]
-    local, domain = split(sender)
-    if not local or domain == _NOWHERE:
-        return b""
-    return sender if domain else local + b"@" + no_host
+    sender = sender.without_verp()
+    if not sender.local or sender.domain == _NOWHERE:
+        return NULL_SENDER
+    return sender if sender.domain else Address.join(sender.local, no_host)

@@ -19,8 +19,8 @@ import dns.resolver
 from services.delivery.remote.mx import (
     MAX_ADDRESSES,
     MAX_EXCHANGERS,
-    Address,
     Exchanger,
+    HostAddress,
     is_null_mx,
     order_exchangers,
 )
@@ -108,19 +108,19 @@ class Resolver:
             return None
         return _from_dns_name(records[0].target) if records else None
 
-    async def addresses(self, host: bytes, preference: int = 0) -> list[Address]:
+    async def addresses(self, host: bytes, preference: int = 0) -> list[HostAddress]:
         """The addresses of a host name or literal; empty where it has none.
 
         Raises DnsTemporaryError, and HostNotFoundError where the bytes make no name."""
         literal = parse_literal(host)
         if literal is not None:
-            return [Address(literal, preference, host)]
+            return [HostAddress(literal, preference, host)]
         kinds = [dns.rdatatype.A, dns.rdatatype.AAAA] if self._ipv6 else [dns.rdatatype.A]
         answers = await asyncio.gather(*(self._query(host, kind) for kind in kinds), return_exceptions=True)
-        found: list[Address] = []
+        found: list[HostAddress] = []
         for answer in answers:
             if not isinstance(answer, BaseException):
-                found += [Address(record.address, preference, host) for record in answer]
+                found += [HostAddress(record.address, preference, host) for record in answer]
         failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
         if failed is not None and not found:
             raise failed
@@ -134,7 +134,7 @@ class Resolver:
         found = (Exchanger(record.preference, _from_dns_name(record.exchange)) for record in records)
         return order_exchangers(found, self._rng)
 
-    async def mail_addresses(self, host: bytes, exchangers: list[Exchanger]) -> list[Address]:
+    async def mail_addresses(self, host: bytes, exchangers: list[Exchanger]) -> list[HostAddress]:
         """The addresses that take mail for `host`, whose MX records are given.
 
         Without MX records the host's own addresses. Exchangers are looked up until MAX_ADDRESSES are known. Raises
@@ -146,7 +146,7 @@ class Resolver:
             raise HostNotFoundError
         if is_null_mx(exchangers):
             raise NullMxError
-        found: list[Address] = []
+        found: list[HostAddress] = []
         try:
             async with asyncio.timeout(_EXCHANGERS_SECONDS):
                 doubt = await self._look_up(exchangers[:MAX_EXCHANGERS], found)
@@ -156,7 +156,7 @@ class Resolver:
             raise DnsTemporaryError
         return found
 
-    async def _look_up(self, exchangers: list[Exchanger], found: list[Address]) -> bool:
+    async def _look_up(self, exchangers: list[Exchanger], found: list[HostAddress]) -> bool:
         """Add the exchangers' addresses to `found`; whether one of them could not be asked for."""
         doubt = False
         for exchanger in exchangers:

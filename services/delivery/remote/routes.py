@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qmail.message.address import domain_and_parents
+
 SMTP_PORT = 25
 
 
@@ -36,16 +38,11 @@ def find_route(routes: Mapping[bytes, bytes], host: bytes) -> Route | None:
     """The route for `host`: exact, then .suffix by suffix, then the empty key; None: ask the DNS.
 
     Keys are in lower case; an empty relay means the DNS."""
-    for key in _keys(host.lower()):
+    for key in (*domain_and_parents(host.lower()), b""):
         relay = routes.get(key)
         if relay is not None:
             return _parse_relay(relay) if relay else None
     return None
-
-
-def _keys(host: bytes) -> list[bytes]:
-    dots = [position for position, byte in enumerate(host) if byte == ord(".") and position]
-    return [host, *(host[position:] for position in dots), b""]
 
 
 def _parse_relay(relay: bytes) -> Route | None:

@@ -45,7 +45,7 @@ def describe(message: Message, routes: Routes) -> QueueEntry:
     rows = [
         RecipientEntry(
             channel=channel_of.get(number) or routes.route(recipient.address).channel,
-            address=printable(message.addresses.get(number, recipient.address)),
+            address=printable(message.addresses.get(number, recipient.address).raw),
             done=number not in channel_of,
             last=printable_lines(message.last.get(number, b"")),
         )
@@ -56,7 +56,7 @@ def describe(message: Message, routes: Routes) -> QueueEntry:
         id=message.id,
         accepted=message.birth,
         bytes=envelope.size_bytes + len(envelope.prefix),
-        sender=printable(envelope.sender),
+        sender=printable(envelope.sender.raw),
         recipients=rows,
         attempts={name: c.attempts for name, c in message.channels.items()},
         next_attempt={name: c.due for name, c in waiting.items()},

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from qmail.control.files import Control
 from qmail.control.table import BOUNCEFROM, BOUNCEHOST, DOUBLEBOUNCEHOST, DOUBLEBOUNCETO
-from qmail.message.address import in_a_line, quote
+from qmail.message.address import DOUBLE_BOUNCE_SENDER, NULL_SENDER, Address, in_a_line
 from qmail.message.dates import date822
 
-DOUBLE_BOUNCE_SENDER = b"#@[]"
 _EIGHT_BIT = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=%s\nContent-Transfer-Encoding: 8bit\n"
 # What programs and far hosts said is read at terminals.
 _LEGIBLE = bytes(ord("?") if (c < 32 and c not in b"\t\n") or c == 127 else c for c in range(256))
@@ -21,9 +20,9 @@ class BounceNames:
 
     `exact`: programs and far hosts are quoted to the octet, as by qmail-send."""
 
-    bounce_from: bytes
+    bounce_from: Address
     bounce_host: bytes
-    double_bounce_to: bytes
+    double_bounce_to: Address
     exact: bool = False
 
 
@@ -31,42 +30,37 @@ class BounceNames:
 class Bounce:
     """A bounce to be put: its envelope, and its text up to the copy of the message."""
 
-    sender: bytes
-    recipient: bytes
+    sender: Address
+    recipient: Address
     text: bytes
 
 
 def read_names(control: Control) -> BounceNames:
     """The names of a deployment. Raises ControlError."""
     return BounceNames(
-        bounce_from=control.get(BOUNCEFROM),
+        bounce_from=Address.join(control.get(BOUNCEFROM), control.get(BOUNCEHOST)),
         bounce_host=control.get(BOUNCEHOST),
         exact=control.exact(),
-        double_bounce_to=control.get(DOUBLEBOUNCETO) + b"@" + control.get(DOUBLEBOUNCEHOST),
+        double_bounce_to=Address.join(control.get(DOUBLEBOUNCETO), control.get(DOUBLEBOUNCEHOST)),
     )
 
 
-def without_verp(sender: bytes) -> bytes:
-    """Where bounces of a VERP sender go: `list-@host-@[]` to `list-@host`."""
-    return sender[:-4] if sender.endswith(b"-@[]") else sender
-
-
 def make_bounce(
-    sender: bytes, report: bytes, names: BounceNames, now: float, charset: bytes | None = None
+    sender: Address, report: bytes, names: BounceNames, now: float, charset: bytes | None = None
 ) -> Bounce | None:
     """The bounce of a message with that envelope sender; None for a double bounce that bounced: it is dropped.
 
     charset: of the report and the copy, where they are more than ASCII; the header says so then (RFC 2045)."""
     # First of all, as in injectbounce(): of VERP's empty form, `-@[]`, the null sender is left.
-    sender = without_verp(sender)
+    sender = sender.without_verp()
     if sender == DOUBLE_BOUNCE_SENDER:
         return None
     double = not sender
     recipient = names.double_bounce_to if double else sender
     head = b"Date: %s\nFrom: %s\nTo: %s\nSubject: failure notice\n%s\n" % (
         date822(now),
-        quote(names.bounce_from + b"@" + names.bounce_host),
-        in_a_line(quote(recipient)),
+        names.bounce_from.quoted(),
+        in_a_line(recipient.quoted()),
         _EIGHT_BIT % charset if charset else b"",
     )
     greeting = b"Hi. This is the qmail-send program at " + names.bounce_host + b".\n"
@@ -80,5 +74,5 @@ def make_bounce(
         )
         below = b"--- Below this line is a copy of the message.\n\n"
     said = report if names.exact else report.translate(_LEGIBLE)
-    copy = b"Return-Path: <" + in_a_line(quote(sender)) + b">\n"
-    return Bounce(DOUBLE_BOUNCE_SENDER if double else b"", recipient, head + greeting + said + below + copy)
+    copy = b"Return-Path: <" + in_a_line(sender.quoted()) + b">\n"
+    return Bounce(DOUBLE_BOUNCE_SENDER if double else NULL_SENDER, recipient, head + greeting + said + below + copy)

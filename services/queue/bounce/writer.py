@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +20,17 @@ from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
 from qmail.control.files import Control, ControlError
 from qmail.control.table import BOUNCEMAXBYTES
-from qmail.message.envelope import EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.message.envelope import (
+    Draft,
+    EnvelopeError,
+    Origin,
+    Recipient,
+    complete,
+    decode_envelope,
+    encode_envelope,
+)
 from qmail.queue.fetch import Fetched, MessageMissing, chunks, fetch
-from qmail.queue.put import CHUNK_BYTES, Draft, complete
+from qmail.queue.put import CHUNK_BYTES
 from qmail.queue.record_position import Place
 from services.queue.bounce.copy import Copy, Octets
 from services.queue.bounce.text import make_bounce, read_names
@@ -104,14 +113,12 @@ class BounceWriter:
         bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock(), charset)
         if bounce is None:
             return {"ok": True, "discarded": True}
+        parameters = fetched.envelope.parameters.of_the_text()
         draft = Draft(
+            origin=Origin(uid=self._uid, role="queue"),
             sender=bounce.sender,
             recipients=(Recipient(bounce.recipient),),
-            uid=self._uid,
-            role="queue",
-            invoked=b"for bounce",
-            body_type="8BITMIME" if charset else fetched.envelope.body_type,
-            smtputf8=fetched.envelope.smtputf8,
+            parameters=replace(parameters, body_type="8BITMIME") if charset else parameters,
         )
         await self._put(draft, bounce.text, copied(), int(str(request["bounce_id"])))
         return {"ok": True}
@@ -161,6 +168,8 @@ class BounceWriter:
             await flush(CHUNK_BYTES)
         if count:
             await flush(0)
-        envelope = complete(draft, bounce_id, size, count, self._clock())
+        envelope = complete(
+            draft, b"for bounce", message_id=bounce_id, size_bytes=size, chunk_count=count, now=self._clock()
+        )
         header = base64.b64encode(encode_envelope(envelope)).decode("ascii")
         await self._store(Record(subjects.accepted(bounce_id), bytes(pending), {subjects.ENVELOPE_HEADER: header}))

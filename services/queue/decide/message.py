@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from qmail.message.address import Address
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
 from qmail.queue.record_position import Place
 
@@ -38,7 +39,7 @@ class Message:
     place: Place  # where IN has it
     held: bool = False  # whether HOLD has its copy
     channels: dict[str, Channel] = field(default_factory=dict)
-    addresses: dict[int, bytes] = field(default_factory=dict)  # as rewritten for the channel
+    addresses: dict[int, Address] = field(default_factory=dict)  # as rewritten for the channel
     bounce: bytes = b""
     bounce_id: int = 0
     last: dict[int, bytes] = field(default_factory=dict)  # last report of each deferred recipient
@@ -79,7 +80,7 @@ def encode_state(message: Message) -> bytes:
             "undone": {name: sorted(c.undone) for name, c in message.channels.items()},
             "attempts": {name: c.attempts for name, c in message.channels.items()},
             "due": {name: c.due for name, c in message.channels.items()},
-            "to": {str(n): a.decode("latin-1") for n, a in message.addresses.items()},
+            "to": {str(n): a.raw.decode("latin-1") for n, a in message.addresses.items()},
             "last": _bounded({str(n): t.decode("latin-1") for n, t in message.last.items()}),
             "bounce": message.bounce.decode("latin-1"),
             "bounce_id": message.bounce_id,
@@ -115,7 +116,7 @@ def decode_state(record: bytes) -> Message:
             place=Place(*f["place"]),
             held=f["held"],
             channels=channels,
-            addresses={int(n): a.encode("latin-1") for n, a in f["to"].items()},
+            addresses={int(n): Address(a.encode("latin-1")) for n, a in f["to"].items()},
             bounce=f["bounce"].encode("latin-1"),
             bounce_id=f["bounce_id"],
             last={int(n): t.encode("latin-1") for n, t in f["last"].items()},

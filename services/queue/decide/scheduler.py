@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from qmail.message.address import Address
 from qmail.message.envelope import Envelope
 from qmail.queue.record_position import Place
 from qmail.queue.talk.jobs import Job
@@ -16,7 +17,7 @@ from qmail.queue.talk.reports import SILENCE_SECONDS, Report
 from services.queue.decide.message import Channel, Message
 from services.queue.decide.ports import Out
 from services.queue.decide.schedule import is_dying, next_attempt
-from services.queue.decide.shares import Shares
+from services.queue.decide.shares import Shares, itself
 from services.queue.decide.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.decide.waiting import DueTimes, NumberSet
 from services.queue.settings import Order
@@ -44,7 +45,7 @@ class Scheduler:
     `now` is the time of day. `uptime` is a clock that nobody sets: whether a worker is alive must not depend on
     the date."""
 
-    def __init__(self, *, order: Order, out: Out, account_of: Callable[[bytes], bytes] = bytes.lower) -> None:
+    def __init__(self, *, order: Order, out: Out, account_of: Callable[[Address], bytes] = itself) -> None:
         """account_of: whose mailbox the address of a local delivery is."""
         self.order = order
         self._shares: Shares[tuple[Message, int]] = Shares(account_of)
@@ -88,7 +89,7 @@ class Scheduler:
             return
         crowded = any(self._waiting(name) >= READY_MOST for name in message.channels)
         for name, channel in message.channels.items():
-            self._begin(message, name, channel, max(now, envelope.hold_until_ms // 1000), now)
+            self._begin(message, name, channel, max(now, envelope.parameters.hold_until_ms // 1000), now)
         if crowded and not any(channel.ready for channel in message.channels.values()):
             message.saved = True
             self._out.save(message, "", "", [])
@@ -97,8 +98,8 @@ class Scheduler:
         e = message.envelope
         self._out.log(f"new msg {e.id}")
         size = e.size_bytes + len(e.prefix)
-        sender = logged(e.sender)
-        self._out.log(f"info msg {e.id}: bytes {size} from <{sender}> qp {e.id} uid {e.uid}")
+        sender = logged(e.sender.raw)
+        self._out.log(f"info msg {e.id}: bytes {size} from <{sender}> qp {e.id} uid {e.origin.uid}")
 
     def resume(self, message: Message, now: int) -> None:
         """A message from before a restart: its channels go on when they are due."""
@@ -186,7 +187,7 @@ class Scheduler:
         if number in channel.ready:
             channel.ready.remove(number)
         recipient = message.addresses[number]
-        self._out.log(f"starting delivery {self._deliveries}: msg {message.id} to {name} {logged(recipient)}")
+        self._out.log(f"starting delivery {self._deliveries}: msg {message.id} to {name} {logged(recipient.raw)}")
         self._log_status()
         sender = verp(message.envelope.sender, recipient)
         self._out.start_job(name, Job(message.id, number, attempt, message.held, message.place, sender, recipient))

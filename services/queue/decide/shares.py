@@ -11,22 +11,27 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from qmail.accounts.assign import Accounts, AssignError
-from qmail.message.address import split
+from qmail.message.address import Address
 
 ALIAS = b"alias"
 Entry = TypeVar("Entry")
 Key = Hashable
 
 
-def account_of(accounts: Accounts, address: bytes) -> bytes:
+def account_of(accounts: Accounts, address: Address) -> bytes:
     """The name of the account that a local delivery is for, as qmail-lspawn finds it: by users/assign, else alias's.
 
     Where that cannot be read, the address stands for itself."""
     try:
-        match = accounts.find(split(address)[0])
+        match = accounts.find(address.local)
     except (AssignError, OSError):
-        return address.lower()
+        return itself(address)
     return ALIAS if match is None else match.account.name
+
+
+def itself(address: Address) -> bytes:
+    """In the place of an account that is not known: the address."""
+    return address.raw.lower()
 
 
 def share_of(concurrency: int) -> int:
@@ -37,7 +42,7 @@ def share_of(concurrency: int) -> int:
 class Shares(Generic[Entry]):
     """account_of: whose mailbox an address is; asked only while there are slow deliveries."""
 
-    def __init__(self, account_of: Callable[[bytes], bytes]) -> None:
+    def __init__(self, account_of: Callable[[Address], bytes]) -> None:
         self._account_of = account_of
         self._slow: dict[Key, bytes] = {}
         self._counts: Counter[bytes] = Counter()
@@ -49,7 +54,7 @@ class Shares(Generic[Entry]):
         """How many deliveries that run are slow."""
         return len(self._slow)
 
-    def slowed(self, key: Key, address: bytes) -> bool:
+    def slowed(self, key: Key, address: Address) -> bool:
         """A delivery that runs has become slow; False where that was known."""
         if key in self._slow:
             return False
@@ -65,7 +70,7 @@ class Shares(Generic[Entry]):
             if not self._counts[account]:
                 del self._counts[account]
 
-    def hold(self, entry: Entry, address: bytes, concurrency: int) -> bool:
+    def hold(self, entry: Entry, address: Address, concurrency: int) -> bool:
         """Whether what would be started has to wait for its own account's slow deliveries; it is kept here then."""
         if not self._slow:
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from qmail.message.address import in_a_line
+from qmail.message.address import Address, in_a_line
 
 GIVING_UP = b"I'm not going to try again; this message has been in the queue too long.\n"
 # A state record must stay below the server's 1 MB.
@@ -25,10 +25,10 @@ def logged(text: bytes) -> str:
     return text.translate(_SAFE).decode("ascii")
 
 
-def bounce_paragraph(recipient: bytes, report: bytes) -> bytes:
+def bounce_paragraph(recipient: Address, report: bytes) -> bytes:
     """What a bounce says of one recipient; a blank line inside the report becomes a line that begins with `/`."""
     body = report if report.endswith(b"\n") or not report else report + b"\n"
-    safe = bytearray(b"<" + in_a_line(recipient) + b">:\n" + body)
+    safe = bytearray(b"<" + in_a_line(recipient.raw) + b">:\n" + body)
     # From the end, as addbounce() does: of several newlines in a row all but the first become slashes.
     for i in range(len(safe) - 2, 0, -1):
         if safe[i] == 10 and safe[i - 1] == 10:
@@ -51,13 +51,9 @@ def _recorded(text: bytes) -> int:
     return len(json.dumps(text.decode("latin-1"))) - 2
 
 
-def verp(sender: bytes, recipient: bytes) -> bytes:
+def verp(sender: Address, recipient: Address) -> Address:
     """The sender of one delivery: `list-@host-@[]` becomes `list-user=dom@host` (qmail-send.c senderadd)."""
-    if not sender.endswith(b"-@[]"):
+    base = sender.without_verp()
+    if base is sender or base.domain is None or recipient.domain is None:
         return sender
-    base = sender[:-4]
-    at = base.rfind(b"@")
-    local, recipient_at, domain = recipient.rpartition(b"@")
-    if at < 0 or not recipient_at:
-        return sender
-    return base[:at] + local + b"=" + domain + b"@" + base[at + 1 :]
+    return Address.join(base.local + recipient.local + b"=" + recipient.domain, base.domain)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.log.notices import Notices
+from qmail.message.address import Address
 from qmail.message.printable import printable
 from services.queue.decide.message import Message
 from services.queue.decide.scheduler import Scheduler
@@ -91,10 +92,11 @@ class Lost:
 
 def _described(message: Message) -> str:
     undone = sorted(number for channel in message.channels.values() for number in channel.undone)
-    left = ", ".join(f"<{printable(message.addresses.get(number, b''))}>" for number in undone[:NAMED])
+    left = ", ".join(f"<{printable(message.addresses.get(number, Address(b'')).raw)}>" for number in undone[:NAMED])
     more = f" and {len(undone) - NAMED} more" if len(undone) > NAMED else ""
     failed = " and with failures that its sender may not know of" if message.bounce else ""
+    sender = printable(message.envelope.sender.raw)
     return (
-        f"msg {message.id} from <{printable(message.envelope.sender)}> is nowhere on the bus, with {left or 'nobody'}"
+        f"msg {message.id} from <{sender}> is nowhere on the bus, with {left or 'nobody'}"
         f"{more} left{failed}; whether it arrived is not known, nobody is told"
     )

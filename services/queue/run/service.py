@@ -17,6 +17,7 @@ from qmail.control.files import Control, ControlError
 from qmail.control.routing import LOCAL, REMOTE
 from qmail.control.table import Taken, files_of
 from qmail.log.log import Log
+from qmail.message.address import Address
 from qmail.message.ids import IdSource, NoNumbers
 from qmail.queue.talk import reports
 from qmail.queue.talk.jobs import Job
@@ -24,6 +25,7 @@ from qmail.queue.talk.reports import MISSING, SILENCE_SECONDS, Heartbeat, Report
 from services.queue.decide.message import Message
 from services.queue.decide.recently_ended import RecentlyEnded
 from services.queue.decide.scheduler import Scheduler
+from services.queue.decide.shares import itself
 from services.queue.run.bounce_client import BounceDesk
 from services.queue.run.hold_copier import Keeper
 from services.queue.run.intake import Intake
@@ -67,7 +69,7 @@ class QueueService:
         epoch: int,
         held_at: Callable[[], float],
         on_broken: Callable[[], None],
-        account_of: Callable[[bytes], bytes] = bytes.lower,
+        account_of: Callable[[Address], bytes] = itself,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises ControlError. account_of: whose mailbox the address of a local delivery is; held_at: see Lease.

@@ -15,12 +15,14 @@ from typing import Any
 from qmail.bus.ports import QueueFull, TemporaryError
 from qmail.control.files import Control, ControlError
 from qmail.door.session import Ask, Close, Effect, Send
+from qmail.message.envelope import Draft
 from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
-from services.smtpd.facts import Commit, Mail, read_client
+from services.smtpd.facts import Commit, read_client
 from services.smtpd.policy import PolicyReader
 from services.smtpd.session import SmtpSession
 from tests.oracle.normalise import Norm
+from tests.support.drafts import ORIGIN
 
 # What our queue would raise where qmail's queue program ended with this exit code; anything else there is temporary.
 QUEUE_ERRORS: dict[int, BaseException] = {
@@ -73,7 +75,7 @@ class _Session:
         except ControlError:
             return self._result(replies.NO_CONTROLS, 1, started)
         client = read_client({name: octets(value) for name, value in self.given["env"].items()})
-        session = SmtpSession(policy, client, time.time)
+        session = SmtpSession(policy, client, ORIGIN, time.time)
         self._carry_out(session, session.connected())
         self._carry_out(session, session.received(octets(self.given["stdin"])))
         if self.given.get("hold_open"):
@@ -97,15 +99,15 @@ class _Session:
 
     def _answer(self, session: SmtpSession, request: object) -> None:
         assert isinstance(request, Commit), request
-        self.queue[-1] = _captured(request.mail, request.chunk)
+        self.queue[-1] = _captured(request.draft, request.chunk)
         code = self.given.get("queue_exit", 0)
         error = QUEUE_ERRORS.get(code, TemporaryError())
         self._carry_out(session, session.answered(4711) if code == 0 else session.failed(error))
 
 
-def _captured(mail: Mail, body: bytes) -> dict[str, Any]:
-    envelope = {"sender": mail.sender, "recipients": list(mail.recipients), "complete": True}
-    return {"message": mail.prefix + body, "envelope": envelope}
+def _captured(draft: Draft, body: bytes) -> dict[str, Any]:
+    envelope = {"sender": draft.sender.raw, "recipients": [to.address.raw for to in draft.recipients], "complete": True}
+    return {"message": draft.prefix + body, "envelope": envelope}
 
 
 def same(expected: dict[str, Any], actual: dict[str, Any]) -> bool:

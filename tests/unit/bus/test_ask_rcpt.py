@@ -8,6 +8,7 @@ import pytest
 
 from qmail.bus.ports import BusDown, Message
 from qmail.bus.talk import ask_rcpt
+from qmail.message.address import Address
 from qmail.message.existence import Exists
 from tests.support.memory_bus import MemoryBus
 
@@ -17,14 +18,14 @@ def test_what_is_found_is_what_is_heard(exists: Exists) -> None:
     async def talk() -> None:
         bus, asked = MemoryBus(), []
 
-        async def look_up(address: bytes) -> Exists:
+        async def look_up(address: Address) -> Exists:
             asked.append(address)
             return exists
 
         await ask_rcpt.answer(bus, look_up)
         await ask_rcpt.answer(bus, look_up)
-        assert await ask_rcpt.ask(bus, b"j\xf6ni@xeris.com") is exists
-        assert asked == [b"j\xf6ni@xeris.com"], "one of those who answer is asked"
+        assert await ask_rcpt.ask(bus, Address(b"j\xf6ni@xeris.com")) is exists
+        assert asked == [Address(b"j\xf6ni@xeris.com")], "one of those who answer is asked"
 
     asyncio.run(talk())
 
@@ -32,7 +33,7 @@ def test_what_is_found_is_what_is_heard(exists: Exists) -> None:
 @pytest.mark.parametrize("question", [b"", b"[]", b"{}", b'{"address": 3}', b'{"address": "\\u20ac"}', b"\xff"])
 def test_a_malformed_question_is_answered(question: bytes) -> None:
     async def talk() -> None:
-        async def look_up(address: bytes) -> Exists:
+        async def look_up(address: Address) -> Exists:
             raise AssertionError("looked up")
 
         bus = MemoryBus()
@@ -52,7 +53,7 @@ def test_a_strange_answer_is_no_reason_to_refuse(word: bytes) -> None:
             bus.publish(message.reply, word)
 
         await bus.subscribe("ask.rcpt", give, "workers")
-        assert await ask_rcpt.ask(bus, b"joni@xeris.com") is Exists.UNKNOWN
+        assert await ask_rcpt.ask(bus, Address(b"joni@xeris.com")) is Exists.UNKNOWN
 
     asyncio.run(talk())
 
@@ -65,5 +66,5 @@ def test_nobody_there_is_no_reason_to_refuse() -> None:
             limits.append(timeout_seconds)
             raise BusDown(subject)
 
-    assert asyncio.run(ask_rcpt.ask(Nobody(), b"joni@xeris.com")) is Exists.UNKNOWN
+    assert asyncio.run(ask_rcpt.ask(Nobody(), Address(b"joni@xeris.com"))) is Exists.UNKNOWN
     assert limits == [ask_rcpt.ASK_SECONDS]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 
 from qmail.bus.ports import Message
 from qmail.bus.talk.messages import Malformed
+from qmail.message.address import Address
 from qmail.queue.record_position import Place
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import GROUP_JOBS, Job, JobGroup
@@ -25,7 +26,7 @@ async def turn() -> None:
 
 
 def job(number: int) -> Job:
-    return Job(7, number, 1, False, Place(3, 6, 1, 100), b"a\xff@b", b"joni@xeris.com")
+    return Job(7, number, 1, False, Place(3, 6, 1, 100), Address(b"a\xff@b"), Address(b"joni@xeris.com"))
 
 
 def test_each_job_goes_to_one_worker_of_its_channel_in_groups() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from qmail.bus.talk import ask_rcpt
 from qmail.bus.talk.messages import Malformed
+from qmail.message.address import Address
 from qmail.message.existence import Exists
 from qmail.queue.record_position import Place
 from qmail.queue.talk import jobs, reports
@@ -23,7 +24,8 @@ from qmail.queue.talk.reports import Confirmation, Heartbeat, Report, ReportGrou
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 KEY = (217612277476074000, 1, 2)
-JOB = Job(*KEY, True, Place(42, 217612277476073000, 1, 2000), b"j\xc3\xb6ni@xeris.com", b"x\x80@far.org")
+SENDER, RECIPIENT = Address(b"j\xc3\xb6ni@xeris.com"), Address(b"x\x80@far.org")
+JOB = Job(*KEY, True, Place(42, 217612277476073000, 1, 2000), SENDER, RECIPIENT)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ FORMS = [
     Form("last heartbeat", "heartbeat-1.json", STOPPING, reports.decode_heartbeat, reports.encode_heartbeat, line=1),
 ]
 FORMS += [
-    Form("recipient", "ask-rcpt.json", b"j\xf6ni@xeris.com", ask_rcpt.decode_question, ask_rcpt.encode_question),
+    Form(
+        "recipient", "ask-rcpt.json", Address(b"j\xf6ni@xeris.com"), ask_rcpt.decode_question, ask_rcpt.encode_question
+    ),
     *(
         Form(f"recipient: {found.value}", "ask-rcpt.json", found, ask_rcpt.decode_answer, ask_rcpt.encode_answer, line)
         for line, found in enumerate(Exists, 1)

@@ -19,7 +19,8 @@ import pytest
 from qmail.accounts.assign import Accounts
 from qmail.accounts.identity import ActingPool
 from qmail.control.files import Control
-from qmail.message.envelope import Envelope, Recipient
+from qmail.message.address import Address
+from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import Fetched
 from qmail.queue.put import Submitter
@@ -47,22 +48,13 @@ def envelope(prefix: bytes = PREFIX, message_id: int = 42) -> Envelope:
     return Envelope(
         id=message_id,
         time_ms=1054052944000,
-        uid=0,
-        role="smtpd",
-        remote_ip="",
-        remote_host="",
-        helo=b"",
-        account=b"",
         size_bytes=len(MESSAGE),
-        body_type="8BITMIME",
-        smtputf8=False,
-        sender=b"ari@xeris.com",
-        ret="",
-        envid=b"",
-        hold_until_ms=0,
-        prefix=prefix,
         chunk_count=0,
-        recipients=(Recipient(b"joni@xeris.com"),),
+        origin=Origin(uid=0, role="smtpd"),
+        sender=Address(b"ari@xeris.com"),
+        recipients=(Recipient(Address(b"joni@xeris.com")),),
+        parameters=MailParameters(body_type="8BITMIME"),
+        prefix=prefix,
     )
 
 
@@ -161,8 +153,8 @@ class Deployment:
         return Delivery(
             envelope=envelope(),
             number=0,
-            sender=b"ari@xeris.com",
-            recipient=recipient,
+            sender=Address(b"ari@xeris.com"),
+            recipient=Address(recipient),
             attempt=1,
             body=None if large else body,
             chunks=chunks,

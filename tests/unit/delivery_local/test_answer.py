@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qmail.accounts.identity import ActingPool
+from qmail.message.address import Address
 from services.delivery.local.answer import Answerer
 from services.delivery.local.deliver import LocalDelivery
 from tests.unit.delivery_local.conftest import Deployment
@@ -12,7 +13,7 @@ from tests.unit.delivery_local.conftest import Deployment
 
 def rcpt(deployment: Deployment, address: str) -> str:
     async def work(_: LocalDelivery, pool: ActingPool) -> str:
-        exists = await Answerer(deployment.lookup(), pool).look_up(address.encode("latin-1"))
+        exists = await Answerer(deployment.lookup(), pool).look_up(Address(address.encode("latin-1")))
         return exists.value
 
     return str(deployment.using(work))

@@ -140,21 +140,21 @@ def test_forwards_become_one_message_by_the_user(deployment: Deployment) -> None
     outcome = deployment.deliver(b"joni@xeris.com")
     (put,) = deployment.submitted()
     assert outcome == success(b"did 1+2+0\nqp %d\n" % put.envelope.id)
-    assert [r.address for r in put.envelope.recipients] == [b"diva@xeris.com", b"ari@x.org"]
-    assert put.envelope.sender == b"ari@xeris.com"
+    assert [r.address.raw for r in put.envelope.recipients] == [b"diva@xeris.com", b"ari@x.org"]
+    assert put.envelope.sender.raw == b"ari@xeris.com"
     uid = USERS["joni"] if PER_USER else os.getuid()
-    assert put.envelope.uid == uid
+    assert put.envelope.origin.uid == uid
     assert put.envelope.prefix.startswith(b"Received: (qmail %d invoked by uid %d); " % (put.envelope.id, uid))
     assert put.envelope.prefix.endswith(b"\nDelivered-To: joni@xeris.com\n" + PREFIX)
     assert put.body == MESSAGE
-    assert put.envelope.body_type == "8BITMIME"
+    assert put.envelope.parameters.body_type == "8BITMIME"
 
 
 def test_a_list_with_an_owner_gets_the_bounces(deployment: Deployment) -> None:
     deployment.write("joni", ".qmail-list", b"&a@x.org\n")
     deployment.write("joni", ".qmail-list-owner", b"")
     deployment.deliver(b"joni-list@xeris.com")
-    assert deployment.submitted()[0].envelope.sender == b"joni-list-owner@xeris.com"
+    assert deployment.submitted()[0].envelope.sender.raw == b"joni-list-owner@xeris.com"
 
 
 def test_a_full_queue_or_a_dead_bus_defers_the_forward(deployment: Deployment) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from qmail.accounts.assign import Account
 from qmail.bus import subjects
 from qmail.bus.ports import BusDown, QueueFull, Record
-from qmail.message.address import MAX_ADDRESS_BYTES
+from qmail.message.address import MAX_ADDRESS_BYTES, NULL_SENDER, Address
 from qmail.message.ids import IdSource
 from qmail.queue.put import MAX_RECIPIENTS, MAX_RECIPIENTS_BYTES, Submitter, recipient_bytes
 from services.delivery.local.forward import Forwarder, in_envelopes
@@ -52,14 +52,16 @@ def forward(bus: MemoryBus, members: list[bytes]) -> int:
         ids = IdSource()
         ids.grant(1, 0, FAR_FUTURE_MS)
         forwarder = Forwarder(Submitter(bus, ids), retry_seconds=0)
-        return await forwarder.forward(envelope(), JONI, b"joni-owner@xeris.com", members, b"", body)
+        return await forwarder.forward(
+            envelope(), JONI, Address(b"joni-owner@xeris.com"), list(map(Address, members)), b"", body
+        )
 
     return asyncio.run(work())
 
 
 def members_of(bus: MemoryBus) -> list[bytes]:
     """Everybody whom the stored messages go to."""
-    return [r.address for each in asyncio.run(fetch_all(bus)) for r in each.envelope.recipients]
+    return [r.address.raw for each in asyncio.run(fetch_all(bus)) for r in each.envelope.recipients]
 
 
 def test_a_list_of_twelve_thousand_goes_to_each_member_once(deployment: Deployment) -> None:
@@ -67,7 +69,7 @@ def test_a_list_of_twelve_thousand_goes_to_each_member_once(deployment: Deployme
     outcome = deployment.deliver(b"joni-daftar@xeris.com")
     assert (outcome.kind, outcome.text.split(b"\n")[0]) == (Kind.SUCCESS, b"did 0+12000+0")
     put = deployment.submitted()
-    assert [r.address for each in put for r in each.envelope.recipients] == MEMBERS
+    assert [r.address.raw for each in put for r in each.envelope.recipients] == MEMBERS
     assert all(each.body == MESSAGE for each in put) and len(put) > 1
 
 
@@ -94,7 +96,9 @@ def test_what_no_envelope_can_hold_is_refused_for_what_it_is() -> None:
         ids = IdSource()
         ids.grant(1, 0, FAR_FUTURE_MS)
         head = b"X-Long: " + b"x" * 300_000 + b"\n"
-        await Forwarder(Submitter(MemoryBus(), ids)).forward(envelope(), JONI, b"", [b"a@b"], head, body)
+        await Forwarder(Submitter(MemoryBus(), ids)).forward(
+            envelope(), JONI, NULL_SENDER, [Address(b"a@b")], head, body
+        )
 
     with pytest.raises(Refusal) as caught:
         asyncio.run(work())
@@ -102,8 +106,8 @@ def test_what_no_envelope_can_hold_is_refused_for_what_it_is() -> None:
 
 
 @given(st.lists(st.binary(max_size=1003), max_size=1200), st.integers(1, 8))
-def test_groups_keep_everybody_in_order_within_the_bounds(addresses: list[bytes], times: int) -> None:
-    addresses = addresses * times
+def test_groups_keep_everybody_in_order_within_the_bounds(raw: list[bytes], times: int) -> None:
+    addresses = list(map(Address, raw)) * times
     groups = in_envelopes(addresses)
     assert [address for group in groups for address in group] == addresses
     assert all(len(group) <= MAX_RECIPIENTS for group in groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qmail.message.address import NULL_SENDER, Address
 from services.delivery.local.job import (
     Job,
     delivered_to_line,
@@ -13,18 +14,16 @@ from services.delivery.local.job import (
 )
 
 
-def job(**changes: bytes) -> Job:
-    facts = {
-        "user": b"joni",
-        "home": b"/home/joni",
-        "local": b"joni-list-a-b",
-        "dash": b"-",
-        "ext": b"list-a-b",
-        "host": b"mail.xeris.com",
-        "sender": b"ari@xeris.com",
-        "default_delivery": b"./Maildir/",
-    }
-    return Job(**(facts | changes))
+def job(local: bytes = b"joni-list-a-b", ext: bytes = b"list-a-b", sender: bytes = b"ari@xeris.com") -> Job:
+    return Job(
+        user=b"joni",
+        home=b"/home/joni",
+        recipient=Address.join(local, b"mail.xeris.com"),
+        dash=b"-",
+        ext=ext,
+        sender=Address(sender),
+        default_delivery=b"./Maildir/",
+    )
 
 
 def test_a_newline_in_an_address_cannot_add_a_header_line() -> None:
@@ -44,7 +43,7 @@ def test_no_control_character_but_the_tab_comes_from_an_address_into_the_lines_w
 
 def test_an_8_bit_local_part_is_kept_byte_for_byte() -> None:
     assert delivered_to_line(job(local=b"jo\xf1i")) == b"Delivered-To: jo\xf1i@mail.xeris.com\n"
-    assert environment(job(local=b"jo\xf1i"), 0, b"", None)[b"LOCAL"] == b"jo\xf1i"
+    assert environment(job(local=b"jo\xf1i"), 0, NULL_SENDER, None)[b"LOCAL"] == b"jo\xf1i"
 
 
 def test_the_empty_sender_is_mailer_daemon_in_an_mbox_and_empty_elsewhere() -> None:
@@ -68,8 +67,8 @@ def test_the_empty_sender_is_mailer_daemon_in_an_mbox_and_empty_elsewhere() -> N
     ],
 )
 def test_a_program_gets_the_parts_of_the_address(name: bytes, value: bytes) -> None:
-    assert environment(job(), 0, b"owner@x", b"b")[name] == value
+    assert environment(job(), 0, Address(b"owner@x"), b"b")[name] == value
 
 
 def test_default_is_not_set_without_a_default_file() -> None:
-    assert b"DEFAULT" not in environment(job(), 0, b"", None)
+    assert b"DEFAULT" not in environment(job(), 0, NULL_SENDER, None)

@@ -8,6 +8,7 @@ import pytest
 
 from qmail.accounts.assign import Accounts
 from qmail.control.files import Control
+from qmail.message.address import Address
 from services.delivery.local.lookup import FRESH_SECONDS, Lookup
 from services.delivery.local.refusal import Refusal
 
@@ -48,7 +49,7 @@ def test_an_account_that_moves_is_followed(lookup: Lookup, clock: Clock, tmp_pat
     clock.now += FRESH_SECONDS
     assert lookup.match(b"joni").account.uid == 2012
     assert lookup.default_delivery() == b"./Mailbox"
-    assert lookup.local_address(b"joni@xeris.com") == b"joni@xeris.com"
+    assert lookup.local_address(Address(b"joni@xeris.com")) == Address(b"joni@xeris.com")
 
 
 def test_names_asked_for_by_strangers_do_not_fill_the_memory(lookup: Lookup, tmp_path: Path) -> None:

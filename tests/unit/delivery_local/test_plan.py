@@ -73,7 +73,7 @@ def test_what_stands_before_the_wrong_line_is_done_first() -> None:
 def test_the_owner_of_a_list_gets_its_bounces_but_no_bounce_of_a_bounce(
     sender: bytes, owner: bool, default: bool, expected: bytes
 ) -> None:
-    assert new_sender(job(sender=sender), owner, default) == expected
+    assert new_sender(job(sender=sender), owner, default).raw == expected
 
 
 def test_the_owner_is_looked_for_under_the_whole_extension() -> None:

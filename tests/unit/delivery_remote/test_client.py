@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from qmail.message.envelope import MailParameters
 from services.delivery.remote.client import (
     Client,
     Close,
@@ -104,7 +105,7 @@ def test_a_size_that_is_no_limit_is_none(size: bytes) -> None:
 
 
 def test_eight_bit_and_utf8_are_announced_where_they_are_known() -> None:
-    international = replace(ONE, sender="ö@x".encode(), eight_bit=True, smtputf8=True)
+    international = replace(ONE, sender="ö@x".encode(), parameters=MailParameters("8BITMIME", smtputf8=True))
     assert greeted(international).received(EHLO) == [
         Send(b"MAIL FROM:<\xc3\xb6@x> SIZE=100 BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<b@y>\r\n")
     ]

@@ -14,8 +14,9 @@ import uvloop
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from qmail.control.files import Control
+from qmail.message.address import DOUBLE_BOUNCE_SENDER, Address
 from qmail.message.envelope import Envelope as StoredEnvelope
-from qmail.message.envelope import Recipient
+from qmail.message.envelope import MailParameters, Origin, Recipient
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery
@@ -83,22 +84,13 @@ def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Deliver
     envelope = StoredEnvelope(
         id=1,
         time_ms=0,
-        uid=0,
-        role="smtpd",
-        remote_ip="",
-        remote_host="",
-        helo=b"",
-        account=b"",
         size_bytes=len(rest),
-        body_type="8BITMIME",
-        smtputf8=False,
-        sender=b"ari@xeris.com",
-        ret="",
-        envid=b"",
-        hold_until_ms=0,
-        prefix=prefix,
         chunk_count=0,
-        recipients=(Recipient(recipient),),
+        origin=Origin(uid=0, role="smtpd"),
+        sender=Address(b"ari@xeris.com"),
+        recipients=(Recipient(Address(recipient)),),
+        parameters=MailParameters(body_type="8BITMIME"),
+        prefix=prefix,
     )
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -109,7 +101,7 @@ def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Deliver
         envelope=envelope,
         number=0,
         sender=envelope.sender,
-        recipient=recipient,
+        recipient=Address(recipient),
         attempt=1,
         body=rest if body else None,
         chunks=chunks,
@@ -367,7 +359,7 @@ def test_an_eight_bit_header_that_came_with_smtputf8_goes_only_to_a_host_that_ha
 ) -> None:
     keeper = Keeper()
     job = delivery(b"joe@remote.org", text)
-    job = replace(job, envelope=replace(job.envelope, smtputf8=smtputf8))
+    job = replace(job, envelope=replace(job.envelope, parameters=MailParameters("8BITMIME", smtputf8)))
     outcome = deliver_to_aiosmtpd(tmp_path, job, keeper, {"enable_SMTPUTF8": offered})
     assert outcome.kind is (Kind.SUCCESS if offered else kind)
     assert b"(#5.6.7)" in outcome.text or keeper.envelopes
@@ -501,7 +493,7 @@ def test_a_message_that_cannot_be_read_to_its_end_never_gets_its_dot(tmp_path: P
         await server.start()
         far.ports["192.0.2.1"] = server.port
         message = Message(chunks=broken, size_bytes=len(TEXT))
-        report = await attempt(far.world, b"remote.org", b"a@b", [b"joe@remote.org"], message)
+        report = await attempt(far.world, b"remote.org", Address(b"a@b"), [Address(b"joe@remote.org")], message)
         await server.stop()
         return report, bytes(server.received[0])
 
@@ -525,7 +517,7 @@ def test_a_peer_that_stops_reading_is_left_and_holds_no_memory(tmp_path: Path) -
         await server.start()
         far.ports["192.0.2.1"] = server.port
         message = Message(chunks=endless, size_bytes=0)
-        report = await attempt(far.world, b"remote.org", b"a@b", [b"joe@remote.org"], message)
+        report = await attempt(far.world, b"remote.org", Address(b"a@b"), [Address(b"joe@remote.org")], message)
         await server.stop()
         return report
 
@@ -566,7 +558,7 @@ def test_no_address_with_control_characters_leaves_the_house(tmp_path: Path, oct
 
     async def test(far: Far) -> list[Outcome]:
         usual = delivery(b"joe@remote.org")
-        each = (replace(usual, sender=odd), replace(usual, recipient=odd))
+        each = (replace(usual, sender=Address(odd)), replace(usual, recipient=Address(odd)))
         outcomes = [await RemoteDelivery(far.world).deliver(one) for one in each]
         assert far.opened == []
         return outcomes
@@ -581,7 +573,9 @@ def test_a_double_bounce_to_another_host_has_the_null_sender(tmp_path: Path, ext
         server = ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
         await server.start()
         far.ports["192.0.2.1"] = server.port
-        outcome = await RemoteDelivery(far.world).deliver(replace(delivery(b"joe@remote.org"), sender=b"#@[]"))
+        outcome = await RemoteDelivery(far.world).deliver(
+            replace(delivery(b"joe@remote.org"), sender=DOUBLE_BOUNCE_SENDER)
+        )
         await server.stop()
         assert outcome.kind is Kind.SUCCESS
         return bytes(server.received[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qmail.message.address import Address
 from services.delivery.remote.outward import outward
 
 
@@ -26,4 +27,4 @@ from services.delivery.remote.outward import outward
     ],
 )
 def test_the_sender_that_other_hosts_are_told(sender: bytes, told: bytes) -> None:
-    assert outward(sender, b"mail.xeris.com") == told
+    assert outward(Address(sender), b"mail.xeris.com").raw == told

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.delivery.remote.mx import Address
+from services.delivery.remote.mx import HostAddress
 from services.delivery.remote.resolve import (
     Canonical,
     DnsTemporaryError,
@@ -48,11 +48,11 @@ def ask(question: Callable[[Resolver], Awaitable[Any]], zone: Zone = ZONE) -> An
     return asyncio.run(main())
 
 
-def where(host: bytes) -> list[Address]:
-    async def question(resolver: Resolver) -> list[Address]:
+def where(host: bytes) -> list[HostAddress]:
+    async def question(resolver: Resolver) -> list[HostAddress]:
         return await resolver.mail_addresses(host, await resolver.exchangers(host))
 
-    found: list[Address] = ask(question)
+    found: list[HostAddress] = ask(question)
     return found
 
 

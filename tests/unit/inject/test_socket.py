@@ -16,7 +16,8 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.message import netstring
-from qmail.message.envelope import Envelope, decode_envelope
+from qmail.message.address import Address
+from qmail.message.envelope import Envelope, Origin, decode_envelope
 from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
 from qmail.queue.socket import ExitError, parse_envelope, serve_socket
@@ -83,9 +84,9 @@ def test_a_message_is_stored_with_the_callers_uid(door: Door) -> None:
     code, number = asyncio.run(door.run(put_in_thread(b"Subject: x\n\nb\n", b"a@b", [b"c@d", b"e"])))
     assert code == 0
     ((envelope, body),) = door.stored()
-    assert (envelope.id, envelope.sender, body) == (number, b"a@b", b"Subject: x\n\nb\n")
-    assert [recipient.address for recipient in envelope.recipients] == [b"c@d", b"e"]
-    assert (envelope.uid, envelope.role, envelope.body_type) == (UID, "admin", "7BIT")
+    assert (envelope.id, envelope.sender.raw, body) == (number, b"a@b", b"Subject: x\n\nb\n")
+    assert [recipient.address.raw for recipient in envelope.recipients] == [b"c@d", b"e"]
+    assert (envelope.origin, envelope.parameters.body_type) == (Origin(uid=UID, role="admin"), "7BIT")
     assert envelope.prefix.startswith(b"Received: (qmail %d invoked by uid %d); " % (number, UID))
 
 
@@ -93,7 +94,7 @@ def test_alias_is_named(door: Door) -> None:
     asyncio.run(door.run(put_in_thread("ö\n".encode(), b"", [b"c"]), alias_uid=UID))
     ((envelope, _),) = door.stored()
     assert b" invoked by alias); " in envelope.prefix
-    assert envelope.body_type == "8BITMIME"
+    assert envelope.parameters.body_type == "8BITMIME"
 
 
 def test_a_large_message_goes_in_chunks(door: Door) -> None:
@@ -198,8 +199,8 @@ def test_a_server_that_dies_is_a_crash(tmp_path: Path) -> None:
 
 
 def test_envelope_forms() -> None:
-    assert parse_envelope(render_envelope(b"a", [b"b", b""])) == (b"a", (b"b", b""))
-    assert parse_envelope(render_envelope(b"", [])) == (b"", ())
+    assert parse_envelope(render_envelope(b"a", [b"b", b""])) == (Address(b"a"), (Address(b"b"), Address(b"")))
+    assert parse_envelope(render_envelope(b"", [])) == (Address(b""), ())
     for broken, code in ((b"", 54), (b"Fa\0Tb\0", 54), (b"Fa", 54), (b"Ta\0\0", 91), (b"Fa\0Xb\0\0", 91)):
         with pytest.raises(ExitError) as caught:
             parse_envelope(broken)
@@ -241,8 +242,8 @@ def test_the_tutorials_first_mail(machine: Door) -> None:
     done = run_command(machine, "", [], b"to:root\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     ((envelope, body),) = machine.stored()
-    assert envelope.sender == b"ari@mail.xeris.com"
-    assert [recipient.address for recipient in envelope.recipients] == [b"root@mail.xeris.com"]
+    assert envelope.sender.raw == b"ari@mail.xeris.com"
+    assert [recipient.address.raw for recipient in envelope.recipients] == [b"root@mail.xeris.com"]
     assert body.endswith(b"From: ari@mail.xeris.com\nto: root@mail.xeris.com\n")
 
 
@@ -250,7 +251,7 @@ def test_sendmail_t(machine: Door) -> None:
     done = run_command(machine, ".sendmail", ["-t", "-f", "joe@x.org"], b"To: joni\nBcc: diva\n\nhi\n")
     assert done.returncode == 0
     ((envelope, body),) = machine.stored()
-    assert envelope.sender == b"joe@x.org"
+    assert envelope.sender.raw == b"joe@x.org"
     assert len(envelope.recipients) == 2
     assert b"diva" not in body
 
@@ -266,7 +267,7 @@ def test_crlf_on_sendmails_input_makes_no_empty_line_and_leaves_no_carriage_retu
 def test_sendmail_with_angle_brackets_has_the_null_sender(machine: Door) -> None:
     assert run_command(machine, ".sendmail", ["-i", "-f", "<>", "joni"], b"Subject: cron\n\nx\n").returncode == 0
     ((envelope, _),) = machine.stored()
-    assert envelope.sender == b""
+    assert envelope.sender.raw == b""
 
 
 def test_qmail_queue_reads_two_descriptors(machine: Door) -> None:
@@ -281,7 +282,7 @@ def test_qmail_queue_reads_two_descriptors(machine: Door) -> None:
 
     assert asyncio.run(machine.run(lambda _: asyncio.to_thread(put_by_shell))) == 0
     ((envelope, body),) = machine.stored()
-    assert (envelope.sender, body) == (b"a@b", b"m\n")
+    assert (envelope.sender.raw, body) == (b"a@b", b"m\n")
 
 
 def test_no_socket_is_a_temporary_failure(machine: Door) -> None:
@@ -317,5 +318,5 @@ def test_another_user_is_known_by_the_kernel(door: Door) -> None:
 
     assert asyncio.run(door.run(lambda _: asyncio.to_thread(put_as_2002))) == 0
     ((envelope, _),) = door.stored()
-    assert envelope.uid == 2002
+    assert envelope.origin.uid == 2002
     assert b" invoked by uid 2002); " in envelope.prefix

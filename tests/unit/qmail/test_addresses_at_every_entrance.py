@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.control.files import Control
-from qmail.message.address import has_controls, quote
+from qmail.message.address import Address
 from qmail.queue.socket import parse_envelope
 from services.inject.injection import Injection, Request, rewrite_argument
 from services.inject.settings import read_settings
@@ -47,21 +47,21 @@ class Nothing:
 
 
 def by_smtp(address: bytes) -> bytes:
-    found, rest = parse_path(b"TO:<" + quote(address) + b">")
+    found, rest = parse_path(b"TO:<" + Address(address).quoted() + b">")
     assert not rest and is_mailbox(found)
-    return found
+    return found.raw
 
 
 def by_header(address: bytes) -> bytes:
     injection = Injection(SETTINGS, Request(recipients=(), sender=b"", from_header=True), Nothing())
-    injection.read([b"To: " + quote(address) + b"\n", b"\n"])
+    injection.read([b"To: " + Address(address).quoted() + b"\n", b"\n"])
     [found] = injection.recipients
     return found
 
 
 def by_socket(address: bytes) -> bytes:
     [found] = parse_envelope(b"F\0T" + address + b"\0\0")[1]
-    return found
+    return found.raw
 
 
 WAYS = {
@@ -78,7 +78,7 @@ def test_every_entrance_takes_the_same_addresses(way: str, kind: str) -> None:
     assert WAYS[way](ADDRESSES[kind]) == ADDRESSES[kind]
 
 
-_LOCAL = st.binary(min_size=1, max_size=40).filter(lambda text: not has_controls(text))
+_LOCAL = st.binary(min_size=1, max_size=40).filter(lambda text: not Address(text).has_controls())
 
 
 @given(_LOCAL)

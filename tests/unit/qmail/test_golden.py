@@ -11,7 +11,16 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.bus.nodes import NodeLease
-from qmail.message.envelope import Envelope, EnvelopeError, Recipient, decode_envelope, encode_envelope
+from qmail.message.address import Address
+from qmail.message.envelope import (
+    Envelope,
+    EnvelopeError,
+    MailParameters,
+    Origin,
+    Recipient,
+    decode_envelope,
+    encode_envelope,
+)
 from qmail.message.ids import IdSource
 from qmail.queue.record_position import Place
 from services.queue.decide.message import Channel, Message, decode_state, encode_state
@@ -26,29 +35,23 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 ENVELOPE = Envelope(
     id=217612277476074000,
     time_ms=1795448677476,
-    uid=901,
-    role="smtpd",
-    remote_ip="192.168.1.2",
-    remote_host="",
-    helo=b"pc\xff",
-    account=b"joni",
     size_bytes=3000,
-    body_type="8BITMIME",
-    smtputf8=True,
-    sender=b"j\xc3\xb6ni@xeris.com",
-    ret="HDRS",
-    envid=b"x1",
-    hold_until_ms=0,
-    prefix=b"Received: (qmail 217612277476074000 invoked from network); 23 Nov 2026 15:51:17 -0000\n",
     chunk_count=0,
-    recipients=(Recipient(b"ari@xeris.com"), Recipient(b"x\x80@far.org", "FAILURE", b"rfc822;x@far.org")),
+    origin=Origin(uid=901, role="smtpd", remote_ip="192.168.1.2", helo=b"pc\xff", account=b"joni"),
+    sender=Address(b"j\xc3\xb6ni@xeris.com"),
+    recipients=(
+        Recipient(Address(b"ari@xeris.com")),
+        Recipient(Address(b"x\x80@far.org"), "FAILURE", b"rfc822;x@far.org"),
+    ),
+    parameters=MailParameters("8BITMIME", smtputf8=True, ret="HDRS", envid=b"x1"),
+    prefix=b"Received: (qmail 217612277476074000 invoked from network); 23 Nov 2026 15:51:17 -0000\n",
 )
 STATE = Message(
     envelope=ENVELOPE,
     place=Place(42, 217612277476073000, 1, 2000),
     held=True,
     channels={"local": Channel(set()), "remote": Channel({1}, attempts=2, due=1795449077)},
-    addresses={0: b"ari@xeris.com", 1: b"x\x80@far.org"},
+    addresses={0: Address(b"ari@xeris.com"), 1: Address(b"x\x80@far.org")},
     bounce=b"<sarah@xeris.com>:\nno\n\n",
     bounce_id=7,
     last={1: b"no route\n"},

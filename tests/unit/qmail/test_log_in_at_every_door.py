@@ -24,6 +24,7 @@ from services.smtpd.facts import Client
 from services.smtpd.facts import Login as SmtpLogin
 from services.smtpd.policy import read_policy
 from services.smtpd.session import SmtpSession
+from tests.support.drafts import ORIGIN
 
 PEER = Peer("127.0.0.1", 1, "127.0.0.1", 2, False)
 with TemporaryDirectory() as _directory:
@@ -65,7 +66,7 @@ def imap() -> ImapSession:
 
 
 def smtp() -> SmtpSession:
-    session = SmtpSession(POLICY, Client(auth_offered=True), lambda: 0.0)
+    session = SmtpSession(POLICY, Client(auth_offered=True), ORIGIN, lambda: 0.0)
     session.connected()
     return session
 

@@ -9,6 +9,7 @@ import pytest
 from qmail.control.files import Control
 from qmail.control.routing import Route, read_routes
 from qmail.control.table import files_of
+from qmail.message.address import Address
 
 
 def control(directory: Path, **files: str) -> Control:
@@ -45,15 +46,15 @@ def test_recipients_go_where_qmail_send_sends_them(
             percenthack="hack.example\n",
         )
     )
-    assert routes.route(recipient) == Route(channel, address)
+    assert routes.route(Address(recipient)) == Route(channel, Address(address))
 
 
 def test_without_locals_me_is_local(tmp_path: Path) -> None:
-    assert read_routes(control(tmp_path)).route(b"a@mail.xeris.com").channel == "local"
+    assert read_routes(control(tmp_path)).route(Address(b"a@mail.xeris.com")).channel == "local"
 
 
 def test_an_empty_locals_makes_nothing_local(tmp_path: Path) -> None:
-    assert read_routes(control(tmp_path, locals="")).route(b"a@mail.xeris.com").channel == "remote"
+    assert read_routes(control(tmp_path, locals="")).route(Address(b"a@mail.xeris.com")).channel == "remote"
 
 
 def test_a_reload_names_file_line_and_what_was_expected(tmp_path: Path) -> None:

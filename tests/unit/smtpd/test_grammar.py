@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmail.message.address import Address
 from services.smtpd.facts import read_client
 from services.smtpd.grammar import (
     parse_command,
@@ -52,7 +53,7 @@ def test_command(line: bytes, command: tuple[bytes, bytes]) -> None:
     ],
 )
 def test_path(argument: bytes, path: tuple[bytes, bytes]) -> None:
-    assert parse_path(argument) == path
+    assert parse_path(argument) == (Address(path[0]), path[1])
 
 
 @given(st.binary(max_size=200))
@@ -77,7 +78,7 @@ def test_parsers_take_any_bytes(data: bytes) -> None:
     ],
 )
 def test_own_address_literal_becomes_localiphost(address: bytes, result: bytes) -> None:
-    assert replace_address_literal(address, {"127.0.0.1"}, b"here") == result
+    assert replace_address_literal(Address(address), {"127.0.0.1"}, b"here") == Address(result)
 
 
 def test_parameters() -> None:
@@ -90,5 +91,6 @@ def test_parameters() -> None:
 
 def test_address_literal_with_thousands_of_digits_is_read_as_ip_scan_does() -> None:
     digits = b"0" * 5000 + b"127"
-    assert replace_address_literal(b"x@[" + digits + b".0.0.1]", frozenset({"127.0.0.1"}), b"me") == b"x@me"
+    ours = Address(b"x@[" + digits + b".0.0.1]")
+    assert replace_address_literal(ours, frozenset({"127.0.0.1"}), b"me") == Address(b"x@me")
     assert read_client({"DATABYTES": b"9" * 5000}).databytes == 10**18 - 1

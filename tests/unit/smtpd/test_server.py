@@ -49,13 +49,14 @@ def test_telnet_dialogue_of_the_tutorial(door: Any, connect: Connect) -> None:
     assert words[0:2] == [b"250", b"ok"] and words[3:] == [b"qp", b"%d" % envelope.id]
     assert client.ask(b"quit") == b"221 mail.xeris.com\r\n"
     assert client.rest() == b""
-    assert (envelope.sender, envelope.recipients[0].address) == (b"ari@mail.xeris.com", b"joni@mail.xeris.com")
+    assert (envelope.sender.raw, envelope.recipients[0].address.raw) == (b"ari@mail.xeris.com", b"joni@mail.xeris.com")
     lines = text.split(b"\n")
     assert lines[0].startswith(b"Received: (qmail %d invoked from network); " % envelope.id)
     assert lines[1] == b"Received: from unknown (HELO ) (127.0.0.1)"
     assert lines[2].startswith(b"  by mail.xeris.com with SMTP; ")
     assert text.endswith(b"\nsubject:tes imel\n\nNgetes aja lho ....\n")
-    assert (envelope.role, envelope.uid, envelope.remote_ip) == ("smtpd", 901, "127.0.0.1")
+    origin = envelope.origin
+    assert (origin.role, origin.uid, origin.remote_ip) == ("smtpd", 901, "127.0.0.1")
 
 
 def test_smtplib_sends_several_messages_on_one_connection(door: Any) -> None:
@@ -461,7 +462,7 @@ def test_starttls_then_auth_lets_a_user_relay(certificate: ssl.SSLContext, door:
         client.login("ari", "aripass")
         client.sendmail("ari@xeris.com", ["x@elsewhere.org"], "Subject: x\n\nb\n")
     [(envelope, text)] = door.messages()
-    assert envelope.account == b"ari"
+    assert envelope.origin.account == b"ari"
     assert b" with ESMTPSA; " in text
 
 
@@ -550,7 +551,10 @@ def test_plugin_hooks_decide(open_door: OpenDoor, connect: Connect) -> None:
     client.send(MESSAGE)
     assert client.reply().startswith(b"250 ok ")
     [(envelope, _)] = door.messages()
-    assert (envelope.sender, [r.address for r in envelope.recipients]) == (b"ari@xeris.com", [b"joni@xeris.com"])
+    assert (envelope.sender.raw, [r.address.raw for r in envelope.recipients]) == (
+        b"ari@xeris.com",
+        [b"joni@xeris.com"],
+    )
 
 
 def test_authenticator_written_for_aiosmtpd(open_door: OpenDoor, connect: Connect) -> None:

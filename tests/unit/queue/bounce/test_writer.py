@@ -10,12 +10,12 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.control.files import Control
-from qmail.message.envelope import Recipient
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import Fetched, chunks
-from qmail.queue.put import CHUNK_BYTES, Draft, Submitter
+from qmail.queue.put import CHUNK_BYTES, Submitter
 from services.queue.bounce.copy import STRIPPED
 from services.queue.bounce.writer import BounceWriter
+from tests.support.drafts import INVOKED, make_draft
 from tests.support.memory_bus import MemoryBus
 from tests.support.stored import fetch_all, places
 
@@ -34,8 +34,7 @@ def bounce_of(tmp_path: Path, body: bytes, **control: str) -> tuple[Fetched, byt
         await BounceWriter(bus, Control(tmp_path), 902).start()
         submission = Submitter(bus, ids).begin()
         await submission.write(body)
-        draft = Draft(sender=b"ari@xeris.com", recipients=(Recipient(b"a@b"),), uid=0, role="smtpd", invoked=b"x")
-        message = await submission.commit(draft)
+        message = await submission.commit(make_draft(b"a@b"), INVOKED)
         bounce_id = ids.next()
         request = {
             "id": message.id,
@@ -80,11 +79,11 @@ def test_eight_bit_bytes_are_marked_in_the_header_and_in_the_envelope(
     found, text = bounce_of(tmp_path, body)
     header, _, _ = text.partition(b"\n\n")
     assert b"\nContent-Type: text/plain; charset=" + charset + b"\n" in header + b"\n"
-    assert all(mark in header + b"\n" for mark in MARKS) and found.envelope.body_type == "8BITMIME"
+    assert all(mark in header + b"\n" for mark in MARKS) and found.envelope.parameters.body_type == "8BITMIME"
 
 
 def test_a_plain_bounce_has_no_mark_and_qmail_1_03_never_had_one(tmp_path: Path) -> None:
     plain, text = bounce_of(tmp_path, HEADER + b"halo\n")
-    assert not any(mark in text for mark in MARKS) and plain.envelope.body_type == "7BIT"
+    assert not any(mark in text for mark in MARKS) and plain.envelope.parameters.body_type == "7BIT"
     _, text = bounce_of(tmp_path, b"Subject: a\n\ncaf\xe9\n", extensions="none\n")
     assert not any(mark in text for mark in MARKS)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from qmail.accounts.assign import Accounts
+from qmail.message.address import Address
 from services.queue.decide.scheduler import Scheduler
-from services.queue.decide.shares import Shares, account_of, share_of
+from services.queue.decide.shares import Shares, account_of, itself, share_of
 from tests.support.scheduling import Recorder, accept, answer, make_envelope, make_scheduler
 
 
@@ -19,7 +20,7 @@ def put(scheduler: Scheduler, first: int, count: int, recipient: bytes) -> None:
 
 
 def begun(out: Recorder, recipient: bytes) -> list[int]:
-    return [job.id for _, job in out.jobs if job.recipient == recipient]
+    return [job.id for _, job in out.jobs if job.recipient.raw == recipient]
 
 
 def test_ten_slow_deliveries_of_one_account_keep_no_other_account_s_mail_waiting() -> None:
@@ -67,11 +68,11 @@ def test_remote_deliveries_are_slow_by_nature() -> None:
 
 def test_a_share_is_one_at_least_and_what_is_unknown_ends_quietly() -> None:
     assert [share_of(most) for most in (0, 1, 2, 10)] == [1, 1, 1, 5]
-    shares: Shares[int] = Shares(bytes.lower)
+    shares: Shares[int] = Shares(itself)
     shares.ended((1, 0))
-    assert not shares.hold(1, b"a@b", 1) and shares.slow == shares.held == 0
-    assert shares.slowed((1, 0), b"a@b") and not shares.slowed((1, 0), b"a@b")
-    assert shares.hold(7, b"A@b", 2) and list(shares.released(2)) == []
+    assert not shares.hold(1, Address(b"a@b"), 1) and shares.slow == shares.held == 0
+    assert shares.slowed((1, 0), Address(b"a@b")) and not shares.slowed((1, 0), Address(b"a@b"))
+    assert shares.hold(7, Address(b"A@b"), 2) and list(shares.released(2)) == []
     shares.ended((1, 0))
     assert list(shares.released(2)) == [7] and shares.held == 0
 
@@ -82,9 +83,9 @@ def test_a_share_is_one_at_least_and_what_is_unknown_ends_quietly() -> None:
 )
 def test_an_account_is_whoever_users_assign_names(tmp_path: Path, address: bytes, account: bytes) -> None:
     (tmp_path / "assign").write_text("=joni:joni:2001:2001:/home/joni:::\n+joni-:joni:2001:2001:/home/joni:-::\n.\n")
-    assert account_of(Accounts(tmp_path / "assign"), address) == account
+    assert account_of(Accounts(tmp_path / "assign"), Address(address)) == account
 
 
 def test_where_users_assign_cannot_be_read_the_address_stands_for_itself(tmp_path: Path) -> None:
     (tmp_path / "assign").write_text("nonsense\n")
-    assert account_of(Accounts(tmp_path / "assign"), b"Joni@xeris.com") == b"joni@xeris.com"
+    assert account_of(Accounts(tmp_path / "assign"), Address(b"Joni@xeris.com")) == b"joni@xeris.com"

@@ -20,10 +20,10 @@ from qmail.bus.ports import BusDown, Record
 from qmail.bus.subjects import GIVEN_UP_SECONDS
 from qmail.control.files import Control
 from qmail.log.log import Log
-from qmail.message.envelope import Recipient
+from qmail.message.envelope import Draft
 from qmail.message.ids import EPOCH_2020_MS, IdSource
 from qmail.queue.fetch import MessageMissing
-from qmail.queue.put import CHUNK_BYTES, Draft, GivenUp, Submitter
+from qmail.queue.put import CHUNK_BYTES, GivenUp, Submitter
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.worker import Delivery, Worker
 from services.queue.api.listing import Listing
@@ -32,6 +32,7 @@ from services.queue.decide.message import Message
 from services.queue.decide.scheduler import READY_ENOUGH
 from services.queue.run.bounce_client import Copied
 from services.queue.run.service import QueueService
+from tests.support.drafts import INVOKED, make_draft
 from tests.support.line import Line
 from tests.support.memory_bus import MemoryBus
 from tests.support.warp import run, time_passes, until
@@ -66,7 +67,7 @@ class Answers:
         self.table = {b"later": LATER, b"never": NEVER}
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        local = delivery.recipient.partition(b"@")[0]
+        local = delivery.recipient.local
         self.begun.append((delivery.envelope.id, local))
         if local == b"stuck":
             await self.let_go.wait()
@@ -78,8 +79,7 @@ class Answers:
 
 
 def draft(*locals_: str, sender: bytes = b"ari@xeris.com") -> Draft:
-    recipients = tuple(Recipient(local.encode() + b"@xeris.com") for local in locals_)
-    return Draft(sender=sender, recipients=recipients, uid=2001, role="smtpd", invoked=b"from network")
+    return make_draft(*[local.encode() + b"@xeris.com" for local in locals_], sender=sender, uid=2001)
 
 
 class House:
@@ -128,7 +128,7 @@ class House:
     async def put(self, *locals_: str, sender: bytes = b"ari@xeris.com", body: bytes = b"Subject: x\n\nx\n") -> int:
         submission = self.submitter.begin()
         await submission.write(body)
-        envelope = await submission.commit(draft(*locals_, sender=sender))
+        envelope = await submission.commit(draft(*locals_, sender=sender), INVOKED)
         return envelope.id
 
     def held(self, stream: str) -> list[str]:
@@ -709,7 +709,7 @@ def test_a_large_body_may_come_slowly_for_hours(in_house: InHouse) -> None:
         for _ in range(12):
             await submission.write(b"x" * CHUNK_BYTES)
             await time_passes(GIVEN_UP_SECONDS - 10)
-        await submission.commit(draft("stuck"))
+        await submission.commit(draft("stuck"), INVOKED)
         await until(lambda: answers.begun == [(submission.id, b"stuck")])
         assert len(house.held(subjects.BODY)) == 12
 
@@ -726,7 +726,7 @@ def test_a_body_that_stood_still_for_too_long_is_refused_before_its_pieces_go(in
             assert house.held(subjects.BODY)
             await time_passes(100)
         with pytest.raises(GivenUp):
-            await submission.commit(draft("joni"))
+            await submission.commit(draft("joni"), INVOKED)
         with pytest.raises(GivenUp):
             await submission.write(b"x" * CHUNK_BYTES)
         assert not house.held(subjects.IN)
