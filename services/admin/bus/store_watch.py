@@ -102,7 +102,9 @@ class StoreWatch:
             return []
         answer = await self._bus.api(f"STREAM.MSG.GET.{name}", {"seq": before.last})
         if "error" in answer:
-            return [(before.last, before.last)] if name == subjects.IN else []
+            # IN is purged from below alone, and may have been since it was asked for its state.
+            lost = name == subjects.IN and mark_of(await self._state(name)).first <= before.last
+            return [(before.last, before.last)] if lost else []
         return replaced(before, answer["message"]["time"])
 
     async def _state(self, name: str, **arguments: Any) -> Mapping[str, Any]:
