@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown
-from qmail.bus.presence import answer_stat
+from qmail.bus.talk import presence
 from qmail.control.paths import Paths
 from qmail.log.notices import Notices
 
@@ -34,7 +34,7 @@ async def connect(role: str, paths: Paths, environ: Mapping[str, str], notices: 
 
     Raises as `connect_user`."""
     bus = await connect_user(role, paths, environ)
-    await answer_stat(bus, role, notices)
+    await presence.answer(bus, role, notices)
     return bus
 
 

@@ -18,7 +18,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from qmail.bus import subjects
 from qmail.bus.ports import (
     AlreadyStored,
     BusDown,
@@ -33,6 +32,7 @@ from qmail.bus.ports import (
 )
 from qmail.bus.pull import PullLoop
 from qmail.bus.requests import Requests
+from qmail.bus.talk import disk
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +40,6 @@ STORE_TIMEOUT_SECONDS = 10.0
 API_TIMEOUT_SECONDS = 5.0
 HEARD_SECONDS = 1.0
 POLL_SECONDS = 0.1
-# Beside the time for storing: how long admin may take to say how its disk is.
-DISK_SECONDS = 2.0
 CONNECT_WAIT_SECONDS = 1
 PING_SECONDS = 10
 # What one subscription may hold unread; job groups and reports are small, records at most 1 MB.
@@ -268,20 +266,13 @@ class JetStreamBus:
                 if expected_sequence is not None:
                     raise
                 if asyncio.get_running_loop().time() >= deadline:
-                    if await self._disk_is_full():
+                    if await disk.is_full(self):
                         raise DiskFull(f"{record.subject}: the disk of the bus is full") from None
                     raise
                 unknown = True
                 # Where it was refused at once, it would be again.
                 await asyncio.sleep(POLL_SECONDS)
                 await self._wait_connected(deadline)
-
-    async def _disk_is_full(self) -> bool:
-        """What admin says; not full where it says nothing."""
-        try:
-            return await self.request(subjects.ASK_DISK, b"", DISK_SECONDS) == subjects.DISK_FULL
-        except BusDown:
-            return False
 
     async def _wait_connected(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()

@@ -19,24 +19,13 @@ EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 QUEUE_CONSUMER = "queue"
 # IN's other reader: what was there before the scheduler began.
 OLD_CONSUMER = "old"
-# A body of which no new piece has been stored for so long is given up (qmail-smtpd's timeoutsmtpd and five minutes):
-# whoever stores it refuses to commit it from then on, and later the scheduler removes what there is of it.
-GIVEN_UP_SECONDS = 1500
 LOG_CONSUMER = "log"
 
 LEASE = "lease"
 PAUSED = "paused"  # whether an administrator has stopped deliveries (qmailctl pause)
-ASK_DISK = "ask.disk"  # whether the disk below the bus has room; admin answers
-DISK_FULL = b"full"
-DISK_ROOM = b"room"
-LOST = "lost"  # the scheduler tells admin which records of IN are not there; confirmed by any answer
-ABORT = "abort"
 BOUNCE = "bounce"
 KEEP = "keep"
 SCHEDULER = "scheduler"  # heard by the scheduler that holds the lease, and never answered: it lives
-STAT = "control.stat"  # qmailctl stat: every process of every role says who it is (qmail.bus.presence)
-FLUSH = "control.flush"  # qmailctl flush: workers forget which hosts did not answer
-WORKERS = "workers"  # the queue group of every answering role
 
 # Header of a record of IN or HOLD: the envelope as base64, or ELSEWHERE when it lies in envelope.<id>.
 ENVELOPE_HEADER = "Qmail-Envelope"

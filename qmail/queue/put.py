@@ -16,6 +16,7 @@ from typing import Protocol
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, TemporaryError
+from qmail.bus.talk import abort
 from qmail.message.address import Address
 from qmail.message.envelope import Draft, Envelope, complete, encode_envelope
 from qmail.message.ids import IdSource, NoNumbers
@@ -176,7 +177,7 @@ class Submission:
     def require_kept(self) -> None:
         """Raises GivenUp where what was stored of the body may be gone."""
         silent = self.submitter.uptime() - self._stored_at
-        if self._chunks and silent > subjects.GIVEN_UP_SECONDS:
+        if self._chunks and silent > abort.GIVEN_UP_SECONDS:
             raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
     async def commit(self, draft: Draft, invoked: bytes) -> Envelope:
@@ -215,7 +216,7 @@ class Submission:
         """Forget it: the scheduler removes what was half-stored."""
         self._pending.clear()
         if self._chunks:
-            self.submitter.bus.publish(subjects.ABORT, str(self.id).encode())
+            abort.tell(self.submitter.bus, self.id)
 
 
 class Submitter:

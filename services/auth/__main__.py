@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from qmail.bus.connect import CredentialsError, connect, read_credentials
-from qmail.bus.subjects import WORKERS
 from qmail.bus.talk import ask_pass
+from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control, ControlError
 from qmail.control.paths import Paths, read_paths
 from qmail.control.table import AUTHMODULELIST

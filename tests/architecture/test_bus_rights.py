@@ -8,6 +8,7 @@ import re
 import pytest
 
 from qmail.bus import subjects
+from qmail.bus.talk.messages import WORKERS
 from services.admin.bus.streams import read_definitions
 from services.admin.rights import Role, read_rights
 from services.admin.setup.bus_rights import render_users
@@ -52,7 +53,7 @@ def test_a_role_that_takes_work_or_passwords_does_so_in_a_group_only() -> None:
     for role in USERS.values():
         for subject in role.subscribe:
             if role.name != "admin" and subject.split(".")[0] in ("job", "ask"):
-                assert subject.endswith(f" {subjects.WORKERS}"), f"{role.name}: {subject}"
+                assert subject.endswith(f" {WORKERS}"), f"{role.name}: {subject}"
 
 
 def test_bodies_are_read_by_those_who_deliver_and_bounce() -> None:

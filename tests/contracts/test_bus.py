@@ -26,6 +26,7 @@ from qmail.bus.ports import (
     WrongSequence,
 )
 from qmail.bus.pull import PULL_MESSAGES
+from qmail.bus.talk.messages import WORKERS
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import chunks, fetch
 from qmail.queue.put import CHUNK_BYTES, Submitter
@@ -201,8 +202,8 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
             asked.append(message.payload)
             bus.publish(message.reply, b"yes " + message.payload)
 
-        await bus.subscribe("ask.rcpt", answer, subjects.WORKERS)
-        await bus.subscribe("ask.rcpt", answer, subjects.WORKERS)
+        await bus.subscribe("ask.rcpt", answer, WORKERS)
+        await bus.subscribe("ask.rcpt", answer, WORKERS)
         assert await bus.request("ask.rcpt", b"1", 5) == b"yes 1"
         assert asked == [b"1"]
         with pytest.raises(BusDown):

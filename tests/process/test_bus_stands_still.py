@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import BusDown, DiskFull, Message, QueueFull, Record
+from qmail.bus.talk import disk
 from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
 from tests.support.loop_disk import loop_disk
@@ -55,7 +55,7 @@ def test_silence_alone_is_no_full_disk(silent_bus: BusServer) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("answer", "kind"), [(subjects.DISK_FULL, DiskFull), (subjects.DISK_ROOM, BusDown)])
+@pytest.mark.parametrize(("answer", "kind"), [(disk.FULL, DiskFull), (disk.ROOM, BusDown)])
 def test_who_sees_the_disk_says_which_it_is(silent_bus: BusServer, answer: bytes, kind: type[Exception]) -> None:
     async def main() -> None:
         bus = await _connected(silent_bus)
@@ -63,7 +63,7 @@ def test_who_sees_the_disk_says_which_it_is(silent_bus: BusServer, answer: bytes
         def tell(message: Message) -> None:
             bus.publish(message.reply, answer)
 
-        await bus.subscribe(subjects.ASK_DISK, tell)
+        await bus.subscribe("ask.disk", tell)
         with pytest.raises(kind):
             await bus.store(Record("in.1", b"x"))
         await bus.close()

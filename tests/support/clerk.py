@@ -10,8 +10,8 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from qmail.bus.subjects import WORKERS
 from qmail.bus.talk.ask_pass import SUBJECT
+from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control
 from qmail.control.table import AUTHMODULELIST
 from qmail.log.notices import Notices

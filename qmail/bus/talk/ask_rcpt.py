@@ -15,7 +15,7 @@ from qmail.bus.talk.messages import AskBus, Malformed, answer_each, strict
 from qmail.message.address import Address
 from qmail.message.existence import Exists
 
-SUBJECTS: Final = ("ask.rcpt",)
+SUBJECT: Final = "ask.rcpt"
 ASK_SECONDS: Final = 2.0
 
 
@@ -44,7 +44,7 @@ def decode_answer(payload: bytes) -> Exists:
 async def ask(bus: AskBus, address: Address) -> Exists:
     """smtpd's end. Never raises: without an answer it is UNKNOWN."""
     try:
-        return decode_answer(await bus.request(SUBJECTS[0], encode_question(address), ASK_SECONDS))
+        return decode_answer(await bus.request(SUBJECT, encode_question(address), ASK_SECONDS))
     except (TemporaryError, Malformed):
         return Exists.UNKNOWN
 
@@ -59,4 +59,4 @@ async def answer(bus: Bus, look_up: Callable[[Address], Awaitable[Exists]]) -> S
             exists = Exists.UNKNOWN
         return encode_answer(exists)
 
-    return await answer_each(bus, SUBJECTS[0], respond)
+    return await answer_each(bus, SUBJECT, respond)

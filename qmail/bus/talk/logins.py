@@ -15,6 +15,7 @@ SLOWED: Final = "login.slowed"
 LIFT: Final = "login.lift"
 #: A wrong password, told to all of them.
 WRONG: Final = "login.wrong"
+SUBJECTS: Final = (SLOWED, LIFT, WRONG)
 ASK_SECONDS: Final = 5.0
 #: More are not shown: 300 bytes each fit into a message of the bus many times.
 MAX_SHOWN: Final = 1000

@@ -100,12 +100,16 @@ async def hear(
     return await bus.subscribe(subject, receive, group)
 
 
-async def answer_each(bus: Bus, subject: str, respond: Callable[[bytes], Awaitable[bytes]]) -> Subscription:
-    """Answer as one of WORKERS, each question in a task of its own. Raises BusDown."""
+async def answer_each(
+    bus: Bus, subject: str, respond: Callable[[bytes], Awaitable[bytes | None]], *, group: str = WORKERS
+) -> Subscription:
+    """Answer each question in a task of its own; None is no answer. Raises BusDown."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def work(message: Message) -> None:
-        bus.publish(message.reply, await respond(message.payload))
+        answer = await respond(message.payload)
+        if answer is not None:
+            bus.publish(message.reply, answer)
 
     def take(message: Message) -> None:
         if message.reply:

@@ -15,7 +15,9 @@ from typing import Any
 
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.ports import BusDown, Message
+from qmail.bus.ports import BusDown
+from qmail.bus.talk import lost
+from qmail.bus.talk.messages import Malformed
 from qmail.log.notices import Notices
 from services.admin.bus.losses import MAX_NAMED, Loss, Losses
 from services.admin.bus.marks import Mark, Range, mark_of, ranges_of, read_mark, replaced, went_back, without
@@ -39,13 +41,12 @@ class StoreWatch:
         self._losses, self._notices = losses, notices
         self._marks: dict[str, Mark] = {}
         self._looking = asyncio.Lock()
-        self._told: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
         """Hear what the scheduler misses, and tell what nobody has acknowledged. Raises BusDown."""
         self._marks = self._read_marks()
         self._show()
-        await self._bus.subscribe(subjects.LOST, self._hear)
+        await lost.remember(self._bus, self._take, _ignore)
 
     async def look(self) -> None:
         """Compare with what was seen before the bus went away. Raises BusDown, OSError."""
@@ -129,25 +130,14 @@ class StoreWatch:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
-    def _hear(self, message: Message) -> None:
-        task = asyncio.create_task(self._take(message))
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
-
-    async def _take(self, message: Message) -> None:
+    async def _take(self, told: list[Range]) -> None:
         """The scheduler has read IN and found gaps: records that the server has and cannot read."""
-        try:
-            told = [(int(first), int(last)) for first, last in json.loads(message.payload)["ranges"]]
-        except (ValueError, KeyError, TypeError) as error:
-            print(f"admin: lost: {error}", file=sys.stderr, flush=True)
-            return
         async with self._looking:
             ranges = without(_merged(told), self._losses.known(subjects.IN))
             if ranges:
                 wanted = [range(first, last + 1) for first, last in ranges]
                 kept, entries = await asyncio.to_thread(self._store.keep_blocks, subjects.IN, wanted)
                 self._add(subjects.IN, ranges, [entry.subject for entry in entries], str(kept))
-        self._bus.publish(message.reply, b"")
 
     def apart(self, name: str, kept: Path) -> None:
         """A stream was made anew without what it held, which is in another place. Raises OSError."""
@@ -167,6 +157,10 @@ class StoreWatch:
                 self._tell(loss)
             else:
                 self._notices.mended(f"loss {loss.number}")
+
+
+def _ignore(error: Malformed) -> None:
+    print(f"admin: lost: {error}", file=sys.stderr, flush=True)
 
 
 def _merged(ranges: list[Range]) -> list[Range]:

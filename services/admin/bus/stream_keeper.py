@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.ports import BusDown, Message
+from qmail.bus.ports import BusDown
+from qmail.bus.talk import disk
 from services.admin.bus.old_state import move_state
 from services.admin.bus.store import Store, has_room
 from services.admin.bus.store_watch import StoreWatch
@@ -40,7 +41,7 @@ class StreamKeeper:
 
     async def start(self) -> None:
         """Return when every stream and reader is there, and see to it from then on. Raises BusDown."""
-        await self._bus.subscribe(subjects.ASK_DISK, self._tell_of_disk)
+        await disk.answer(self._bus, lambda: has_room(self._store.root))
         await self._make()
         self._bus.on_reconnected(self._again)
 
@@ -67,11 +68,6 @@ class StreamKeeper:
             except (StreamError, BusDown, OSError) as error:
                 print(f"admin: streams: {error}", file=sys.stderr, flush=True)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _tell_of_disk(self, message: Message) -> None:
-        """A server that cannot write says nothing; who waits for it asks whether its disk is full."""
-        room = has_room(self._store.root)
-        self._bus.publish(message.reply, subjects.DISK_ROOM if room else subjects.DISK_FULL)
 
     def _reopened(self, each: Reopened) -> None:
         what = f"the bus could not open stream {each.name} as it was"

@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 
-from qmail.bus import subjects
 from qmail.bus.connect import CredentialsError, connect
+from qmail.bus.talk import flush
 from qmail.control.files import Control, ControlError
 from qmail.control.paths import Paths, read_paths
 from qmail.control.routing import REMOTE
@@ -38,7 +38,7 @@ async def _serve(paths: Paths, world: World, log: Log, started: asyncio.Event, s
     log.attach(bus.publish)
     delivery = RemoteDelivery(world)
     asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, delivery.flush)
-    await bus.subscribe(subjects.FLUSH, lambda _: delivery.flush())
+    await flush.hear(bus, delivery.flush)
     worker = Worker(bus, REMOTE, delivery)
     started.set()
     await worker.start()

@@ -18,6 +18,7 @@ from typing import Any
 
 from qmail.bus import subjects
 from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
+from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control, ControlError
 from qmail.control.table import BOUNCEMAXBYTES
 from qmail.message.envelope import (
@@ -50,8 +51,8 @@ class BounceWriter:
 
     async def start(self) -> None:
         """Listen. Raises BusDown."""
-        await self._bus.subscribe(subjects.BOUNCE, self._take, subjects.WORKERS)
-        await self._bus.subscribe(subjects.KEEP, self._take, subjects.WORKERS)
+        await self._bus.subscribe(subjects.BOUNCE, self._take, WORKERS)
+        await self._bus.subscribe(subjects.KEEP, self._take, WORKERS)
 
     def _take(self, message: Message) -> None:
         task = asyncio.create_task(self._answer(message))

@@ -11,7 +11,7 @@ from functools import partial
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
-from qmail.bus.ports import Message as BusMessage
+from qmail.bus.talk import abort, flush
 from qmail.bus.talk.messages import Malformed
 from qmail.control.files import Control, ControlError
 from qmail.control.routing import LOCAL, REMOTE
@@ -52,8 +52,6 @@ SWEEP_SECONDS = 1.0
 LATE_SECONDS = 3.0
 RETRY_SECONDS = 2.0
 MAX_LOADING = 256
-# Numbers are below 2^63.
-MAX_ID_DIGITS = 20
 
 
 class QueueService:
@@ -172,7 +170,7 @@ class QueueService:
             heard, beat = partial(self._on_reports, channel), partial(self._on_heartbeat, channel)
             await reports.hear_reports(self._bus, channel, heard, partial(self._ignore, "a report"))
             await reports.hear_heartbeats(self._bus, channel, beat, partial(self._ignore, "a heartbeat"))
-        await self._bus.subscribe(subjects.ABORT, self._on_abort)
+        await abort.hear(self._bus, lambda message_id: self.cleaner.aborted(message_id, self._is_known))
         old_last = await self._rebuild.begin()
         take = self._loss.of_new(old_last, self._intake.take)
         await self._bus.follow(subjects.IN, subjects.QUEUE_CONSUMER, take, lambda: None, after=old_last)
@@ -257,10 +255,6 @@ class QueueService:
         self.scheduler.heartbeat(channel, beat.worker, beat.running, uptime)
         if channel == LOCAL:
             self.scheduler.slowed(beat.slow, uptime)
-
-    def _on_abort(self, message: BusMessage) -> None:
-        if message.payload.isdigit() and len(message.payload) < MAX_ID_DIGITS:
-            self.cleaner.aborted(int(message.payload), self._is_known)
 
     def _is_known(self, message_id: int) -> bool:
         return self._intake.is_queued(message_id) or message_id in self._bounces
@@ -417,7 +411,7 @@ class QueueService:
 
     def flush(self) -> None:
         """`qmailctl flush`: everything that waits is due now, and no host counts as down (qmail-tcpok)."""
-        self._bus.publish(subjects.FLUSH, b"")
+        flush.tell(self._bus)
         self.scheduler.flush(int(self._clock()))
         self._pump()
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, TemporaryError
+from qmail.bus.talk.abort import GIVEN_UP_SECONDS
 from services.queue.decide.message import Message
 from services.queue.store.floor import PURGE_MESSAGES, Floor
 from services.queue.store.journal import Journal
@@ -25,7 +26,7 @@ ABORT_SECONDS = 20.0
 SETTLE_SECONDS = 60.0
 # Between two looks for half-stored bodies. What has not grown from one to the next was given up by whoever stored it,
 # and so long before that a commit that was under way then has come through.
-ORPHAN_SECONDS = subjects.GIVEN_UP_SECONDS + 300.0
+ORPHAN_SECONDS = GIVEN_UP_SECONDS + 300.0
 
 
 class Cleaner:

@@ -7,14 +7,13 @@ would be wrong then, and the numbers are given out again: it begins anew.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored, StreamInfo, TemporaryError
+from qmail.bus.talk import lost
 from services.queue.store.floor import Floor
 
-TELL_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 MAX_NAMED = 20
 
@@ -84,10 +83,9 @@ class LossWatch:
         if first > last:
             return
         self._log(f"alert: records of IN cannot be read: {first} to {last}")
-        text = json.dumps({"v": 1, "ranges": [[first, last]]}).encode("ascii")
         while True:
             try:
-                await self._bus.request(subjects.LOST, text, TELL_SECONDS)
+                await lost.tell(self._bus, [(first, last)])
                 return
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)

@@ -18,8 +18,8 @@ from typing import Any
 
 from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Message
-from qmail.bus.subjects import WORKERS
 from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
+from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control
 from qmail.door.session import Ask, Close, Effect, Peer, Send
 from qmail.door.user_sessions import UserSessions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmail.bus.presence import Presence
+from qmail.bus.talk.presence import Presence
 from qmail.log.notices import Standing
 from services.admin.commands.bus_monitor import Stream
 from services.admin.commands.report import (

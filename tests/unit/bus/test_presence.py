@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from qmail.bus.presence import Presence, age_seconds, decode, encode, myself
+from qmail.bus.talk.presence import Presence, age_seconds, decode, encode, myself
 from qmail.log.notices import MAX_STANDING, Standing
 
 

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.bus.talk import ask_rcpt
+from qmail.bus.talk import ask_rcpt, lost, presence
 from qmail.bus.talk.messages import Malformed
+from qmail.bus.talk.presence import Presence
+from qmail.log.notices import Standing
 from qmail.message.address import Address
 from qmail.message.existence import Exists
 from qmail.queue.record_position import Place
@@ -72,6 +74,16 @@ FORMS += [
         Form(f"recipient: {found.value}", "ask-rcpt.json", found, ask_rcpt.decode_answer, ask_rcpt.encode_answer, line)
         for line, found in enumerate(Exists, 1)
     ),
+]
+FORMS += [
+    Form(
+        "presence",
+        "presence-1.json",
+        Presence(role="smtpd", host="4f3a", pid=7, seconds=182.5, standing=(Standing("tls", "no key", 12.5),)),
+        presence.decode,
+        presence.encode,
+    ),
+    Form("lost records", "lost-1.json", [(42, 44), (50, 50)], lost.decode, lost.encode),
 ]
 IDS = [form.name for form in FORMS]
 GARBAGE = [b"", b"{", b"null", b"[]", b"{}", b"5", b"\xff", b'{"v":1}', b'{"v":2}', b"[" * 100_000, b'{"v":1e999}']

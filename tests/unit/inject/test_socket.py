@@ -48,7 +48,7 @@ class Door:
     async def run(self, test: Callable[[Door], Awaitable[Any]], alias_uid: int | None = None) -> Any:
         ids = IdSource()
         ids.grant(1, 0, 2**62)
-        await self.bus.subscribe(subjects.ABORT, lambda message: self.aborted.append(message.payload))
+        await self.bus.subscribe("abort", lambda message: self.aborted.append(message.payload))
         server = await serve_socket(
             self.path,
             Submitter(self.bus, ids),

@@ -17,7 +17,8 @@ import pytest
 
 from qmail.bus import subjects
 from qmail.bus.ports import BusDown, Record
-from qmail.bus.subjects import GIVEN_UP_SECONDS
+from qmail.bus.talk.abort import GIVEN_UP_SECONDS
+from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control
 from qmail.log.log import Log
 from qmail.message.envelope import Draft
@@ -611,7 +612,7 @@ def test_a_blocker_that_ends_while_it_is_copied_leaves_nothing_in_hold(in_house:
         def copy_late(request: object) -> None:
             asked.set()
 
-        await house.bus.subscribe(subjects.KEEP, copy_late, subjects.WORKERS)
+        await house.bus.subscribe(subjects.KEEP, copy_late, WORKERS)
         await asyncio.wait_for(asked.wait(), 90)
         answers.let_go.set()
         await until(lambda: service.scheduler.messages == {})
@@ -674,7 +675,7 @@ def test_an_abort_never_removes_the_chunks_of_a_committed_message(in_house: InHo
         service, _ = await house.scheduler()
         message = await house.put("joni", body=b"x" * (CHUNK_BYTES + 1))
         chunks = house.held(subjects.BODY)
-        house.bus.publish(subjects.ABORT, b"%d" % message)
+        house.bus.publish("abort", b"%d" % message)
         await time_passes(60)
         assert house.held(subjects.BODY) == chunks and len(chunks) == 2
         # Not even where the scheduler has not come to know of it yet.
@@ -1024,7 +1025,7 @@ def test_what_waits_for_the_bus_while_it_is_copied_stops_nothing_else(
         await house.scheduler()
         await house.worker(answers := Answers())
         asked = asyncio.Event()
-        await house.bus.subscribe(subjects.KEEP, lambda _: asked.set(), subjects.WORKERS)
+        await house.bus.subscribe(subjects.KEEP, lambda _: asked.set(), WORKERS)
         first = await house.put("joni")
         blocker = await house.put("later")
         await house.put("joni")

@@ -36,7 +36,7 @@ class Scene:
             self.told.append(json.loads(message.payload)["ranges"])
             self.bus.publish(message.reply, b"")
 
-        await self.bus.subscribe(subjects.LOST, hear)
+        await self.bus.subscribe("lost", hear)
 
     async def settle(self) -> None:
         await asyncio.gather(*self.tasks)

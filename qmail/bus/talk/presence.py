@@ -1,24 +1,28 @@
-"""What each process of a role says of itself when admin asks `control.stat` (docs/formats.md).
+"""`control.stat`: who are you, and what is wrong with you? Asked by admin (`qmailctl stat`), answered by every process.
 
 The bus knows who is connected; since when a process runs, which copy of its role it is and what is wrong with it, only
-it can tell.
+it can tell. A process that does not answer in ASK_SECONDS hangs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from qmail.bus import subjects
-from qmail.bus.ports import Bus, Message
+from qmail.bus.ports import Bus, Message, Subscription
+from qmail.bus.talk.messages import hear, require_version, strict, text, whole
 from qmail.log.notices import Notices, Standing
 
-VERSION = 1
+SUBJECT: Final = "control.stat"
+ASK_SECONDS: Final = 3.0
+VERSION: Final = 1
 # A record of the bus has at most 1 MB, and there may be 200 of these (qmail.log.notices).
 MAX_TEXT_CHARACTERS = 500
 _START_TIME = 19  # field 22 of proc_pid_stat(5), counted from behind the name
@@ -63,28 +67,34 @@ def encode(presence: Presence) -> bytes:
     ).encode("ascii")
 
 
+@strict("the word of a role")
 def decode(payload: bytes) -> Presence:
-    """Raises ValueError for anything else."""
-    try:
-        found = json.loads(payload)
-        if found["v"] != VERSION:
-            raise ValueError(f"version {found['v']}; expected {VERSION}")
-        return Presence(
-            role=str(found["role"]),
-            host=str(found["host"]),
-            pid=int(found["pid"]),
-            seconds=float(found["seconds"]),
-            standing=tuple(Standing(str(key), str(text), float(since)) for key, text, since in found["standing"]),
-        )
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"not the word of a role: {error}") from error
+    """Raises Malformed."""
+    f = json.loads(payload)
+    require_version(f, VERSION)
+    return Presence(
+        role=text(f["role"]),
+        host=text(f["host"]),
+        pid=whole(f["pid"]),
+        seconds=float(f["seconds"]),
+        standing=tuple([Standing(text(key), text(what), float(since)) for key, what, since in f["standing"]]),
+    )
 
 
-async def answer_stat(bus: Bus, role: str, notices: Notices | None) -> None:
+async def answer(bus: Bus, role: str, notices: Notices | None) -> None:
     """Answer from now on, for as long as the connection is there. Raises BusDown."""
 
     def take(message: Message) -> None:
         if message.reply:
             bus.publish(message.reply, encode(myself(role, notices.standing if notices is not None else ())))
 
-    await bus.subscribe(subjects.STAT, take)
+    await bus.subscribe(SUBJECT, take)
+
+
+async def ask(bus: Bus, present: Callable[[Presence], None]) -> Subscription:
+    """admin's end: ask every process once, and have each answer given to `present` until the subscription is stopped.
+    What is no answer of ours is passed over: its process is silent. Raises BusDown."""
+    inbox = f"_INBOX_admin.stat.{secrets.token_hex(8)}"
+    subscription = await hear(bus, inbox, decode, present)
+    bus.publish(SUBJECT, b"", inbox)
+    return subscription
