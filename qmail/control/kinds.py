@@ -30,6 +30,7 @@ _IN_NO_NAME = re.compile(rb"[\0-\x09\x0b-\x20\x7f@:]")
 _IN_NO_ADDRESS_OR_NAME = re.compile(rb"[\0-\x09\x0b-\x20\x7f@]")
 _IN_NO_SENDER = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]|[ \t]#|@.*[ \t].*@")
 _IN_NO_KEY = re.compile(rb"[\0-\x20\x7f]")
+_PYTHON_CLASS = re.compile(rb"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # relay, [address], either with :port, or nothing at all (qmail-remote(8)).
 _RELAY = re.compile(rb"(\[[^\]\0-\x20\x7f]+\]|[^:\[\]\0-\x20\x7f]*)(:\d{1,5})?")
 
@@ -112,6 +113,16 @@ class HostName(Line):
         # An address in brackets may have colons.
         bad = _IN_NO_ADDRESS_OR_NAME if line.startswith(b"[") else _IN_NO_NAME
         return _is_marked(line) or line.startswith(b"#") or bad.search(line) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PythonClass(Line):
+    """The first line, a class of Python's."""
+
+    expected: str = "package.module:Class"
+
+    def is_faulty(self, line: bytes) -> bool:
+        return bool(line) and _PYTHON_CLASS.fullmatch(line) is None
 
 
 @dataclass(frozen=True, slots=True)

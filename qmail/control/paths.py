@@ -22,6 +22,7 @@ class Paths:
     credentials: Path
     tcp_smtp: Path
     imapcache: Path
+    plugins: Path
 
 
 def read_paths(environ: Mapping[str, str]) -> Paths:
@@ -44,6 +45,7 @@ def read_paths(environ: Mapping[str, str]) -> Paths:
             credentials=base / "credentials",
             tcp_smtp=base / "control" / "tcp.smtp",
             imapcache=base / "imapcache",
+            plugins=base / "plugins",
         )
     qmail = Path("/var/qmail")
     return Paths(
@@ -58,4 +60,5 @@ def read_paths(environ: Mapping[str, str]) -> Paths:
         credentials=Path("/run/credentials"),
         tcp_smtp=qmail / "control" / "tcp.smtp",
         imapcache=Path("/var/cache/imap"),
+        plugins=qmail / "plugins",
     )

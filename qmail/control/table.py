@@ -28,6 +28,7 @@ from qmail.control.kinds import (
     Networks,
     Number,
     Presence,
+    PythonClass,
     Switch,
     Words,
 )
@@ -599,6 +600,17 @@ QUEUEBYTES: ControlFile[int] = ControlFile(
     sentence="The queue may store {} bytes.",
     unset="The queue may store what the disk has.",
 )
+SMTPDHANDLER: ControlFile[bytes] = ControlFile(
+    name="smtpdhandler",
+    kind=PythonClass(),
+    default=b"",
+    uses=(Use("smtpd", Taken.START),),
+    manual=OURS,
+    says="a handler written for aiosmtpd that smtpd asks, `package.module:Class` ([how](smtpd-handler.md))",
+    without="none",
+    sentence="SMTP handler: {}.",
+    unset="No SMTP handler.",
+)
 TCP_SMTP: ControlFile[Rules] = ControlFile(
     name="tcp.smtp",
     kind=ClientRules(),
@@ -660,6 +672,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     NOTLSHOSTS,
     PROGRAMNETWORK,
     QUEUEBYTES,
+    SMTPDHANDLER,
     TCP_SMTP,
 )
 

@@ -7,7 +7,7 @@ counts, `reset` goes back to START, `end` closes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from qmail.message.envelope import Origin
 from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.facts import Client, Hook, Hooked, Request
+from services.smtpd.hooks import Hooks, Share
 from services.smtpd.mail_transaction import MailTransaction
 from services.smtpd.policy import Policy
 from services.smtpd.refusals import Refusals, Tell
@@ -35,6 +36,7 @@ Then: TypeAlias = Callable[[object], None]
 Otherwise: TypeAlias = Callable[[BaseException], None]
 
 _CLOSE, _CLOSE_AS_ASKED = Close(), Close(asked=True)
+_NO_WORD, _NO_ANSWER = Hooked(None, ()), Hooked(replies.LOCAL_ERROR, ())
 # The first digit of a reply that refuses, 4 or 5.
 _REFUSING = ord("4")
 # The replies that stand alone most often, made once.
@@ -63,7 +65,7 @@ class Dialogue:
         client: Client,
         origin: Origin,
         now: Callable[[], float],
-        hooks: frozenset[str],
+        hooks: Hooks,
         known: Known,
         tell: Tell,
     ) -> None:
@@ -71,7 +73,8 @@ class Dialogue:
         self.client = client
         self.origin = origin
         self.now = now
-        self.hooks = hooks
+        self.hooks = hooks.verbs
+        self.share = Share(hooks)
         self.state = START
         #: Where `proceed` leads: the row's, set by whoever has the step carried out.
         self.next_state = START
@@ -89,12 +92,13 @@ class Dialogue:
         self.limit_bytes = policy.databytes if client.databytes is None else client.databytes
         #: How many messages were put, and log-ins.
         self.accomplished = 0
+        #: What goes on with the answer to the open question; None: there is none.
+        self.then: Then | None = None
         self.exit_status = EXIT_OTHER
         self._known = known
         self._refusals = Refusals(tell)
         self._effects: list[Effect] = []
         self._replies: list[bytes] = []
-        self._then: Then | None = None
         self._otherwise: Otherwise | None = None
         self._bad_commands = 0
 
@@ -109,7 +113,7 @@ class Dialogue:
     def proceed(self, text: bytes) -> None:
         """Reply, and go on to the state that the row names."""
         self.reply(text)
-        self.advance()
+        self._enter(self.next_state)
 
     def advance(self) -> None:
         self._enter(self.next_state)
@@ -137,9 +141,11 @@ class Dialogue:
         self._enter(START)
 
     def _enter(self, state: State) -> None:
-        """In START there is no mail transaction."""
+        """In START there is no mail transaction, and the memory of a body that a plug-in wanted is free."""
         if state is START and self.state is not START:
             self.mail = MailTransaction()
+            if self.share.held_bytes:
+                self.share.hold(0)
         self.state = state
 
     def emit(self, effect: Effect) -> None:
@@ -175,42 +181,41 @@ class Dialogue:
 
     # --- the question ---
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a question is open."""
-        return self._then is not None
-
     def ask(self, request: Request, then: Then, otherwise: Otherwise) -> None:
         """Have a question answered and go on with `then`, at once where the answer is known already."""
         answer = self._known(request)
         if answer is None:
             self.emit(Ask(request))
-            self._then = then
+            self.then = then
             self._otherwise = otherwise
         else:
             then(answer)
 
     def answered(self, answer: object) -> None:
-        then, self._then, self._otherwise = self._then, None, None
+        then, self.then, self._otherwise = self.then, None, None
         if then is not None:
             then(answer)
 
     def failed(self, error: BaseException) -> None:
-        otherwise, self._then, self._otherwise = self._otherwise, None, None
+        otherwise, self.then, self._otherwise = self._otherwise, None, None
         if otherwise is not None:
             otherwise(error)
 
-    def ask_plugin(self, name: str, address: bytes, options: Sequence[bytes], then: Callable[[Hooked], None]) -> None:
+    def ask_plugin(
+        self, verb: str, argument: bytes, then: Callable[[Hooked], None], options: Iterable[bytes] = ()
+    ) -> None:
         """A plug-in's word, where there is one that wants to be asked."""
-        if name not in self.hooks:
-            then(Hooked(None, ()))
+        if verb not in self.hooks:
+            then(_NO_WORD)
             return
 
         def answered(answer: object) -> None:
             assert isinstance(answer, Hooked)
             then(answer)
 
-        self.ask(Hook(name, address, tuple(options)), answered, lambda _: then(Hooked(replies.LOCAL_ERROR, ())))
+        recipients = tuple(recipient.address.raw for recipient in self.mail.recipients)
+        hook = Hook(verb, argument, tuple(options), self.mail.sender.raw, recipients)
+        self.ask(hook, answered, lambda _: then(_NO_ANSWER))
 
     # --- who the client is ---
 

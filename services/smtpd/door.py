@@ -5,15 +5,12 @@ It is the reception (qmail.door.session) of the two doors, for mail from everywh
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
-
-from aiosmtpd.smtp import SMTP
+from typing import Final
 
 from qmail.control.files import Control, ControlError
 from qmail.control.rules import Rule, RuleError, Rules
@@ -34,7 +31,8 @@ from services.smtpd.desk import Desk
 from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.facts import Client, read_client
 from services.smtpd.handler import SmtpdHandler
-from services.smtpd.plugins import hooks_of
+from services.smtpd.hooks import BODIES_BYTES, Hooks
+from services.smtpd.plugin import Plugin
 from services.smtpd.policy import Policy, PolicyReader
 from services.smtpd.session import SmtpSession
 from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
@@ -46,9 +44,6 @@ LIMITS: Final = Limits(
     answer_seconds=900.0,
     linger_seconds=5.0,
 )
-
-# Attributes that asyncio keeps for each StreamReaderProtocol; ours needs none of them.
-_PER_CONNECTION = ("_stream_reader_wr", "_strong_reader", "_closed", "_task", "_transport")
 
 
 class Freshness:
@@ -102,7 +97,7 @@ class RulesReader:
 
 
 class Door:
-    """One process's reception. `handler` and `authenticator` are plug-ins written for aiosmtpd."""
+    """One process's reception."""
 
     name: Final = "smtpd"
     refusals: Final = {
@@ -117,19 +112,16 @@ class Door:
         desk: Desk,
         log: Log,
         admission: Admission,
-        handler: object = None,
-        authenticator: Any = None,
+        plugin: Plugin | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.desk = desk
         self.log = log
         self.now = now
-        self.handler = handler
-        self.authenticator = authenticator
-        self.hooks = hooks_of(handler)
+        self.plugin = plugin
+        self.hooks = Hooks(plugin.verbs if plugin else frozenset(), BODIES_BYTES // settings.processes)
         self.tls = ServerTls(settings.paths.tls, log.notices)
-        self.prototype = _prototype(handler, authenticator)
         self._admission = admission
         self._control = Control(settings.paths.control, log.notices)
         self._control.remember("smtpd")
@@ -255,9 +247,3 @@ class Door:
             ),
             auth_required=submission,
         )
-
-
-def _prototype(handler: object, authenticator: Any) -> dict[str, Any]:
-    """The attributes of an aiosmtpd SMTP. Its constructor inspects class and handler for 0.3 ms: once is enough."""
-    made = SMTP(handler, hostname="localhost", authenticator=authenticator, loop=asyncio.get_running_loop())
-    return {name: value for name, value in vars(made).items() if name not in _PER_CONNECTION}

@@ -50,7 +50,7 @@ def mail(dialogue: Dialogue, argument: bytes) -> None:
             _begin_mail(dialogue, sender, mail_parameters(parameters), hooked.status or replies.OK)
 
     if dialogue.hooks:
-        dialogue.ask_plugin("MAIL", address.raw, rest.split(), decided)
+        dialogue.ask_plugin("MAIL", address.raw, decided, rest.split())
     else:
         _begin_mail(dialogue, address, mail_parameters(parameters), replies.OK)
 
@@ -122,9 +122,9 @@ def rcpt(dialogue: Dialogue, argument: bytes) -> None:
     if dialogue.client.relay:
         address = Address(address.raw + dialogue.client.relay)
     if dialogue.hooks:
-        dialogue.ask_plugin("RCPT", address.raw, rest.split(), lambda hooked: _decided(dialogue, address, hooked))
+        dialogue.ask_plugin("RCPT", address.raw, lambda hooked: _decided(dialogue, address, hooked), rest.split())
     else:
-        _look_up(dialogue, address)
+        _look_up(dialogue, address, replies.OK)
 
 
 def _refuse_syntax(address: Address, rest: bytes, *, exact: bool) -> bytes | None:
@@ -155,15 +155,15 @@ def _refuse_recipient(dialogue: Dialogue, address: Address) -> bytes | None:
 def _decided(dialogue: Dialogue, address: Address, hooked: Hooked) -> None:
     if hooked.refused:
         dialogue.reply(hooked.status or replies.LOCAL_ERROR)
-    elif hooked.status is None:
-        _look_up(dialogue, address)
+    elif hooked.addresses in ((), (address,)):
+        _look_up(dialogue, address, hooked.status or replies.OK)
     else:
-        # A plug-in that accepted has answered for whether the mailbox exists, as with aiosmtpd.
-        dialogue.mail.recipients.extend(map(Recipient, hooked.addresses or (address,)))
-        dialogue.proceed(hooked.status)
+        # A plug-in that names others answers for them.
+        dialogue.mail.recipients.extend(map(Recipient, hooked.addresses))
+        dialogue.proceed(hooked.status or replies.OK)
 
 
-def _look_up(dialogue: Dialogue, address: Address) -> None:
+def _look_up(dialogue: Dialogue, address: Address, text: bytes) -> None:
     def known(answer: object) -> None:
         if answer is _NO:
             dialogue.reply(replies.NO_MAILBOX)
@@ -171,7 +171,7 @@ def _look_up(dialogue: Dialogue, address: Address) -> None:
             dialogue.reply(replies.OVER_QUOTA)
         else:
             dialogue.mail.recipients.append(Recipient(address))
-            dialogue.proceed(replies.OK)
+            dialogue.proceed(text)
 
     if dialogue.policy.extensions and dialogue.policy.is_local(address):
         # No answer is no reason to refuse mail: whether the mailbox exists is found out at delivery then.

@@ -93,11 +93,15 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Ask a plug-in (aiosmtpd's handle_NAME). Answer: Hooked."""
+    """Ask a plug-in (aiosmtpd's handle_VERB). Answer: Hooked.
 
-    name: str
-    address: bytes
+    `argument`: the address, the name after HELO or EHLO, the body of DATA; `options`: parameters, or EHLO's lines."""
+
+    verb: str
+    argument: bytes
     options: tuple[bytes, ...] = ()
+    sender: bytes = b""
+    recipients: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ def ehlo(dialogue: Dialogue, argument: bytes) -> None:
 
 def _answer(dialogue: Dialogue, verb: str, argument: bytes, text: bytes) -> None:
     def decided(hooked: Hooked) -> None:
-        dialogue.proceed(text if hooked.status is None else hooked.status)
+        dialogue.proceed(hooked.status or text)
 
-    dialogue.ask_plugin(verb, argument, (), decided)
+    dialogue.ask_plugin(verb, argument, decided, text.splitlines())
 
 
 def _keywords(dialogue: Dialogue) -> list[bytes]:

@@ -57,6 +57,11 @@ class MailText:
         return self._reader.rest
 
     @property
+    def gathered_bytes(self) -> int:
+        """What is kept here."""
+        return self._parts_bytes
+
+    @property
     def part_is_due(self) -> bool:
         """Whether so much was gathered that a part must go."""
         return self._parts_bytes > (PART_BYTES if self.streaming else GATHER_BYTES)
@@ -81,6 +86,6 @@ class MailText:
         return text
 
     def not_stored(self, reply: bytes) -> None:
-        """A part could not be kept, so the message cannot. The client hears it at its end mark, as it expects."""
+        """A part cannot be kept, so the message cannot. The client hears it at its end mark, as it expects."""
         self.streaming = False
         self._unstored = reply

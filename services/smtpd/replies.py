@@ -36,6 +36,7 @@ QQ_TEMPORARY = b"451 qq temporary problem (#4.3.0)\r\n"
 
 # Ours: with extensions on.
 QUEUE_FULL = b"452 sorry, the queue is full, try again later (#4.3.1)\r\n"
+BODIES_FULL = b"452 sorry, I have no room to look at that message now, try again later (#4.3.1)\r\n"
 BUS_DOWN = b"451 sorry, I can't reach my queue, try again later (#4.3.0)\r\n"
 ENVELOPE_TOO_LARGE = b"554 sorry, that envelope is too large for me, use fewer recipients (#5.5.3)\r\n"
 LOCAL_ERROR = b"451 sorry, local error, try again later (#4.3.0)\r\n"

@@ -20,13 +20,14 @@ from qmail.role.health import both, keep_watch
 from qmail.role.health_names import names_check
 from services.smtpd.desk import Desk
 from services.smtpd.door import Door
+from services.smtpd.plugin import Plugin
 from services.smtpd.settings import Settings
 
 
-async def serve(settings: Settings, admission: Admission) -> None:
+async def serve(settings: Settings, admission: Admission, plugin: Plugin | None = None) -> None:
     """Serve until TERM or INT, then finish what runs. Raises CredentialsError, OSError."""
     started, stop = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(_serve(settings, admission, started, stop))
+    serving = asyncio.create_task(_serve(settings, admission, plugin, started, stop))
 
     def end() -> None:
         stop.set()
@@ -39,7 +40,9 @@ async def serve(settings: Settings, admission: Admission) -> None:
         await serving
 
 
-async def _serve(settings: Settings, admission: Admission, started: asyncio.Event, stop: asyncio.Event) -> None:
+async def _serve(
+    settings: Settings, admission: Admission, plugin: Plugin | None, started: asyncio.Event, stop: asyncio.Event
+) -> None:
     log = Log("qmail-smtpd")
     bus = await connect("smtpd", settings.paths, os.environ, log.notices)
     await wait_for_streams(bus, (subjects.IN, subjects.BODY))
@@ -48,7 +51,7 @@ async def _serve(settings: Settings, admission: Admission, started: asyncio.Even
     lease = NodeLease(bus, ids)
     await lease.claim()
     started.set()
-    server = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission).server()
+    server = Door(settings, Desk(bus, Submitter(bus, ids), os.getuid()), log, admission, plugin).server()
     await server.start()
 
     async def reach_streams() -> None:

@@ -15,6 +15,7 @@ from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue, Known
 from services.smtpd.facts import Client
 from services.smtpd.grammar import MAX_AUTH_BYTES, MAX_COMMAND_BYTES, parse_command
+from services.smtpd.hooks import Hooks
 from services.smtpd.policy import Policy
 from services.smtpd.refusals import MAX_SHOWN_BYTES, Tell
 from services.smtpd.states import AUTH, CLOSED, DATA, START
@@ -39,14 +40,14 @@ class SmtpSession:
         client: Client,
         origin: Origin,
         now: Callable[[], float],
-        hooks: frozenset[str] = frozenset(),
+        hooks: Hooks | None = None,
         known: Known = lambda request: None,
         tell: Tell = lambda kind, what, why: None,
     ) -> None:
         """`origin` is who submits, as far as it is known before HELO and AUTH; `now` gives the time since the epoch;
         `known` gives the answer to a request that needs no asking, else None; `tell` hears of each reply that refuses:
         its kind, what was refused, the reply."""
-        self.dialogue = Dialogue(policy, client, origin, now, hooks, known, tell)
+        self.dialogue = Dialogue(policy, client, origin, now, hooks or Hooks(), known, tell)
         self._policy = policy
         self._exact = not policy.extensions
         self._table = QMAIL_TABLE if self._exact else TABLE
@@ -96,7 +97,7 @@ class SmtpSession:
     def notified(self, event: object) -> Sequence[Effect]:
         """The server ends (there is no other event): good-bye as soon as no transaction is begun; () until then."""
         dialogue = self.dialogue
-        if dialogue.state is not START or dialogue.waiting or dialogue.unread:
+        if dialogue.state is not START or dialogue.then is not None or dialogue.unread:
             return ()
         dialogue.end(replies.STOPPING)
         return dialogue.flush()
@@ -115,20 +116,17 @@ class SmtpSession:
     def _run(self) -> Sequence[Effect]:
         """Obey what is unread, as far as no question is open."""
         dialogue = self.dialogue
-        while dialogue.unread and not dialogue.waiting:
+        while dialogue.unread and dialogue.then is None:
             rows = self._table[dialogue.state]
             if dialogue.state is DATA:
                 text, dialogue.unread = dialogue.unread, b""
-                self._obey(rows[INPUT], text)
+                step, dialogue.next_state = rows[INPUT]
+                step(dialogue, text)
             elif not rows:
                 dialogue.unread = b""
             elif not self._read_line(rows):
                 break
         return dialogue.flush()
-
-    def _obey(self, row: Row, argument: bytes) -> None:
-        step, self.dialogue.next_state = row
-        step(self.dialogue, argument)
 
     def _read_line(self, rows: Mapping[bytes, Row]) -> bool:
         """Obey one line. False: there is none yet."""
@@ -142,13 +140,14 @@ class SmtpSession:
                 return True
         if end < 0:
             return False
-        line, dialogue.unread = unread[:end], unread[end + 1 :]
+        argument, dialogue.unread = unread[:end], unread[end + 1 :]
         if dialogue.state is AUTH:
-            self._obey(rows[INPUT], line)
+            verb = INPUT
         else:
-            dialogue.command = line
-            verb, argument = parse_command(line, exact=self._exact)
-            self._obey(rows.get(verb, UNKNOWN), argument)
+            dialogue.command = argument
+            verb, argument = parse_command(argument, exact=self._exact)
+        step, dialogue.next_state = rows.get(verb, UNKNOWN)
+        step(dialogue, argument)
         return True
 
     @property
@@ -168,4 +167,5 @@ class SmtpSession:
         self._skipping = end < 0
         dialogue.unread = b"" if end < 0 else unread[end + 1 :]
         if end >= 0:
-            self._obey(rows[TOO_LONG], b"")
+            step, dialogue.next_state = rows[TOO_LONG]
+            step(dialogue, b"")

@@ -16,6 +16,9 @@ class State(Enum):
     TLS = "tls"
     CLOSED = "closed"
 
+    # Enum's own is a call of Python's at each look into the table.
+    __hash__ = object.__hash__
+
 
 # Before Python 3.12 every `State.X` is a call; the hot path has them as plain names.
 START, MAIL, RCPT, DATA = State.START, State.MAIL, State.RCPT, State.DATA

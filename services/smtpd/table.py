@@ -35,22 +35,26 @@ INPUT: Final = b""
 TOO_LONG: Final = b"\n"
 
 
-def _says(text: bytes) -> Step:
-    return lambda dialogue, argument: dialogue.proceed(text)
+def _says(verb: str, text: bytes) -> Step:
+    def step(dialogue: Dialogue, argument: bytes) -> None:
+        dialogue.ask_plugin(verb, argument, lambda hooked: dialogue.proceed(hooked.status or text))
+
+    return step
 
 
 def _refuses(text: bytes) -> Step:
     return lambda dialogue, argument: dialogue.bad(text)
 
 
-noop, help_, vrfy = _says(replies.OK), _says(replies.HELP), _says(replies.VRFY)
-rset = _says(replies.FLUSHED)
+noop, rset = _says("NOOP", replies.OK), _says("RSET", replies.FLUSHED)
+help_, vrfy = _says("HELP", replies.HELP), _says("VRFY", replies.VRFY)
 mail_first, rcpt_first = _refuses(replies.MAIL_FIRST), _refuses(replies.RCPT_FIRST)
 unimplemented, no_auth_now = _refuses(replies.UNIMPLEMENTED), _refuses(replies.AUTH_DURING_MAIL)
 
 
 def quit_(dialogue: Dialogue, argument: bytes) -> None:
-    dialogue.end(replies.quit(dialogue.policy.greeting), EXIT_QUIT)
+    text = replies.quit(dialogue.policy.greeting)
+    dialogue.ask_plugin("QUIT", argument, lambda hooked: dialogue.end(hooked.status or text, EXIT_QUIT))
 
 
 def too_long(dialogue: Dialogue, argument: bytes) -> None:

@@ -27,6 +27,8 @@ def text(dialogue: Dialogue, chunk: bytes) -> None:
     gathered = dialogue.mail.text
     assert gathered is not None
     verdict = gathered.take(chunk)
+    if "DATA" in dialogue.hooks and not dialogue.share.hold(gathered.gathered_bytes):
+        gathered.not_stored(replies.BODIES_FULL)
     if verdict is _MORE:
         _hand_on(dialogue, gathered)
     elif verdict is _END_OF_DATA:
@@ -65,6 +67,9 @@ def _complete(dialogue: Dialogue, gathered: MailText) -> None:
 
 def _offer(dialogue: Dialogue, body: bytes) -> None:
     """Put the message, after a plug-in's word where one wants to see it."""
+    if not dialogue.hooks:
+        _put(dialogue, body)
+        return
 
     def decided(hooked: Hooked) -> None:
         if hooked.refused:
@@ -72,10 +77,7 @@ def _offer(dialogue: Dialogue, body: bytes) -> None:
         else:
             _put(dialogue, body)
 
-    if "DATA" in dialogue.hooks:
-        dialogue.ask_plugin("DATA", body, (), decided)
-    else:
-        _put(dialogue, body)
+    dialogue.ask_plugin("DATA", body, decided)
 
 
 def _put(dialogue: Dialogue, body: bytes) -> None:

@@ -108,6 +108,28 @@ def test_a_deployment_is_ready_delivers_is_mended_and_ends_without_orphans(run: 
     assert "success" in (run.directory / "log" / "qmail" / "current").read_text()
 
 
+def test_the_documented_handler_filters_in_a_deployment(open_path: Path) -> None:
+    """From a package of its own, beside the control file that names it."""
+    page = (ROOT / "docs" / "smtpd-handler.md").read_text(encoding="utf-8")
+    source = page.partition("```python\n")[2].partition("```")[0]
+    package = open_path / "var" / "plugins" / "acme"
+    package.mkdir(parents=True)
+    (package / "filter.py").write_text(source)
+    (open_path / "var" / "control").mkdir()
+    (open_path / "var" / "control" / "smtpdhandler").write_text("acme.filter:Filter\n")
+    deployment = MakeRun(open_path / "var")
+    try:
+        deployment.start()
+        with smtplib.SMTP("127.0.0.1", deployment.ports["SMTP_PORT"], timeout=60) as client:
+            with pytest.raises(smtplib.SMTPSenderRefused, match="we know you"):
+                client.sendmail("a@spam.example", ["postmaster@xeris.com"], "Subject: x\n\nx\n")
+            with pytest.raises(smtplib.SMTPDataError, match="no lotteries here"):
+                client.sendmail("a@far.org", ["postmaster@xeris.com"], "Subject: lottery\n\nx\n")
+            assert client.sendmail("a@far.org", ["postmaster@xeris.com"], "Subject: news\n\nx\n") == {}
+    finally:
+        deployment.stop()
+
+
 def test_make_starts_it_and_ends_it_with_itself(open_path: Path) -> None:
     deployment = MakeRun(open_path / "var")
     # With the packages of this very test run: none are fetched.

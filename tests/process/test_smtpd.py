@@ -179,3 +179,33 @@ def test_bad_configuration_is_refused_with_file_line_and_what_was_expected(
     output = program.output()
     assert "databytes:1: expected a number of bytes, found 'much'" in output
     assert "tcp.smtp:2: expected allow or deny after the colon, found 'permit'" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("filter.py", "smtpdhandler:1: expected package.module:Class, found 'filter.py'"),
+        ("acme.nowhere:Filter", "smtpdhandler:1: expected a handler written for aiosmtpd, found acme.nowhere:Filter: "),
+        ("abc:nothing", "smtpdhandler:1: expected a handler written for aiosmtpd, found abc:nothing: AttributeError: "),
+    ],
+)
+def test_a_handler_that_cannot_be_is_refused_at_the_start(
+    tmp_path: Path, bus: BusServer, control: Path, name: str, found: str
+) -> None:
+    (control / "smtpdhandler").write_text(name + "\n")
+    program = Smtpd(tmp_path, bus)
+    assert program.process.wait(90) == 78
+    assert found in program.output()
+
+
+def test_a_handler_that_cannot_be_made_ends_all_processes(tmp_path: Path, bus: BusServer, control: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text(
+        "class Broken:\n    def __init__(self):\n        raise OSError('x')\n"
+    )
+    (control / "smtpdhandler").write_text("broken:Broken\n")
+    program = Smtpd(tmp_path, bus)
+    assert program.process.wait(90) == 78
+    assert (
+        "smtpdhandler:1: expected a handler written for aiosmtpd, found broken:Broken: OSError: x" in program.output()
+    )

@@ -55,6 +55,7 @@ def test_what_the_first_start_makes_has_no_fault(check: Check) -> None:
     [
         ("control/databytes", "10M\n", "control/databytes:1: expected a number of bytes, found '10M'"),
         ("control/concurrencyincoming", "fifty\n", "concurrencyincoming:1: expected a number of connections"),
+        ("control/smtpdhandler", "filter.py\n", "smtpdhandler:1: expected package.module:Class, found 'filter.py'"),
         ("control/rcpthosts", "a.org\nb.org # ours\n", "control/rcpthosts:2: expected one domain, or .domain, found"),
         ("control/me", "", "control/me: missing; expected this host's name"),
         ("control/tcp.smtp", "127.:permit\n", "tcp.smtp: line 1: 'permit'; expected allow or deny after the colon"),

@@ -22,6 +22,7 @@ from qmail.queue.put import Submitter
 from qmail.role.loop import run
 from services.smtpd.desk import Desk
 from services.smtpd.door import LIMITS, Door
+from services.smtpd.plugin import HOOK_SECONDS, Plugin
 from services.smtpd.settings import DOORS, read_settings
 from tests.support.memory_bus import MemoryBus
 
@@ -40,12 +41,12 @@ class LogLines(Log):
 class RunningDoor:
     """The door's loop runs in a thread of its own, so that blocking clients can talk to it."""
 
-    def __init__(self, directory: Path, environ: dict[str, str], handler: object, authenticator: Any) -> None:
+    def __init__(self, directory: Path, environ: dict[str, str], plugin: Plugin | None) -> None:
         self.directory = directory
         self.bus = MemoryBus()
         self.log = LogLines()
         self.settings = read_settings({"QMAIL_DIR": str(directory), **environ})
-        self._plugins = (handler, authenticator)
+        self._plugin = plugin
         self._ready = threading.Event()
         self._stop: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
@@ -66,10 +67,9 @@ class RunningDoor:
         ids.grant(1, 0, 2**62)
         admission = Admission(1, DOORS)
         admission.claim_row()
-        handler, authenticator = self._plugins
         try:
             desk = Desk(self.bus, Submitter(self.bus, ids), uid=901)
-            self.door = Door(self.settings, desk, self.log, admission, handler, authenticator)
+            self.door = Door(self.settings, desk, self.log, admission, self._plugin)
             self.server = self.door.server(replace(LIMITS, grace_seconds=30, sweep_seconds=0.02))
             await self.server.start()
         except BaseException as error:
@@ -188,12 +188,13 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_door(directory: Path) -> Iterator[Callable[..., RunningDoor]]:
-    """Start a door; keyword arguments: handler, authenticator, and environment variables in upper case."""
+    """Start a door; `handler` as aiosmtpd's are, and environment variables in upper case."""
     running: list[RunningDoor] = []
 
-    def start(handler: object = None, authenticator: Any = None, **environ: str) -> RunningDoor:
+    def start(handler: object = None, seconds: float = HOOK_SECONDS, **environ: str) -> RunningDoor:
         listen = {"SMTP_LISTEN": "127.0.0.1:0", "SUBMISSION_LISTEN": "127.0.0.1:0,127.0.0.1:0/tls"}
-        running.append(RunningDoor(directory, {**listen, **environ}, handler, authenticator).start())
+        plugin = None if handler is None else Plugin(handler, seconds)
+        running.append(RunningDoor(directory, {**listen, **environ}, plugin).start())
         return running[-1]
 
     yield start

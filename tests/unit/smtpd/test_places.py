@@ -27,6 +27,7 @@ from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
 from services.smtpd.desk import Desk
 from services.smtpd.door import LIMITS, Door
+from services.smtpd.plugin import Plugin
 from services.smtpd.settings import DOORS, read_settings
 from tests.support.memory_bus import MemoryBus
 
@@ -69,8 +70,9 @@ async def opened(directory: Path, handler: object = None) -> AsyncIterator[tuple
     bus, ids, admission = MemoryBus(), IdSource(), Admission(1, DOORS)
     ids.grant(1, 0, 2**62)
     admission.claim_row()
+    plugin = None if handler is None else Plugin(handler)
     desk = Desk(bus, Submitter(bus, ids), uid=901)
-    door = Door(settings, desk, Silent("qmail-smtpd"), admission, handler).server(replace(LIMITS, sweep_seconds=0.01))
+    door = Door(settings, desk, Silent("qmail-smtpd"), admission, plugin).server(replace(LIMITS, sweep_seconds=0.01))
     await door.start()
     try:
         yield door, admission

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import AuthResult
 
 from services.smtpd.session import PATIENCE, SmtpSession
 
@@ -507,62 +506,3 @@ def test_auth_down_is_temporary_and_so_is_auth_that_cannot_say(door: Any, connec
     door.answer("ask.pass", passwords)
     assert client.ask(plain) == b"454 temporary authentication failure (#4.7.0)\r\n"
     assert client.ask(b"AUTH PLAIN " + base64.b64encode(b"\0ari\0aripass")).startswith(b"235 ")
-
-
-# --- plug-ins written for aiosmtpd ---
-
-
-class Plugin:
-    async def handle_EHLO(
-        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
-    ) -> list[str]:
-        return ["250-mail.xeris.com", f"250 HELLO {hostname}"]
-
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if address == "spam@x":
-            return "550 no spam"
-        envelope.mail_from = address.lower()
-        return "250 OK"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if address == "boom@xeris.com":
-            raise RuntimeError("plug-in at fault")
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        return "554 virus" if b"virus" in envelope.content else "250 OK"
-
-
-def test_plugin_hooks_decide(open_door: OpenDoor, connect: Connect) -> None:
-    door = open_door(handler=Plugin())
-    client = greeted(connect, door.port)
-    assert client.ask(b"EHLO me") == b"250-mail.xeris.com\r\n250 HELLO me\r\n"
-    assert client.ask(b"MAIL FROM:<spam@x>") == b"550 no spam\r\n"
-    assert client.ask(b"MAIL FROM:<Ari@XERIS.com>") == b"250 OK\r\n"
-    assert client.ask(b"RCPT TO:<boom@xeris.com>").startswith(b"451 ")
-    assert client.ask(b"RCPT TO:<joni@xeris.com>") == b"250 OK\r\n"
-    client.ask(b"DATA")
-    client.send(b"Subject: a virus\r\n\r\n.\r\n")
-    assert client.reply() == b"554 virus\r\n"
-    client.ask(b"MAIL FROM:<Ari@XERIS.com>")
-    client.ask(b"RCPT TO:<joni@xeris.com>")
-    client.ask(b"DATA")
-    client.send(MESSAGE)
-    assert client.reply().startswith(b"250 ok ")
-    [(envelope, _)] = door.messages()
-    assert (envelope.sender.raw, [r.address.raw for r in envelope.recipients]) == (
-        b"ari@xeris.com",
-        [b"joni@xeris.com"],
-    )
-
-
-def test_authenticator_written_for_aiosmtpd(open_door: OpenDoor, connect: Connect) -> None:
-    def authenticator(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=data.password == b"secret", auth_data=data)
-
-    door = open_door(authenticator=authenticator)
-    client = greeted(connect, door.port)
-    client.ask(b"EHLO x")
-    assert client.ask(b"AUTH PLAIN " + base64.b64encode(b"\0ari\0no")).startswith(b"535 ")
-    assert client.ask(b"AUTH PLAIN " + base64.b64encode(b"\0ari\0secret")).startswith(b"235 ")

@@ -176,7 +176,7 @@ def test_any_input_in_any_state_is_answered_or_closed(state: State, lines: list[
             break
         reply = talk.line(line)
         assert reply or talk.session.dialogue.state is State.DATA
-    assert not talk.session.dialogue.waiting
+    assert talk.session.dialogue.then is None
 
 
 DIALOGUE = (
