@@ -77,6 +77,10 @@ FROM installer AS imap-packages
 COPY lock/imap.txt lock.txt
 RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
 
+FROM installer AS log-packages
+COPY lock/log.txt lock.txt
+RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
+
 FROM installer AS admin-packages
 COPY lock/admin.txt lock.txt
 RUN --mount=type=cache,target=/root/.cache/pip pip --python /opt/venv install --require-hashes --no-deps -r lock.txt
@@ -148,6 +152,14 @@ ENTRYPOINT ["setpriv", "--reuid=906", "--regid=920", "--clear-groups", "--inh-ca
 CMD ["python", "-P", "-s", "-m", "services.imap"]
 
 # --- beside them ------------------------------------------------------------------------------------------------------------
+
+FROM python AS log
+COPY --from=log-packages /opt/venv /opt/venv
+COPY --from=library /opt/qmail/qmail qmail
+COPY services/log services/log
+RUN python3.13 -m compileall -q services
+USER 908:908
+CMD ["python", "-P", "-s", "-m", "services.log"]
 
 # The tutorial's machine: a shell with every command.
 FROM accounts AS admin

@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 60
 POWERCUT_CUTS ?= 20
 CRASH_ROUNDS ?= 5
 CRASH_MESSAGES ?= 2000
-ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap admin dev
+ROLES := smtpd queue delivery-local delivery-remote auth pop3 imap log admin dev
 
 .PHONY: help check test run up down oracle bench fuzz crash powercut damage lock format
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from services.admin.accounts.private_mounts import open_way
 from services.admin.directories import REPOSITORY, Places, read_places
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.rights import Rights, read_rights
 from services.admin.setup.first_start import Settings, first_start
 from supervise.environment import chosen
@@ -82,13 +82,13 @@ def _prepare(settings: RunSettings) -> Supervisor:
 
 def _make_run(settings: RunSettings, places: Places, rights: Rights) -> None:
     """A `run` for each role, with nothing in it that an earlier deployment left."""
-    keeper = Keeper(per_user=settings.per_user)
+    installer = Installer(per_user=settings.per_user)
     shutil.rmtree(places.paths.run, ignore_errors=True)
     for directory in (places.paths.run, places.paths.run / "roles"):
-        keeper.directory(directory, 0o755)
+        installer.directory(directory, 0o755)
     for role in rights.bus_users:
         if role.program is not None and role.name != "admin":
-            keeper.directory(run_directory(settings, role), 0o755, role.uid, role.gid)
+            installer.directory(run_directory(settings, role), 0o755, role.uid, role.gid)
 
 
 async def _run(supervisor: Supervisor) -> int:

@@ -10,13 +10,14 @@ from typing import Any
 PROBE_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
-# What each role without a port of its own listens to when it is ready.
+# What each role without a port of its own listens to when it is ready: how the subject begins.
 LISTENS = {
     "queue": "report.local",
     "bounce": "bounce",
     "delivery-local": "job.local",
     "delivery-remote": "job.remote",
     "auth": "ask.pass",
+    "log": "_INBOX_log.events.",
 }
 
 

@@ -14,11 +14,12 @@ from supervise.environment import SAFE_FLAGS
 from supervise.interpreter import python_path
 from supervise.settings import HOST, RunSettings
 
-# The order of ending: doors first, then who works for them; admin writes the last log lines; the bus is last.
+# The order of ending: doors first, then who works for them; log writes the last lines; the bus is last.
 ORDER = (
     ("smtpd", "pop3", "imap"),
     ("queue", "delivery-local", "delivery-remote", "auth"),
     ("admin",),
+    ("log",),
     ("bus",),
 )
 GRACE_SECONDS = {"delivery-local": 300.0, "delivery-remote": 300.0}

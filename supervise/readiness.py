@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from services.admin.directories import Places
 from supervise.probes import LISTENS, fetch, greets, listening
@@ -26,7 +27,7 @@ class Readiness:
             answered.add("HTTP_PORT")
         if self.silent & set(LISTENS):
             heard = await listening(HOST, self._monitor_port)
-            answered |= {role for role, subject in LISTENS.items() if subject in heard.get(role, ())}
+            answered |= {role for role, subject in LISTENS.items() if _begins(heard.get(role, ()), subject)}
         # admin's last step: streams are made, logs are read, mail is taken from this machine's programs.
         if (self._places.paths.run / "queue").is_socket():
             answered.add("admin")
@@ -39,3 +40,7 @@ class Readiness:
     async def _queue_is_ready(self) -> bool:
         status, _ = await fetch(HOST, self._settings.ports["HTTP_PORT"], "/ready")
         return status == 200
+
+
+def _begins(subjects: Iterable[str], with_this: str) -> bool:
+    return any(subject.startswith(with_this) for subject in subjects)

@@ -15,7 +15,7 @@ CLAIMS = "CLAIMS"  # lease, node.<n>, paused: overwritten for ever, never delete
 LOGINS = "LOGINS"  # known.<digest>: from which networks accounts log in; for 30 days
 EVENTS = "EVENTS"  # event.>: log lines and explanations, never the truth
 
-# The consumer of the scheduler on IN and JOURNAL; that of the logger on EVENTS.
+# The consumer of the scheduler on IN and JOURNAL; that of the role log on EVENTS.
 QUEUE_CONSUMER = "queue"
 # IN's other reader: what was there before the scheduler began.
 OLD_CONSUMER = "old"

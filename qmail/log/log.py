@@ -1,6 +1,6 @@
 """Log lines: written once per turn of the event loop to standard output, and gathered for the bus as events.
 
-The admin role keeps multilog directories from these events (log.<name>); `python -m services.*` alone needs
+The role log keeps multilog directories from these events (log.<name>); `python -m services.*` alone needs
 only standard output, as with daemontools' multilog behind a pipe (multilog(8)).
 """
 

@@ -1,4 +1,4 @@
-"""The admin role: first start, streams, log directories; it stays for `qmailctl` and a shell."""
+"""The admin role: first start, streams; it stays for `qmailctl` and a shell."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from services.admin.bus.store_watch import StoreWatch
 from services.admin.bus.stream_keeper import StreamKeeper
 from services.admin.bus.streams import read_definitions
 from services.admin.directories import Places, read_places
-from services.admin.install import Keeper
-from services.admin.logger import Logger
+from services.admin.install import Installer
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import first_start
 
@@ -74,16 +73,15 @@ async def _work(places: Places) -> None:
     log.attach(bus.publish)
     control = Control(paths.control, log.notices)
     size = partial(_queue_bytes, control)
-    store, keeper = Store(places.bus_store), Keeper(per_user=False)
-    watch = StoreWatch(bus, store, TRUTH, keeper, Losses(store.root, keeper), log.notices)
+    store, installer = Store(places.bus_store), Installer(per_user=False)
+    watch = StoreWatch(bus, store, TRUTH, installer, Losses(store.root, installer), log.notices)
     streams = StreamKeeper(bus, store, size, log.line, watch)
-    logger, ids = Logger(bus, paths.log), IdSource()
+    ids = IdSource()
     lease = NodeLease(bus, ids)
     try:
         await watch.begin()
         await streams.start()
         putting_down = asyncio.create_task(watch.run())
-        await logger.start()
         await lease.claim()
         async with await _queue_socket(bus, ids, paths, control):
             await putting_down
@@ -91,7 +89,6 @@ async def _work(places: Places) -> None:
         streams.close()
         await lease.release()
         await watch.end()
-        logger.close()
         log.close()
         await bus.close()
 

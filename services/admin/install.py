@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeper:
+class Installer:
     """Writes with owners where the deployment has a uid per role and user, plainly where it has not."""
 
     per_user: bool
@@ -20,6 +20,15 @@ class Keeper:
             path.mkdir(parents=True)
             sync_directory(path.parent)
         self.settle(path, mode, uid, gid)
+
+    def tree(self, path: Path, mode: int, uid: int, gid: int) -> None:
+        """The same for a directory with all that lies in it: given to its owner once, whatever its owner makes of it
+        afterwards. The top comes last, so that the next start goes on where this one is broken off. Raises OSError."""
+        if self.per_user and path.is_dir() and os.lstat(path).st_uid != uid:
+            for _, directories, files, fd in os.fwalk(path, topdown=False):
+                for name in (*directories, *files):
+                    os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+        self.directory(path, mode, uid, gid)
 
     def file(self, path: Path, content: bytes, mode: int, uid: int = 0, gid: int = 0) -> bool:
         """Make the file hold exactly this. True if it had to be written. Raises OSError.

@@ -69,6 +69,8 @@ def fill(deployment: Deployment, release: str, left: dict[str, Any]) -> None:
     left["held back"] = {name: read_member(tar, path(name)) for name in counted.HELD_BACK}
     admin = deployment.control("ps", "--all", "--quiet", "admin").strip()
     edits = " && ".join(f"echo {text.strip()} >{path(name)}" for name, text in counted.HELD_BACK.items())
+    log = path(counted.LOG)
+    edits += f" && mkdir -p {Path(log).parent} && echo {counted.OLD_LINE.strip()} >{log}"
     command = f"tar -C / --numeric-owner -xpf - && {edits}"
     argv = ["docker", "run", "--rm", "-i", "--volumes-from", admin, "debian:trixie-slim", "sh", "-c", command]
     subprocess.run(argv, input=tar, check=True, capture_output=True, timeout=180)
@@ -101,3 +103,4 @@ def test_the_volumes_of_an_older_release_come_up_whole(engine: None, tmp_path: P
             counted.everything_is_delivered_once(place, left, far, f"far.test:{GATEWAY}:{far.port}\n")
         counted.mailboxes_are_whole(place, left, exactly=False)
         counted.files_are_untouched(place, left, {counted.ROUTES, counted.WAITING, *FOLLOWS_ADDRESS})
+        counted.the_log_is_written_on(place)

@@ -1,10 +1,9 @@
-"""The admin role against a real bus: streams once, log lines to the disk and none lost while it is away; qmailctl."""
+"""The admin role against a real bus: who is there, and qmailctl."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -16,14 +15,12 @@ import pytest
 
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.ports import Bus, BusDown
+from qmail.bus.ports import BusDown
 from qmail.control.paths import read_paths
-from qmail.log.log import Log
 from qmail.log.notices import Notices
 from services.admin.bus.streams import read_definitions
 from services.admin.commands.bus_monitor import Figures, read_figures
 from services.admin.commands.roll_call import Roll, call_roll, hearing
-from services.admin.logger import SILENCE_SECONDS, Logger
 from tests.support.bus_server import BusServer
 from tests.support.ports import free_port
 from tests.support.source import ROOT
@@ -53,85 +50,6 @@ async def connected(server: BusServer, role: str) -> AsyncIterator[JetStreamBus]
         yield bus
     finally:
         await bus.close()
-
-
-class Watched(Logger):
-    """A logger that tells when a line is in the file."""
-
-    def __init__(self, bus: Bus, directory: Path) -> None:
-        super().__init__(bus, directory)
-        self.written = asyncio.Event()
-
-    def _write(self, message: object) -> None:
-        super()._write(message)  # type: ignore[arg-type]
-        self.written.set()
-
-
-async def log_lines(server: BusServer, name: str, *lines: str) -> None:
-    """As a role logs, and stored by the bus when this returns."""
-    async with connected(server, "admin") as admin, connected(server, "queue") as bus:
-        stored = (await admin.info("EVENTS")).messages
-        log = Log(name, bus.publish)
-        for line in lines:
-            log.line(line)
-        log.close()
-        async with asyncio.timeout(WAIT_SECONDS):
-            while (await admin.info("EVENTS")).messages == stored:
-                pass
-
-
-async def collect(server: BusServer, directory: Path) -> None:
-    """One life of the logger, until something is written."""
-    async with connected(server, "admin") as bus:
-        logger = Watched(bus, directory)
-        await logger.start()
-        async with asyncio.timeout(WAIT_SECONDS):
-            await logger.written.wait()
-        logger.close()
-
-
-def test_lines_are_on_the_disk_with_their_stamps_and_come_once(server: BusServer, tmp_path: Path) -> None:
-    async def live() -> None:
-        await log_lines(server, "qmail", "new msg 1", "end msg 1")
-        await collect(server, tmp_path)
-        # While admin is away the bus keeps what is said.
-        await log_lines(server, "qmail", "new msg 2")
-        await collect(server, tmp_path)
-
-    asyncio.run(live())
-    lines = (tmp_path / "qmail" / "current").read_text().splitlines()
-    assert [line[26:] for line in lines] == ["new msg 1", "end msg 1", "new msg 2"]
-    assert all(line.startswith("@4000") for line in lines)
-
-
-def test_what_is_logged_after_the_bus_came_back_is_read_at_once(
-    server: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Not by taking the old pull for lost, which would come as well.
-    monkeypatch.setattr("services.admin.logger.SILENCE_SECONDS", 100 * SILENCE_SECONDS)
-
-    def lines() -> list[str]:
-        path = tmp_path / "qmail" / "current"
-        return [line[26:] for line in path.read_text().splitlines()] if path.exists() else []
-
-    async def live() -> None:
-        async with connected(server, "admin") as bus:
-            logger, back = Watched(bus, tmp_path), asyncio.Event()
-            await logger.start()
-            bus.on_reconnected(back.set)
-            await asyncio.to_thread(server.stop, signal.SIGKILL)
-            await asyncio.to_thread(server.start)
-            async with asyncio.timeout(WAIT_SECONDS):
-                await back.wait()
-                await log_lines(server, "qmail", "new msg 3")
-                # The killed server may have forgotten that the lines before it were acknowledged.
-                while "new msg 3" not in lines():
-                    logger.written.clear()
-                    await logger.written.wait()
-            logger.close()
-
-    asyncio.run(live())
-    assert lines()[-1] == "new msg 3"
 
 
 def test_stat_sees_who_is_connected_and_how_full_the_streams_are(server: BusServer) -> None:

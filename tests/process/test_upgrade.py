@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from stat import S_IFDIR
 from typing import Any
 
 import pytest
 
+from services.admin.rights import read_rights
 from tests.support.deployment import eventually
 from tests.support.mail_run import HOST, MailRun, mail_run
 from tests.support.needs import missing
@@ -63,6 +65,8 @@ def test_a_deployment_of_an_older_release_comes_up_whole(release: str) -> None:
         unpack(release, run.directory)
         place = Directory(run)
         held_back(place, left)
+        (run.directory / counted.LOG).parent.mkdir(parents=True, exist_ok=True)
+        place.write(counted.LOG, counted.OLD_LINE)
         run.start()
         place = Directory(run)
         assert f"was {release.replace('-', ' ')}'s; it is release" in run.run.log.read_text()
@@ -73,6 +77,7 @@ def test_a_deployment_of_an_older_release_comes_up_whole(release: str) -> None:
         counted.everything_is_delivered_once(place, left, far, f"far.test:{HOST}:{far.port}\n")
         counted.mailboxes_are_whole(place, left, exactly=False)
         counted.files_are_untouched(place, left, {counted.ROUTES, counted.WAITING})
+        counted.the_log_is_written_on(place)
 
 
 def held_back(place: counted.Place, left: dict[str, Any]) -> None:
@@ -134,4 +139,13 @@ def test_the_first_release_does_not_start_on_what_this_one_has_taken_over() -> N
         run.run.process = None
         assert done.returncode == 78
         assert "the first release does not start on it any more" in done.stderr
-        assert everything(run.directory) == before
+        after = everything(run.directory)
+        # It settles the owners of the log directories before it looks; here they are another's, who gets them back.
+        taken = {name for name in before if after[name] != before[name]}
+        assert taken == {"log", "log/qmail", "log/qmail-smtpd", "log/qmail-pop3d"} and set(after) == set(before)
+        assert {after[name] for name in taken} == {(S_IFDIR | 0o755, 0, 0, b"")}
+        run.start()
+        log = read_rights().roles["log"]
+        assert {(path.lstat().st_uid, path.lstat().st_gid) for path in (run.directory / "log").rglob("*")} == {
+            (log.uid, log.gid)
+        }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from services.admin.bus.streams import make_streams, read_definitions
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.rights import read_rights
 from services.admin.setup.bus_rights import make_credentials
 from supervise.bus_config import STATIC, render_config
@@ -44,7 +44,7 @@ class BusServer:
         run = self.directory / "run"
         for directory in (run, self.credentials):
             directory.mkdir(parents=True, exist_ok=True)
-        make_credentials(read_rights(), lambda role: self.credentials, Keeper(per_user=False))
+        make_credentials(read_rights(), lambda role: self.credentials, Installer(per_user=False))
         text = render_config(
             STATIC.read_text(),
             listen=f"127.0.0.1:{self.port}",

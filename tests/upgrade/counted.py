@@ -24,6 +24,10 @@ HELD_BACK = {"control/concurrencylocal": "0\n", "control/concurrencyremote": "0\
 ROUTES, WAITING = "control/smtproutes", "home/budi/.qmail-wait"
 
 
+# The logs were uid 0's, before there was a role that keeps them.
+LOG, OLD_LINE = "log/qmail/current", "@400000006b0463760146ec5f new msg 1\n"
+
+
 class Place(Protocol):
     """One deployment."""
 
@@ -166,3 +170,9 @@ def letters(place: Place, left: dict[str, Any], user: str) -> Counter[str]:
     """What lies in an INBOX."""
     with imap(place, user, left["passwords"][user]) as client:
         return Counter(row["letter"] for row in folder(client, '"INBOX"')["messages"].values())
+
+
+def the_log_is_written_on(place: Place) -> None:
+    """What it held is there, and what happens now comes after it."""
+    eventually(lambda: b"end msg" in place.read(LOG), "the log")
+    assert place.read(LOG).decode().startswith(OLD_LINE)

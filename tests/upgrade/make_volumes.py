@@ -179,9 +179,9 @@ def edit_by_hand(release: Release) -> None:
 def make_zone(release: Release) -> None:
     """The zone that a deployment of containers has, by the release's own code, and one line more."""
     code = (
-        "import sys; from pathlib import Path; from services.admin.install import Keeper;"
+        "import sys; from pathlib import Path; from services.admin.install import Installer;"
         "from services.admin.setup.zones import make_zones;"
-        "make_zones('mail.xeris.com', '127.0.0.1', Path(sys.argv[1]), Keeper(per_user=True))"
+        "make_zones('mail.xeris.com', '127.0.0.1', Path(sys.argv[1]), Installer(per_user=True))"
     )
     zones = release.directory / "named"
     python = release.checkout / ".venv" / "bin" / "python"

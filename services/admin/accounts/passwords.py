@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qmail.accounts.hasher import HASHER
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 MAX_PASSWORD_BYTES = 1000
 LOCKED = "!"
@@ -37,7 +37,7 @@ def read_hashes(path: Path) -> dict[str, str]:
     return hashes
 
 
-def write_hashes(path: Path, hashes: dict[str, str], keeper: Keeper) -> None:
+def write_hashes(path: Path, hashes: dict[str, str], installer: Installer) -> None:
     """Replace the whole file at once. Raises OSError."""
     text = "".join(f"{name}:{value}\n" for name, value in hashes.items())
-    keeper.file(path, text.encode(), 0o400)
+    installer.file(path, text.encode(), 0o400)

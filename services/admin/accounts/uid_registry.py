@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 GIVEN = "given"
 DELETED = "deleted"
@@ -14,9 +14,9 @@ REMOVED = "removed"
 class Ledger:
     """The file; all methods are called under the lock of users/."""
 
-    def __init__(self, path: Path, keeper: Keeper) -> None:
+    def __init__(self, path: Path, installer: Installer) -> None:
         self._path = path
-        self._keeper = keeper
+        self._installer = installer
 
     def claim(self, name: str, at_least: int) -> int:
         """The uid for a new account, durable before it is used; the same again where a useradd broke off.
@@ -56,4 +56,4 @@ class Ledger:
 
     def _write(self, entries: dict[int, tuple[str, str]]) -> None:
         text = "".join(f"{uid}:{name}:{state}\n" for uid, (name, state) in entries.items())
-        self._keeper.file(self._path, text.encode(), 0o644)
+        self._installer.file(self._path, text.encode(), 0o644)

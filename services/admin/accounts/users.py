@@ -20,7 +20,7 @@ from services.admin.accounts.home import make_home
 from services.admin.accounts.relocation import Move, find_move
 from services.admin.accounts.uid_registry import DELETED, REMOVED, Ledger
 from services.admin.directories import Places
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 
 class UserError(Exception):
@@ -30,14 +30,14 @@ class UserError(Exception):
 class Users:
     """The accounts of one deployment."""
 
-    def __init__(self, places: Places, keeper: Keeper, alias_uid: int) -> None:
+    def __init__(self, places: Places, installer: Installer, alias_uid: int) -> None:
         self._places = places
         self._paths = places.paths
-        self._keeper = keeper
+        self._installer = installer
         self._alias_uid = alias_uid
         self._assign = self._paths.users / "assign"
         self._hashes = self._paths.auth / "passwd"
-        self._ledger = Ledger(self._paths.users / "uids", keeper)
+        self._ledger = Ledger(self._paths.users / "uids", installer)
 
     @property
     def founded(self) -> bool:
@@ -102,7 +102,7 @@ class Users:
             table = self._read()
             self._write(table.lines, table.users)
             if self._hashes.exists():
-                self._keeper.settle(self._hashes, 0o400, 0, 0)
+                self._installer.settle(self._hashes, 0o400, 0, 0)
         return move
 
     def _claim(self, name: str, table: assign.Table) -> User:
@@ -113,12 +113,12 @@ class Users:
     def _make_home(self, user: User) -> None:
         if os.path.lexists(user.home):
             self._ours(user)
-        make_home(user, self._places.skeleton, self._keeper)
+        make_home(user, self._places.skeleton, self._installer)
 
     def _ours(self, user: User) -> None:
         """A home found in the way may only be one that a broken-off useradd of ours has made."""
         found = os.lstat(user.home)
-        foreign = found.st_uid != user.uid if self._keeper.per_user else self._ledger.was_deleted(user.name)
+        foreign = found.st_uid != user.uid if self._installer.per_user else self._ledger.was_deleted(user.name)
         if foreign:
             raise UserError(f"{user.home} exists already and was somebody else's; move it away or remove it")
 
@@ -133,7 +133,7 @@ class Users:
         hashes.pop(name, None)
         if hashed is not None:
             hashes[name] = hashed
-        passwords.write_hashes(self._hashes, hashes, self._keeper)
+        passwords.write_hashes(self._hashes, hashes, self._installer)
 
     def _read(self) -> assign.Table:
         """The accounts with their homes in this place."""
@@ -162,7 +162,7 @@ class Users:
             "assign": assign.render_assign(lines),
         }
         for name, text in texts.items():
-            self._keeper.file(directory / name, text.encode("utf-8", "surrogateescape"), 0o644)
+            self._installer.file(directory / name, text.encode("utf-8", "surrogateescape"), 0o644)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from services.admin.bus.marks import Range, count, render_ranges
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 LOSSES = "losses.json"
 # Written by whoever acknowledges, while admin writes the other.
@@ -48,8 +48,8 @@ class Loss:
 class Losses:
     """The file of one store."""
 
-    def __init__(self, root: Path, keeper: Keeper, clock: Callable[[], float] = time.time) -> None:
-        self._root, self._keeper, self._clock = root, keeper, clock
+    def __init__(self, root: Path, installer: Installer, clock: Callable[[], float] = time.time) -> None:
+        self._root, self._installer, self._clock = root, installer, clock
 
     def all(self) -> list[Loss]:
         """Every loss that is remembered, the eldest first; one whose file cannot be read counts as none."""
@@ -75,14 +75,14 @@ class Losses:
         number = max((loss.number for loss in losses), default=self._acknowledged()) + 1
         loss = Loss(number, stream, tuple(ranges), tuple(names[:MAX_NAMED]), kept, self._clock())
         rows = [_row(each) for each in [*losses, loss][-MAX_LOSSES:]]
-        self._keeper.file(self._root / LOSSES, json.dumps(rows).encode("ascii"), 0o600)
+        self._installer.file(self._root / LOSSES, json.dumps(rows).encode("ascii"), 0o600)
         return loss
 
     def acknowledge(self) -> list[Loss]:
         """Those that were open. Raises OSError."""
         found = self.open()
         if found:
-            self._keeper.file(self._root / ACKNOWLEDGED, b"%d\n" % found[-1].number, 0o600)
+            self._installer.file(self._root / ACKNOWLEDGED, b"%d\n" % found[-1].number, 0o600)
         return found
 
     def _acknowledged(self) -> int:

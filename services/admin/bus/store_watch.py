@@ -22,7 +22,7 @@ from qmail.log.notices import Notices
 from services.admin.bus.losses import MAX_NAMED, Loss, Losses
 from services.admin.bus.marks import Mark, Range, mark_of, ranges_of, read_mark, replaced, went_back, without
 from services.admin.bus.store import Store, kept_records
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 MARKS = "marks.json"
 MARK_SECONDS = 5.0
@@ -35,9 +35,9 @@ class StoreWatch:
     """Of the streams whose names are given: all that are the truth."""
 
     def __init__(
-        self, bus: JetStreamBus, store: Store, names: list[str], keeper: Keeper, losses: Losses, notices: Notices
+        self, bus: JetStreamBus, store: Store, names: list[str], installer: Installer, losses: Losses, notices: Notices
     ) -> None:
-        self._bus, self._store, self._names, self._keeper = bus, store, names, keeper
+        self._bus, self._store, self._names, self._installer = bus, store, names, installer
         self._losses, self._notices = losses, notices
         self._marks: dict[str, Mark] = {}
         self._looking = asyncio.Lock()
@@ -119,7 +119,7 @@ class StoreWatch:
         marks = {name: mark_of(await self._state(name)) for name in self._names}
         if marks != self._marks:
             text = json.dumps({name: mark.as_dict() for name, mark in marks.items()})
-            self._keeper.file(self._store.root / MARKS, text.encode("ascii"), 0o600)
+            self._installer.file(self._store.root / MARKS, text.encode("ascii"), 0o600)
             self._marks = marks
 
     def _read_marks(self) -> dict[str, Mark]:

@@ -10,7 +10,7 @@ from services.admin.accounts.users import Users
 from services.admin.bus.losses import Losses
 from services.admin.commands.queue_client import QueueClient
 from services.admin.directories import Places
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.rights import read_rights
 
 
@@ -38,9 +38,9 @@ class Deployment:
     @property
     def losses(self) -> Losses:
         """What the bus has lost."""
-        return Losses(self.places.bus_store, Keeper(per_user=False))
+        return Losses(self.places.bus_store, Installer(per_user=False))
 
     @property
     def users(self) -> Users:
         """Accounts, with owners where this deployment has them."""
-        return Users(self.places, Keeper(per_user=self.per_user), read_rights().alias_uid)
+        return Users(self.places, Installer(per_user=self.per_user), read_rights().alias_uid)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.rights import Rights, Role
 
 PASSWORD_BYTES = 24
@@ -43,7 +43,7 @@ def _render_user(role: Role, password: str) -> str:
     return "\n".join(lines) + " } }"
 
 
-def make_credentials(rights: Rights, directory_of: Callable[[str], Path], keeper: Keeper) -> None:
+def make_credentials(rights: Rights, directory_of: Callable[[str], Path], installer: Installer) -> None:
     """One file `<user>.bus` a user of the bus, where its role alone has it, and `bus.conf` for the server. Passwords
     are kept once made. Raises OSError, and ValueError for a credential file that holds something else."""
     passwords: dict[str, str] = {}
@@ -52,10 +52,10 @@ def make_credentials(rights: Rights, directory_of: Callable[[str], Path], keeper
     for user, role in owners.items():
         path = directory_of(role.part_of or role.name) / f"{user}.bus"
         passwords[user] = _read_password(path, user) or secrets.token_urlsafe(PASSWORD_BYTES)
-        keeper.file(path, f"{user} {passwords[user]}\n".encode(), 0o400, role.credential_uid, role.gid)
+        installer.file(path, f"{user} {passwords[user]}\n".encode(), 0o400, role.credential_uid, role.gid)
     bus = rights.roles["bus"]
     path = directory_of("bus") / "bus.conf"
-    keeper.file(path, render_users(rights, passwords).encode(), 0o400, bus.uid, bus.gid)
+    installer.file(path, render_users(rights, passwords).encode(), 0o400, bus.uid, bus.gid)
 
 
 def _read_password(path: Path, user: str) -> str | None:

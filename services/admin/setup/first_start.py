@@ -21,7 +21,7 @@ from qmail.control.files import Control, ControlError
 from qmail.control.table import ME
 from services.admin.accounts.users import Users
 from services.admin.directories import Places, read_places
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.rights import Rights, read_rights
 from services.admin.setup import config_fast
 from services.admin.setup.bus_rights import make_credentials
@@ -38,8 +38,6 @@ LOCALIPS = "localips"
 MAX_QUEUE_BYTES = 20 * 1024**3
 # A stream of the queue takes no new message where less than 1 MB is left of its share (qmail.queue.put).
 MIN_QUEUE_BYTES = 4 * 1024**2
-# Logs that the roles keep, as the tutorial's chapter 5.1.9 makes them.
-LOG_DIRECTORIES = ("qmail", "qmail-smtpd", "qmail-pop3d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,59 +74,60 @@ def first_start(environ: Mapping[str, str]) -> None:
     """Make what is missing. Raises ValueError for a bad setting or file, or a newer release's deployment, OSError."""
     settings, places, rights = Settings.read(environ), read_places(environ), read_rights()
     check_release(places.paths.control)
-    keeper = Keeper(per_user=settings.per_user)
-    _directories(places, rights, keeper)
-    _release(places, keeper)
-    _control(settings, places, keeper)
-    _zones(settings, places, keeper)
-    _certificate(places, rights, keeper)
-    make_credentials(rights, places.credentials_of, keeper)
-    _http_token(places, rights, keeper)
-    _accounts(settings, places, rights, keeper)
+    installer = Installer(per_user=settings.per_user)
+    _directories(places, rights, installer)
+    _release(places, installer)
+    _control(settings, places, installer)
+    _zones(settings, places, installer)
+    _certificate(places, rights, installer)
+    make_credentials(rights, places.credentials_of, installer)
+    _http_token(places, rights, installer)
+    _accounts(settings, places, rights, installer)
 
 
-def _directories(places: Places, rights: Rights, keeper: Keeper) -> None:
-    paths, alias, bus, imap = places.paths, rights.alias_uid, rights.roles["bus"], rights.roles["imap"]
-    for path in (paths.control, paths.users, paths.home, paths.log, paths.tls):
-        keeper.directory(path, 0o755)
+def _directories(places: Places, rights: Rights, installer: Installer) -> None:
+    paths, alias = places.paths, rights.alias_uid
+    bus, imap, log = (rights.roles[name] for name in ("bus", "imap", "log"))
+    for path in (paths.control, paths.users, paths.home, paths.tls):
+        installer.directory(path, 0o755)
     for role in rights.owners:
-        keeper.directory(places.credentials_of(role), 0o755)
-    for name in LOG_DIRECTORIES:
-        keeper.directory(paths.log / name, 0o755)
-    keeper.directory(paths.auth, 0o700)
-    keeper.directory(paths.alias, 0o755, alias, alias)
-    keeper.directory(places.bus_store, 0o700, bus.uid, bus.gid)
-    keeper.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
+        installer.directory(places.credentials_of(role), 0o755)
+    installer.directory(paths.auth, 0o700)
+    installer.directory(paths.alias, 0o755, alias, alias)
+    installer.directory(places.bus_store, 0o700, bus.uid, bus.gid)
+    installer.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
+    # What lies in it was uid 0's before there was a role for it.
+    installer.tree(paths.log, 0o755, log.uid, log.gid)
 
 
-def _release(places: Places, keeper: Keeper) -> None:
+def _release(places: Places, installer: Installer) -> None:
     """Before anything that an older release would not understand."""
-    if word := mark_release(places.paths.control, keeper):
+    if word := mark_release(places.paths.control, installer):
         print(f"admin: {word}", file=sys.stderr, flush=True)
     for directory in (places.paths.control, places.zones):
-        Made(directory).keep_first_release_out(keeper)
+        Made(directory).keep_first_release_out(installer)
 
 
-def _control(settings: Settings, places: Places, keeper: Keeper) -> None:
+def _control(settings: Settings, places: Places, installer: Installer) -> None:
     paths, made, origin = places.paths, Made(places.paths.control), Origin(settings.address, settings.me)
     localips = {LOCALIPS: config_fast.render_localips(settings.address)}
-    made.renew(localips, origin, keeper)
+    made.renew(localips, origin, installer)
     if (paths.control / "me").exists():
         return
     size = settings.queue_bytes or _half_of_free(places)
     for name, text in config_fast.render_aliases(settings.admin_user).items():
-        keeper.file_once(paths.alias / name, text.encode(), 0o644)
+        installer.file_once(paths.alias / name, text.encode(), 0o644)
     rules = config_fast.render_tcp_smtp(loopback_only=places.below_qmail_dir)
-    keeper.file_once(paths.tcp_smtp, rules.encode(), 0o644)
-    made.make(localips, origin, keeper)
+    installer.file_once(paths.tcp_smtp, rules.encode(), 0o644)
+    made.make(localips, origin, installer)
     for name, text in config_fast.render_control(settings.me, size).items():
-        keeper.file_once(paths.control / name, text.encode(), 0o644)
+        installer.file_once(paths.control / name, text.encode(), 0o644)
 
 
-def _zones(settings: Settings, places: Places, keeper: Keeper) -> None:
+def _zones(settings: Settings, places: Places, installer: Installer) -> None:
     # Only a deployment of containers has a name server of its own.
     if not places.below_qmail_dir:
-        make_zones(_own_name(places), settings.address, places.zones, keeper)
+        make_zones(_own_name(places), settings.address, places.zones, installer)
 
 
 def _own_name(places: Places) -> str:
@@ -145,28 +144,28 @@ def _half_of_free(places: Places) -> int:
     return min(MAX_QUEUE_BYTES, found.f_bavail * found.f_frsize // 2)
 
 
-def _certificate(places: Places, rights: Rights, keeper: Keeper) -> None:
+def _certificate(places: Places, rights: Rights, installer: Installer) -> None:
     tls, doors = places.paths.tls, rights.roles["smtpd"].gid
     certificate, key = tls / "cert.pem", tls / "key.pem"
     if not certificate.exists():
         made, private = make_certificate(_own_name(places), datetime.now(UTC))
         # The key first: a certificate says that its key is there.
-        keeper.file(key, private, 0o440, 0, doors)
-        keeper.file(certificate, made, 0o644)
+        installer.file(key, private, 0o440, 0, doors)
+        installer.file(certificate, made, 0o644)
     # An administrator's own pair may be links into another program's directory, which looks after its modes.
     for path, mode, gid in ((key, 0o440, doors), (certificate, 0o644, 0)):
         if not path.is_symlink():
-            keeper.settle(path, mode, 0, gid)
+            installer.settle(path, mode, 0, gid)
 
 
-def _http_token(places: Places, rights: Rights, keeper: Keeper) -> None:
+def _http_token(places: Places, rights: Rights, installer: Installer) -> None:
     queue, path = rights.roles["queue"], places.credentials_of("queue") / HTTP_TOKEN
-    keeper.file_once(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o400, queue.uid, queue.gid)
-    keeper.settle(path, 0o400, queue.uid, queue.gid)
+    installer.file_once(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o400, queue.uid, queue.gid)
+    installer.settle(path, 0o400, queue.uid, queue.gid)
 
 
-def _accounts(settings: Settings, places: Places, rights: Rights, keeper: Keeper) -> None:
-    users = Users(places, keeper, rights.alias_uid)
+def _accounts(settings: Settings, places: Places, rights: Rights, installer: Installer) -> None:
+    users = Users(places, installer, rights.alias_uid)
     if users.founded:
         if move := users.refresh():
             print(f"admin: {move}", file=sys.stderr, flush=True)
@@ -175,7 +174,7 @@ def _accounts(settings: Settings, places: Places, rights: Rights, keeper: Keeper
     admin_uid = rights.roles["admin"].credential_uid
     # Shown once by `qmailctl stat`; written before the account, so that no account has an unknown password.
     line = f"{settings.admin_user} {password}\n".encode()
-    keeper.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
+    installer.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
     users.add(settings.admin_user, password)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 MADE = ".made"
 HEADER = "# made by release 2 or newer: the first release does not start on it any more"
@@ -52,16 +52,16 @@ class Made:
         """What it was last made from, edited since or not. Raises OSError."""
         return next((line.origin for line in reversed(self._lines()) if line.name == name), None)
 
-    def make(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
+    def make(self, texts: Mapping[str, str], origin: Origin, installer: Installer) -> None:
         """Make those that are missing. Raises OSError."""
         missing = {name: text for name, text in texts.items() if not (self.directory / name).exists()}
-        self._write(missing, origin, keeper)
+        self._write(missing, origin, installer)
 
-    def renew(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
+    def renew(self, texts: Mapping[str, str], origin: Origin, installer: Installer) -> None:
         """Make them all anew where the address is another and none was edited. Raises OSError."""
         found = [self.origin(name) for name in texts]
         if None not in found and any(each and each.address != origin.address for each in found):
-            self._write(texts, origin, keeper)
+            self._write(texts, origin, installer)
 
     def left_behind(self, address: str) -> list[Path]:
         """Edited files, last made from another address, that do not name this one. Raises OSError."""
@@ -76,25 +76,25 @@ class Made:
         text = path.read_text(encoding="utf-8", errors="replace")
         return not any(re.search(rf"(?<![\d.]){re.escape(way)}(?!\.?\d)", text) for way in (address, backwards))
 
-    def keep_first_release_out(self, keeper: Keeper) -> None:
+    def keep_first_release_out(self, installer: Installer) -> None:
         """Where there is a memory already, begin it with the comment. Raises OSError."""
         path = self.directory / MADE
         if path.exists() and not path.read_text("ascii").startswith(HEADER):
-            self._remember((), keeper)
+            self._remember((), installer)
 
-    def _write(self, texts: Mapping[str, str], origin: Origin, keeper: Keeper) -> None:
+    def _write(self, texts: Mapping[str, str], origin: Origin, installer: Installer) -> None:
         contents = {name: text.encode("ascii") for name, text in texts.items()}
         new = [_Line(_checksum(content), origin, name) for name, content in contents.items()]
-        self._remember(new, keeper)
+        self._remember(new, installer)
         for name, content in contents.items():
-            keeper.file(self.directory / name, content, 0o644)
+            installer.file(self.directory / name, content, 0o644)
 
-    def _remember(self, new: Iterable[_Line], keeper: Keeper) -> None:
+    def _remember(self, new: Iterable[_Line], installer: Installer) -> None:
         lines = self._lines()
         for line in new:
             lines = [*(each for each in lines if each != line), line]
         text = "".join(f"{checksum} {' '.join(origin)} {name}\n" for checksum, origin, name in lines)
-        keeper.file(self.directory / MADE, f"{HEADER}\n{text}".encode("ascii"), 0o644)
+        installer.file(self.directory / MADE, f"{HEADER}\n{text}".encode("ascii"), 0o644)
 
     def _lines(self) -> list[_Line]:
         path = self.directory / MADE

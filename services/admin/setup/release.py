@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 RELEASE = 2
 FIRST = 1
@@ -45,13 +45,13 @@ def check_release(control: Path) -> None:
         )
 
 
-def mark_release(control: Path, keeper: Keeper) -> str | None:
+def mark_release(control: Path, installer: Installer) -> str | None:
     """Make the deployment this release's, durably; the word for the log where it was an older one's. Raises as
     `release_of`."""
     found = release_of(control)
     if found == RELEASE:
         return None
-    keeper.file(control / MARK, f"release {RELEASE}\n".encode("ascii"), 0o644)
+    installer.file(control / MARK, f"release {RELEASE}\n".encode("ascii"), 0o644)
     if found is None:
         return None
     return (

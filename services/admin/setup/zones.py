@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.setup.config_fast import default_domain
 from services.admin.setup.generated_files import Made, Origin
 
@@ -77,15 +77,15 @@ def _file_name(host: str) -> str:
     return f"{default_domain(host).partition('.')[0]}.db"
 
 
-def make_zones(host: str, address: str, directory: Path, keeper: Keeper) -> None:
+def make_zones(host: str, address: str, directory: Path, installer: Installer) -> None:
     """Make what is missing, or make anew what was not edited where ADDRESS has changed. Raises OSError, ValueError.
 
     The configuration comes last, because CoreDNS begins with it. The reverse zone and the configuration that names it
     stay together."""
-    keeper.directory(directory, 0o755)
+    installer.directory(directory, 0o755)
     made = Made(directory)
     if not (directory / CONFIGURATION).exists():
-        made.make(_render(host, address, directory, FIRST_SERIAL), Origin(address, host), keeper)
+        made.make(_render(host, address, directory, FIRST_SERIAL), Origin(address, host), installer)
     last = made.last_origin(CONFIGURATION)
     if last is None:
         return  # brought along from elsewhere
@@ -93,7 +93,7 @@ def make_zones(host: str, address: str, directory: Path, keeper: Keeper) -> None
     host, zone = last.host, _file_name(last.host)
     texts = _render(host, address, directory, _next_serial(directory / name for name in (zone, REVERSE)))
     for group in ((zone,), (REVERSE, CONFIGURATION)):
-        made.renew({name: texts[name] for name in group}, Origin(address, host), keeper)
+        made.renew({name: texts[name] for name in group}, Origin(address, host), installer)
 
 
 def _render(host: str, address: str, directory: Path, serial: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from services.admin.bus.highwayhash import highwayhash
 from services.admin.bus.losses import LOSSES, Losses
 from services.admin.bus.marks import Mark, mark_of, ranges_of, read_mark, render_ranges, replaced, went_back, without
 from services.admin.bus.store import STREAMS, Store
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 NAME, BLOCK = "IN", 1
 
@@ -122,7 +122,7 @@ def test_ranges_are_joined_cut_and_shown() -> None:
 
 
 def test_a_loss_stands_until_it_is_acknowledged_and_is_not_told_twice(tmp_path: Path) -> None:
-    losses = Losses(tmp_path, Keeper(per_user=False), clock=lambda: 7.0)
+    losses = Losses(tmp_path, Installer(per_user=False), clock=lambda: 7.0)
     assert losses.open() == []
     first = losses.add("IN", [(26, 50)], ["in.1026"], "/x")
     assert (
@@ -138,7 +138,7 @@ def test_a_loss_stands_until_it_is_acknowledged_and_is_not_told_twice(tmp_path: 
 
 
 def test_a_torn_file_of_losses_stops_nothing(tmp_path: Path) -> None:
-    losses = Losses(tmp_path, Keeper(per_user=False))
+    losses = Losses(tmp_path, Installer(per_user=False))
     losses.add("IN", [(1, 1)], [], "")
     (tmp_path / LOSSES).write_bytes(b"")
     assert losses.open() == []

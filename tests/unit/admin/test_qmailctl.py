@@ -63,6 +63,7 @@ def test_the_log_is_shown_with_local_times_and_keeps_its_stamps(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     current = directory / "log" / "qmail" / "current"
+    current.parent.mkdir()
     current.write_text("@400000003ed3626b075bcd15 new msg 1\nno stamp\n")
     monkeypatch.setenv("TZ", "Asia/Jakarta")
     time.tzset()

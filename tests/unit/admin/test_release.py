@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.setup.first_start import first_start
 from services.admin.setup.generated_files import HEADER, MADE
 from services.admin.setup.release import FIRST, MARK, RELEASE, check_release, mark_release, release_of
 
-KEEPER = Keeper(per_user=False)
+KEEPER = Installer(per_user=False)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from services.admin.bus.losses import Losses
 from services.admin.bus.marks import Mark
 from services.admin.bus.store import Store
 from services.admin.bus.store_watch import StoreWatch
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 TIME = "2026-11-28T15:00:00Z"
 
@@ -41,7 +41,7 @@ class Server:
 
 def losses_of(server: Server, root: Path) -> list[tuple[tuple[int, int], ...]]:
     """What is told by an admin that has seen the records before."""
-    keeper = Keeper(per_user=False)
+    keeper = Installer(per_user=False)
     losses = Losses(root, keeper)
     bus = cast(JetStreamBus, server)
 

@@ -13,7 +13,7 @@ from qmail.accounts.assign import Accounts
 from services.admin.accounts import passwords
 from services.admin.accounts.users import UserError, Users
 from services.admin.directories import Places, read_places
-from services.admin.install import Keeper
+from services.admin.install import Installer
 
 ROOT = os.geteuid() == 0
 
@@ -35,7 +35,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def users(places: Places) -> Users:
-    return Users(places, Keeper(per_user=ROOT), 900)
+    return Users(places, Installer(per_user=ROOT), 900)
 
 
 def assign(places: Places) -> str:

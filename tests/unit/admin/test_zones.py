@@ -10,7 +10,7 @@ from pathlib import Path
 import dns.zone
 import pytest
 
-from services.admin.install import Keeper
+from services.admin.install import Installer
 from services.admin.setup.generated_files import Made
 from services.admin.setup.zones import make_zones, render_reverse, render_zone, reverse_zone
 
@@ -53,7 +53,7 @@ ORIGINS = {"xeris.db": "xeris.com.", "in-addr.arpa.db": "2.0.0.127.in-addr.arpa.
 
 def made(directory: Path, address: str) -> dict[str, str]:
     """The files after a start with this address."""
-    make_zones("mail.xeris.com", address, directory, Keeper(per_user=False))
+    make_zones("mail.xeris.com", address, directory, Installer(per_user=False))
     return {path.name: path.read_text() for path in directory.iterdir() if path.name != ".made"}
 
 
@@ -106,7 +106,7 @@ def test_an_edited_configuration_and_its_reverse_zone_stay_together(tmp_path: Pa
 
 def test_zones_are_those_of_the_name_that_they_were_made_for(tmp_path: Path) -> None:
     made(tmp_path, "127.0.0.1")
-    make_zones("mail.other.org", "127.0.0.2", tmp_path, Keeper(per_user=False))
+    make_zones("mail.other.org", "127.0.0.2", tmp_path, Installer(per_user=False))
     assert "127.0.0.2" in (tmp_path / "xeris.db").read_text()
     assert not (tmp_path / "other.db").exists()
 
@@ -147,10 +147,10 @@ def test_a_start_that_was_broken_off_is_finished_with_the_address_of_the_next(
 
 @pytest.mark.parametrize("torn", [b"", b"\0" * 40, b"abc \xff\xfe", b"# half a line\nabcd 127.0.0.1"])
 def test_a_torn_memory_of_what_was_made_stops_nothing_and_changes_nothing(tmp_path: Path, torn: bytes) -> None:
-    keeper = Keeper(per_user=False)
-    make_zones("mail.xeris.com", "127.0.0.1", tmp_path, keeper)
+    installer = Installer(per_user=False)
+    make_zones("mail.xeris.com", "127.0.0.1", tmp_path, installer)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != ".made"}
     (tmp_path / ".made").write_bytes(torn)
-    make_zones("mail.xeris.com", "127.0.0.2", tmp_path, keeper)
+    make_zones("mail.xeris.com", "127.0.0.2", tmp_path, installer)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name in before} == before
     assert Made(tmp_path).left_behind("127.0.0.2") == []
