@@ -34,10 +34,10 @@ class Deployment:
         """Start and wait for the line `ready`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         os.chmod(self.directory, 0o755)
-        log = open(self.directory / "run.log", "ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervise"], stdout=subprocess.PIPE, stderr=log, env=self.environment
-        )
+        with open(self.directory / "run.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "supervise"], stdout=subprocess.PIPE, stderr=log, env=self.environment
+            )
         assert self._process.stdout is not None
         for line in self._process.stdout:
             log.write(line)

@@ -7,6 +7,7 @@ without it one second, always with the same input. A failure is shrunk and print
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -593,10 +594,8 @@ def test_dot_qmail() -> None:
 
     def check(value: tuple[bytes, bool, bytes]) -> None:
         content, forward_only, ext = value
-        try:
+        with contextlib.suppress(LocalRefusal):
             list(instructions(content, forward_only))
-        except LocalRefusal:
-            pass
         names = [candidate.name for candidate in candidates(b"-", ext)]
         assert all(b"." not in name.removeprefix(b".qmail") for name in names)
 
@@ -666,10 +665,8 @@ RECORD_WORDS = (
 )
 def test_records(decode: Callable[[bytes], object], allowed: type[Exception]) -> None:
     def check(record: bytes) -> None:
-        try:
+        with contextlib.suppress(allowed):
             decode(record)
-        except allowed:
-            pass
 
     fuzz(changed(RECORDS, RECORD_WORDS), check)
 
@@ -709,9 +706,7 @@ def test_inject(tmp_path: Path) -> None:
             stdout=io.BytesIO(),
             queue=Taken(),
         )
-        try:
+        with contextlib.suppress(Fatal):
             inject([b"-n"] if b"n" in letters else [b"joe"], around)
-        except Fatal:
-            pass
 
     fuzz(st.tuples(changed(inputs("inject"), words), st.sampled_from((b"", b"csfirm", b"rn", b"m"))), check)

@@ -116,41 +116,39 @@ def test_a_full_disk_of_the_bus_is_a_452_and_mends_itself() -> None:
 
 @NEEDS_MOUNT
 def test_a_full_disk_of_the_homes_defers_and_leaves_nothing_half_stored() -> None:
-    with mail_run() as deployment:
-        with small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
-            filler = fill(disk)
-            accepted = [number for number in range(3) if deployment.send(number, size_bytes=20_000) == 250]
-            assert len(accepted) == 3, "the queue has room"
-            for number in range(1, 4):
-                deployment.logged(f"delivery {number}: deferral: Out_of_disk_space_on_maildir_delivery._(#4.3.1)/")
-            maildir = deployment.maildir("ari")
-            assert [path for folder in ("new", "cur", "tmp") for path in (maildir / folder).iterdir()] == []
-            found = eventually(lambda: deployment.status() or None, "the queue's state")
-            assert found["messages"] == 3
-            filler.unlink()
-            assert deployment.qmailctl("flush").returncode == 0
-            deployment.drained()
-            assert deployment.numbers("ari") == accepted
-            assert all(len(text) > 19_000 for text in deployment.messages("ari"))
-            assert list(Path(maildir / "tmp").iterdir()) == []
+    with mail_run() as deployment, small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
+        filler = fill(disk)
+        accepted = [number for number in range(3) if deployment.send(number, size_bytes=20_000) == 250]
+        assert len(accepted) == 3, "the queue has room"
+        for number in range(1, 4):
+            deployment.logged(f"delivery {number}: deferral: Out_of_disk_space_on_maildir_delivery._(#4.3.1)/")
+        maildir = deployment.maildir("ari")
+        assert [path for folder in ("new", "cur", "tmp") for path in (maildir / folder).iterdir()] == []
+        found = eventually(lambda: deployment.status() or None, "the queue's state")
+        assert found["messages"] == 3
+        filler.unlink()
+        assert deployment.qmailctl("flush").returncode == 0
+        deployment.drained()
+        assert deployment.numbers("ari") == accepted
+        assert all(len(text) > 19_000 for text in deployment.messages("ari"))
+        assert list(Path(maildir / "tmp").iterdir()) == []
 
 
 @NEEDS_MOUNT
 def test_on_a_full_disk_mail_can_be_read_and_deleted_by_whoever_opens_it_for_the_first_time() -> None:
-    with mail_run() as deployment:
-        with small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
-            deployment.useradd("joni")
-            for number in range(4):
-                assert deployment.send(number, "joni@xeris.com", size_bytes=20_000) == 250
-            deployment.drained()
-            fill(disk)
-            delete_by_imap(deployment, 2)
-            fill(disk)
-            delete_by_pop3(deployment, 1)
-            fill(disk)
-            # What is left has no list of numbers yet: it is shown under numbers that pass, and says so.
-            lines = open_folder(deployment)
-            assert b"* 1 EXISTS\r\n" in lines and b"* NO [UIDNOTSTICKY]" in lines
+    with mail_run() as deployment, small_disk(deployment.directory / "home", "4m") as disk, started(deployment):
+        deployment.useradd("joni")
+        for number in range(4):
+            assert deployment.send(number, "joni@xeris.com", size_bytes=20_000) == 250
+        deployment.drained()
+        fill(disk)
+        delete_by_imap(deployment, 2)
+        fill(disk)
+        delete_by_pop3(deployment, 1)
+        fill(disk)
+        # What is left has no list of numbers yet: it is shown under numbers that pass, and says so.
+        lines = open_folder(deployment)
+        assert b"* 1 EXISTS\r\n" in lines and b"* NO [UIDNOTSTICKY]" in lines
 
 
 def open_folder(deployment: MailRun) -> bytes:

@@ -147,9 +147,9 @@ class Release:
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if f"QMAIL_DIR={self.directory}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    if program.encode() in words:
-                        return int(entry.name)
+                ours = f"QMAIL_DIR={self.directory}".encode() in (entry / "environ").read_bytes().split(b"\0")
+                if ours and program.encode() in words:
+                    return int(entry.name)
         raise SystemExit(f"{program} does not run")
 
 

@@ -39,7 +39,7 @@ def bind(key: p.Key, exists: int, largest_uid: int) -> p.Key:
     return key
 
 
-def matches(key: p.Key, view: MessageView) -> bool:
+def matches(key: p.Key, view: MessageView) -> bool:  # noqa: C901, PLR0912 - a case for each key of the grammar
     """Whether the message is meant by a key that went through `bind`."""
     match key:
         case p.And(keys):

@@ -81,9 +81,9 @@ class Maildir:
         """The folders: name on the wire to directory. INBOX is always there. Raises OSError."""
         found = {names.INBOX: b""}
         for entry in sorted(map(os.fsencode, os.listdir(self.fd))):
-            if entry.startswith(b".") and not entry.startswith(b"..") and entry != b".":
-                if self._has_folder(entry):
-                    found.setdefault(names.wire_name(entry), entry)
+            named = entry.startswith(b".") and not entry.startswith(b"..") and entry != b"."
+            if named and self._has_folder(entry):
+                found.setdefault(names.wire_name(entry), entry)
         return found
 
     def directory_of(self, name: bytes) -> bytes:

@@ -40,7 +40,7 @@ class Faults(BaseModel):
     faults: list[str]
 
 
-def make_app(listing: Listing, token: str) -> FastAPI:
+def make_app(listing: Listing, token: str) -> FastAPI:  # noqa: C901 - a route for each path
     """The application over one scheduler."""
     # The pages that FastAPI adds by itself would be open to everybody, and of no use to a browser without the token.
     app = FastAPI(

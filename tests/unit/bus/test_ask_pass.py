@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -79,10 +80,8 @@ def test_garbage_is_refused(payload: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_nothing_breaks_the_parsers(payload: bytes) -> None:
     parse_question(payload)
-    try:
+    with contextlib.suppress(BusDown):
         parse_answer(payload)
-    except BusDown:
-        pass
 
 
 def test_answers_are_understood() -> None:

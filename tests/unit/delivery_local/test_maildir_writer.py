@@ -261,13 +261,13 @@ def test_when_any_call_fails_nothing_is_half_delivered(maildir: Path, at: int, m
 
 
 @pytest.fixture
-def filled(maildir: Path) -> Iterator[Path]:
+def filled(maildir: Path) -> Path:
     (maildir / "new/a").write_bytes(b"12345")
     (maildir / "cur/b:2,RS").write_bytes(b"1")
     (maildir / "cur/.hidden").write_bytes(b"1")
     (maildir / "new/dir").mkdir()
     (maildir / "new/link").symlink_to(maildir / "new/a")
-    yield maildir
+    return maildir
 
 
 def test_a_message_that_is_renamed_while_it_is_looked_at_is_found(

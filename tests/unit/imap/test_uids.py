@@ -647,4 +647,4 @@ def test_names_lie_in_utf8_and_old_ones_in_modified_utf7_are_found(maildir: Path
     for name in (b"INBOX.a&-b", b"INBOX.&-AOk-", b"INBOX.x &-&AOk-"):
         directory = opened.create(name)
         assert opened.folders()[name] == directory
-    assert NONE == frozenset()
+    assert frozenset() == NONE
