@@ -18,7 +18,7 @@ from qmail.control.table import DATABYTES, QUEUEBYTES
 from qmail.log.log import Log
 from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
-from qmail.queue.socket import serve_socket
+from qmail.queue.socket.server import serve_socket
 from qmail.role.health import keep_watch
 from services.admin.bus.losses import Losses
 from services.admin.bus.store import Store

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qmail.control.files import Control
 from qmail.control.paths import read_paths
+from qmail.queue.socket.client import SocketQueue
 from services.inject.command import Surroundings, inject
-from services.inject.queue import SocketQueue
 from services.inject.quiet import ends_quietly
 from services.inject.replies import Fatal
 

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from qmail.control.files import Control
 from qmail.message.address import Address
+from qmail.queue.socket.client import Queue
 from services.inject import replies
 from services.inject.injection import Injection, Request, Sink, rewrite_argument
 from services.inject.options import Options
-from services.inject.queue import Queue
 from services.inject.settings import Settings, read_settings
 from services.inject.tokens import ParseError
 

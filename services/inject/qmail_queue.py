@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from qmail.control.paths import read_paths
-from services.inject.queue import CRASHED, SocketQueue
+from qmail.queue.socket.client import CRASHED, SocketQueue
 
 _READ_ERROR = 54
 _NO_CONNECTION = 56

@@ -32,7 +32,8 @@ from qmail.log.log import Log
 from qmail.message.envelope import Origin
 from qmail.message.ids import EPOCH_2020_MS, IdSource
 from qmail.queue.put import Submitter
-from qmail.queue.socket import QueueSocket
+from qmail.queue.socket.client import SocketQueue
+from qmail.queue.socket.server import QueueSocket
 from services.admin.commands.report import render_qread, render_qstat
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
@@ -45,7 +46,6 @@ from services.delivery.remote.resolve import make_resolver
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.worker import Worker
 from services.inject.command import Surroundings, inject
-from services.inject.queue import SocketQueue
 from services.inject.replies import Fatal
 from services.queue.api.listing import Listing
 from services.queue.bounce.writer import BounceWriter

@@ -22,7 +22,7 @@ from qmail.control.table import DATABYTES
 from qmail.log.log import Log
 from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
-from qmail.queue.socket import serve_socket
+from qmail.queue.socket.server import serve_socket
 from qmail.role.health import both, check_bus, keep_watch
 from qmail.role.loop import run
 from services.delivery.local.announce import Announcer

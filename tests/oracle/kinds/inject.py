@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from qmail.control.files import Control
+from qmail.queue.socket.client import render_envelope
 from services.inject.command import Surroundings, inject
-from services.inject.queue import render_envelope
 from services.inject.replies import Fatal
 from tests.oracle.kinds.remote import from_bytes, to_bytes
 from tests.oracle.normalise import Norm

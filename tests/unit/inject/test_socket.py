@@ -20,8 +20,8 @@ from qmail.message.address import Address
 from qmail.message.envelope import Envelope, Origin, decode_envelope
 from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
-from qmail.queue.socket import ExitError, parse_envelope, serve_socket
-from services.inject.queue import CRASHED, SocketQueue, render_envelope
+from qmail.queue.socket.client import CRASHED, SocketQueue, render_envelope
+from qmail.queue.socket.server import ExitError, parse_envelope, serve_socket
 from tests.support.memory_bus import MemoryBus
 
 ROOT = Path(__file__).parents[3]

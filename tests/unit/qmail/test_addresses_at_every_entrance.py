@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qmail.control.files import Control
 from qmail.message.address import Address
-from qmail.queue.socket import parse_envelope
+from qmail.queue.socket.server import parse_envelope
 from services.inject.injection import Injection, Request, rewrite_argument
 from services.inject.settings import read_settings
 from services.smtpd.grammar import is_mailbox, parse_path
