@@ -45,6 +45,10 @@ class Address:
     def __bool__(self) -> bool:
         return bool(self.raw)
 
+    def to_nul(self) -> Address:
+        """Up to its first NUL, where C's strings end."""
+        return Address(self.raw.partition(b"\0")[0]) if b"\0" in self.raw else self
+
     def without_verp(self) -> Address:
         """`base` of `base-@[]`, which is where bounces of such a sender go; any other as it is."""
         return Address(self.raw.removesuffix(VERP_MARK)) if self.raw.endswith(VERP_MARK) else self

@@ -1,4 +1,4 @@
-"""Address lists and their rewriting, as qmail-inject(8) and qmail-header(5) have it.
+"""AddressTokens lists and their rewriting, as qmail-inject(8) and qmail-header(5) have it.
 
 Lists are read from right to left: so RFC 822 is easy, and so the recipients of a field come out in reverse.
 Addresses are lists of tokens in that same, reversed order: the first token is the last of the text.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.inject.tokens import Kind, ParseError, Token
 
-Address = list[Token]
+AddressTokens = list[Token]
 _COMMA = Token(Kind.COMMA, b",")
 _WORDS = (Kind.ATOM, Kind.QUOTE, Kind.LITERAL)
 _PHRASE = (Kind.COMMENT, Kind.ATOM, Kind.QUOTE, Kind.AT, Kind.DOT)
@@ -26,7 +26,7 @@ class Defaults:
     plus: tuple[Token, ...]
 
 
-def rewrite(address: Address, defaults: Defaults) -> Address:
+def rewrite(address: AddressTokens, defaults: Defaults) -> AddressTokens:
     """The address in full: route dropped, host and domain added. Empty stays empty, `x@[]` as it is."""
     if not address or (len(address) >= 2 and address[1].kind is Kind.AT and address[0] == (Kind.LITERAL, b"")):
         return address
@@ -42,7 +42,7 @@ def rewrite(address: Address, defaults: Defaults) -> Address:
     return address if _has_domain(address) else [*defaults.domain, *address]
 
 
-def _without_route(address: Address) -> Address:
+def _without_route(address: AddressTokens) -> AddressTokens:
     # <@a,@b:joni@d>: the text begins with @; keep what follows the last colon that is found from the left.
     if address[-1].kind is not Kind.AT:
         return address
@@ -50,19 +50,19 @@ def _without_route(address: Address) -> Address:
     return address[: colons[-1]] if colons else []
 
 
-def _with_plus_domain(address: Address, plus: Sequence[Token]) -> Address:
+def _with_plus_domain(address: AddressTokens, plus: Sequence[Token]) -> AddressTokens:
     last = address[0] if address else None
     if last is None or last.kind is not Kind.ATOM or not last.text.endswith(b"+"):
         return address
     return [*plus, Token(Kind.ATOM, last.text[:-1]), *address[1:]]
 
 
-def _has_domain(address: Address) -> bool:
+def _has_domain(address: AddressTokens) -> bool:
     at = next((n for n, token in enumerate(address) if token.kind is Kind.AT), len(address))
     return any(token.kind in (Kind.DOT, Kind.LITERAL) for token in address[:at])
 
 
-def rewrite_list(field: Sequence[Token], take: Callable[[Address], Address]) -> list[Token]:
+def rewrite_list(field: Sequence[Token], take: Callable[[AddressTokens], AddressTokens]) -> list[Token]:
     """A whole field (name, colon, address list) with each address replaced by what `take` gives for it.
 
     Raises ParseError."""
@@ -72,11 +72,11 @@ def rewrite_list(field: Sequence[Token], take: Callable[[Address], Address]) -> 
 class _ListReader:
     """One pass over a field from right to left; `_at` is the token to look at, the first two are the name."""
 
-    def __init__(self, field: Sequence[Token], take: Callable[[Address], Address]) -> None:
+    def __init__(self, field: Sequence[Token], take: Callable[[AddressTokens], AddressTokens]) -> None:
         self._field = field
         self._take = take
         self._out: list[Token] = []
-        self._address: Address = []
+        self._address: AddressTokens = []
         self._at = len(field) - 1
         self._in_group = False
         self._word_ok = True

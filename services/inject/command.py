@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from qmail.control.files import Control
-from qmail.message.address import Address
+from qmail.message.address import NULL_SENDER, Address
 from qmail.queue.socket.client import Queue
 from services.inject import replies
 from services.inject.injection import Injection, Request, Sink, rewrite_argument
@@ -57,19 +57,19 @@ def inject(arguments: Sequence[bytes], around: Surroundings) -> None:
     except OSError:
         replies.read_error()
     if to_queue:
-        code = around.queue.finish(injection.sender or b"", injection.recipients)
+        code = around.queue.finish(injection.sender or NULL_SENDER, injection.recipients)
         if code:
             replies.refuse_as_queue_did(code)
 
 
-def _read_sender(argument: bytes, settings: Settings) -> bytes:
+def _read_sender(argument: bytes, settings: Settings) -> Address:
     try:
         return rewrite_argument(argument, settings)
     except ParseError:
         replies.unparsable_line(Address(argument).quoted())
 
 
-def _read_recipient(argument: bytes, settings: Settings) -> bytes:
+def _read_recipient(argument: bytes, settings: Settings) -> Address:
     try:
         return rewrite_argument(argument, settings)
     except ParseError:
@@ -82,9 +82,9 @@ class _ToOutput:
     def __init__(self, stdout: BinaryIO) -> None:
         self._stdout = stdout
 
-    def open(self, sender: bytes) -> None:
+    def open(self, sender: Address) -> None:
         """Print the sender."""
-        shown = Address(sender.split(b"\0", 1)[0]).quoted()
+        shown = sender.to_nul().quoted()
         self._stdout.write(b"Return-Path: <" + shown + b">\n")
 
     def write(self, data: bytes) -> None:
@@ -98,7 +98,7 @@ class _ToQueue:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def open(self, sender: bytes) -> None:
+    def open(self, sender: Address) -> None:
         """Connect."""
         try:
             self._queue.open()

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from qmail.message.address import VERP_MARK, is_plain
-from qmail.message.address import Address as EnvelopeAddress
+from qmail.message.address import NULL_SENDER, VERP_MARK, Address, is_plain
 from qmail.message.dates import date822
 from services.inject import replies
-from services.inject.addresses import Address, rewrite, rewrite_list
+from services.inject.addresses import AddressTokens, rewrite, rewrite_list
 from services.inject.fields import Body, Field, is_field, known_name, split_message
 from services.inject.settings import Settings
 from services.inject.tokens import Kind, ParseError, Token, parse_tokens, unparse_tokens, unquote_tokens
@@ -34,7 +33,7 @@ _RESENT = frozenset({b"resent-sender", b"resent-from", b"resent-reply-to", b"res
 class Sink(Protocol):
     """Where the finished message goes."""
 
-    def open(self, sender: bytes) -> None:
+    def open(self, sender: Address) -> None:
         """The header is complete; text follows."""
 
     def write(self, data: bytes) -> None:
@@ -45,15 +44,20 @@ class Sink(Protocol):
 class Request:
     """What the command line asked for: recipients given as arguments, -f's sender, whether fields count."""
 
-    recipients: tuple[bytes, ...]
-    sender: bytes | None
+    recipients: tuple[Address, ...]
+    sender: Address | None
     from_header: bool
 
 
-def rewrite_argument(text: bytes, settings: Settings) -> bytes:
+def rewrite_argument(text: bytes, settings: Settings) -> Address:
     """An address from the command line as an envelope address. Raises ParseError."""
-    tokens = parse_tokens(EnvelopeAddress(text).quoted())
-    return unquote_tokens(rewrite(tokens[::-1], settings.defaults)[::-1])
+    tokens = parse_tokens(Address(text).quoted())
+    return _envelope_address(rewrite(tokens[::-1], settings.defaults))
+
+
+def _envelope_address(tokens: AddressTokens) -> Address:
+    """Without quotes and comments."""
+    return Address(unquote_tokens(tokens[::-1]))
 
 
 class Injection:
@@ -67,10 +71,10 @@ class Injection:
         self._started = int(time.time())
         self._seen: set[bytes] = set()
         self._kept: list[bytes] = []
-        self._visible: list[bytes] = []  # To and Cc
-        self._plain: list[bytes] = []  # To, Cc, Bcc, Apparently-To
-        self._resent: list[bytes] = []
-        self._takers: dict[bytes, Callable[[Address], Address]] = {
+        self._visible: list[Address] = []  # To and Cc
+        self._plain: list[Address] = []  # To, Cc, Bcc, Apparently-To
+        self._resent: list[Address] = []
+        self._takers: dict[bytes, Callable[[AddressTokens], AddressTokens]] = {
             **dict.fromkeys((b"to", b"cc"), self._take_visible),
             **dict.fromkeys((b"bcc", b"apparently-to"), self._take_plain),
             **dict.fromkeys((b"resent-to", b"resent-cc", b"resent-bcc"), self._take_resent),
@@ -79,7 +83,7 @@ class Injection:
         }
 
     @property
-    def recipients(self) -> list[bytes]:
+    def recipients(self) -> list[Address]:
         """Everyone the message goes to: arguments first, then fields, each field from right to left."""
         found = list(self._request.recipients)
         if self._request.from_header:
@@ -112,42 +116,42 @@ class Injection:
             self._kept.append(line)
 
     @staticmethod
-    def _rewrite_line(line: bytes, take: Callable[[Address], Address]) -> bytes:
+    def _rewrite_line(line: bytes, take: Callable[[AddressTokens], AddressTokens]) -> bytes:
         try:
             return unparse_tokens(rewrite_list(parse_tokens(line), take))
         except ParseError:
             replies.unparsable_line(line)
 
-    def _rewritten(self, address: Address) -> Address:
+    def _rewritten(self, address: AddressTokens) -> AddressTokens:
         return rewrite(address, self._settings.defaults)
 
-    def _take_visible(self, address: Address) -> Address:
+    def _take_visible(self, address: AddressTokens) -> AddressTokens:
         address = self._take_plain(address)
-        self._visible.append(unquote_tokens(address[::-1]))
+        self._visible.append(_envelope_address(address))
         return address
 
-    def _take_plain(self, address: Address) -> Address:
+    def _take_plain(self, address: AddressTokens) -> AddressTokens:
         address = self._rewritten(address)
-        self._plain.append(unquote_tokens(address[::-1]))
+        self._plain.append(_envelope_address(address))
         return address
 
-    def _take_resent(self, address: Address) -> Address:
+    def _take_resent(self, address: AddressTokens) -> AddressTokens:
         address = self._rewritten(address)
-        self._resent.append(unquote_tokens(address[::-1]))
+        self._resent.append(_envelope_address(address))
         return address
 
-    def _take_return(self, address: Address) -> Address:
+    def _take_return(self, address: AddressTokens) -> AddressTokens:
         address = self._rewritten(address)
         if self.sender is None:
             verp = VERP_MARK if self._settings.has("r") else b""
-            self.sender = unquote_tokens(address[::-1]) + verp
+            self.sender = Address(_envelope_address(address).raw + verp)
         return address
 
     def _end_of_header(self) -> None:
         if self.sender is None:
             self._rewrite_line(self._default_return_path(), self._take_return)
         # No sender could be made of an empty list: as empty as qmail-inject's.
-        self._sink.open(self.sender or b"")
+        self._sink.open(self.sender or NULL_SENDER)
         resent = b"Resent-" if self._seen & _RESENT else b""
         self._new_fields(resent)
         if not resent:
@@ -202,9 +206,9 @@ class Injection:
         lists = self._settings.followup
         if lists is None or b"mail-followup-to" in self._seen:
             return
-        if not any(address.lower() in lists for address in self._visible):
+        if not any(address.raw.lower() in lists for address in self._visible):
             return
-        shown = (EnvelopeAddress(_to_nul(address)).quoted() for address in reversed(self._visible))
+        shown = (address.to_nul().quoted() for address in reversed(self._visible))
         self._sink.write(b"Mail-Followup-To: " + b",\n  ".join(shown) + b"\n")
 
 
@@ -212,7 +216,3 @@ _AT = Token(Kind.AT, b"@")
 _LEFT = Token(Kind.LEFT, b"<")
 _RIGHT = Token(Kind.RIGHT, b">")
 _COLON = Token(Kind.COLON, b":")
-
-
-def _to_nul(text: bytes) -> bytes:
-    return text.split(b"\0", 1)[0]

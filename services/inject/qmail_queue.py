@@ -7,11 +7,9 @@ import sys
 from collections.abc import Iterator
 
 from qmail.control.paths import read_paths
-from qmail.queue.socket.client import CRASHED, SocketQueue
+from qmail.queue.exits import CRASHED, INTERNAL_BUG, NO_CONNECTION, READ_ERROR
+from qmail.queue.socket.client import SocketQueue
 
-_READ_ERROR = 54
-_NO_CONNECTION = 56
-_INTERNAL_BUG = 81
 _PIECE_BYTES = 64 * 1024
 
 
@@ -27,14 +25,14 @@ def main() -> int:
     try:
         queue.open()
     except OSError:
-        return _NO_CONNECTION
+        return NO_CONNECTION
     try:
         for piece in read_all(0):
             queue.write(piece)
         code = queue.finish_raw(read_all(1))
     except OSError:
-        return _READ_ERROR
-    return _INTERNAL_BUG if code == CRASHED else code
+        return READ_ERROR
+    return INTERNAL_BUG if code == CRASHED else code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from typing import NoReturn
 
 from qmail.message.printable import printable_lines
+from qmail.queue import exits
 
 PERMANENT = 100
 TEMPORARY = 111
@@ -27,28 +28,6 @@ class Fatal(Exception):
 
 
 _PREFIX = b"qmail-inject: fatal: "
-_QUEUE_TEXTS = {
-    11: b"envelope address too long for qq (#5.1.3)",
-    12: b"envelope address with control characters (#5.1.3)",
-    31: b"mail server permanently rejected message (#5.3.0)",
-    51: b"qq out of memory (#4.3.0)",
-    52: b"qq timeout (#4.3.0)",
-    53: b"qq write error or disk full (#4.3.0)",
-    54: b"qq read error (#4.3.0)",
-    55: b"qq unable to read configuration (#4.3.0)",
-    56: b"qq trouble making network connection (#4.3.0)",
-    61: b"qq trouble in home directory (#4.3.0)",
-    **dict.fromkeys(range(62, 67), b"qq trouble creating files in queue (#4.3.0)"),
-    71: b"mail server temporarily rejected message (#4.3.0)",
-    72: b"connection to mail server timed out (#4.4.1)",
-    73: b"connection to mail server rejected (#4.4.1)",
-    74: b"communication with mail server failed (#4.4.2)",
-    81: b"qq internal bug (#4.3.0)",
-    91: b"qq internal bug (#4.3.0)",
-    115: b"envelope address too long for qq (#5.1.3)",
-    120: b"unable to exec qq (#4.3.0)",
-}
-_CRASHED = b"qq crashed (#4.3.0)"
 
 SENDMAIL_USAGE = b"sendmail: usage: sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ arg ... ]\n"
 SENDMAIL_NO_SMTP = b"sendmail: fatal: -bs is not offered here; speak SMTP to port 25 or 587\n"
@@ -83,8 +62,6 @@ def no_queue() -> NoReturn:
 
 
 def refuse_as_queue_did(exit_code: int) -> NoReturn:
-    """qmail-queue's exit code in words: 11 to 40 (and 115) are permanent; negative: it was killed."""
-    permanent = 11 <= exit_code <= 40 or exit_code == 115
-    other = b"qq permanent problem (#5.3.0)" if permanent else b"qq temporary problem (#4.3.0)"
-    text = _CRASHED if exit_code < 0 else _QUEUE_TEXTS.get(exit_code, other)
-    raise Fatal(PERMANENT if permanent else TEMPORARY, _PREFIX + text + b"\n")
+    """qmail-queue's exit code in words."""
+    code = PERMANENT if exits.is_permanent(exit_code) else TEMPORARY
+    raise Fatal(code, _PREFIX + exits.words(exit_code) + b"\n")

@@ -5,6 +5,8 @@ A reply is bytes with its CRLF. Where a name must be filled in there is a functi
 
 from __future__ import annotations
 
+from qmail.queue import exits
+
 # RFC 5321 4.2; qmail-smtpd(8)
 OK = b"250 ok\r\n"
 FLUSHED = b"250 flushed\r\n"
@@ -23,16 +25,21 @@ NO_CONTROLS = b"421 unable to read controls (#4.3.0)\r\n"
 TOO_MANY_HOPS = b"554 too many hops, this message is looping (#5.4.6)\r\n"
 TOO_BIG = b"552 sorry, that message size exceeds my databytes limit (#5.3.4)\r\n"
 
-# What qmail 1.03 answers for the queue's failures (qmail.c); `control/extensions` = none.
-QQ_ENVELOPE_TOO_LONG = b"554 envelope address too long for qq (#5.1.3)\r\n"
-QQ_OUT_OF_MEMORY = b"451 qq out of memory (#4.3.0)\r\n"
-QQ_TIMEOUT = b"451 qq timeout (#4.3.0)\r\n"
-QQ_DISK_FULL = b"451 qq write error or disk full (#4.3.0)\r\n"
-QQ_CONFIGURATION = b"451 qq unable to read configuration (#4.3.0)\r\n"
-QQ_FILES = b"451 qq trouble creating files in queue (#4.3.0)\r\n"
-QQ_REJECTED = b"451 connection to mail server rejected (#4.4.1)\r\n"
-QQ_BUG = b"451 qq internal bug (#4.3.0)\r\n"
-QQ_TEMPORARY = b"451 qq temporary problem (#4.3.0)\r\n"
+
+def _qq(exit_code: int) -> bytes:
+    """What qmail 1.03 answers for an exit code of qmail-queue (qmail-smtpd.c); `control/extensions` = none."""
+    return (b"554 " if exits.is_permanent(exit_code) else b"451 ") + exits.words(exit_code) + b"\r\n"
+
+
+QQ_ENVELOPE_TOO_LONG = _qq(exits.ADDRESS_TOO_LONG)
+QQ_OUT_OF_MEMORY = _qq(exits.OUT_OF_MEMORY)
+QQ_TIMEOUT = _qq(exits.TIMEOUT)
+QQ_DISK_FULL = _qq(exits.WRITE_ERROR)
+QQ_CONFIGURATION = _qq(exits.NO_CONFIGURATION)
+QQ_FILES = _qq(exits.FILES)
+QQ_REJECTED = _qq(exits.CONNECTION_REJECTED)
+QQ_BUG = _qq(exits.INTERNAL_BUG)
+QQ_TEMPORARY = _qq(exits.TEMPORARY)
 
 # Ours: with extensions on.
 QUEUE_FULL = b"452 sorry, the queue is full, try again later (#4.3.1)\r\n"

@@ -120,6 +120,9 @@ def test_every_room_of_the_library_is_used_by_two_roles_or_by_the_library() -> N
     for role in OURS:
         for name in library_of(role):
             used.setdefault(name, set()).add(OURS[role].part_of or role)
+    for commands in RIGHTS.commands.values():
+        for name in commands.library:
+            used.setdefault(name, set()).update(commands.carried_by)
     within = {name for path in (ROOT / "qmail").rglob("*.py") for name in imports_of(path)}
     for path in (ROOT / "qmail").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT / "qmail").with_suffix("").parts)

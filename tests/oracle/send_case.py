@@ -29,6 +29,7 @@ from qmail.bus.ports import Record
 from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Send
 from qmail.log.log import Log
+from qmail.message.address import Address
 from qmail.message.envelope import Origin
 from qmail.message.ids import EPOCH_2020_MS, IdSource
 from qmail.queue.put import Submitter
@@ -267,7 +268,7 @@ class SendCase:
         def put() -> int:
             queue.open()
             queue.write(to_bytes(given["message"]))
-            return queue.finish(sender, recipients)
+            return queue.finish(Address(sender), map(Address, recipients))
 
         self._submissions.append({"exit": await asyncio.to_thread(put)})
 

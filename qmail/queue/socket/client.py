@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from qmail.message import netstring
+from qmail.message.address import Address
+from qmail.queue.exits import CRASHED
+from qmail.queue.socket.wire import decode_answer, render_envelope
 
-CRASHED = -1
 _ANSWER_BYTES = 64
 # Storing takes longer than this only when the other end is gone.
 _ANSWER_SECONDS = 3600.0
@@ -24,18 +26,8 @@ class Queue(Protocol):
     def write(self, data: bytes) -> None:
         """A piece of the message."""
 
-    def finish(self, sender: bytes, recipients: Iterable[bytes]) -> int:
+    def finish(self, sender: Address, recipients: Iterable[Address]) -> int:
         """The envelope: qmail-queue's exit code, negative where it died."""
-
-
-def render_envelope(sender: bytes, recipients: Iterable[bytes]) -> bytes:
-    """qmail-queue's envelope; addresses end at their first NUL, as C strings do."""
-    fields = [b"F" + _to_nul(sender), *(b"T" + _to_nul(recipient) for recipient in recipients)]
-    return b"".join(field + b"\0" for field in fields) + b"\0"
-
-
-def _to_nul(address: bytes) -> bytes:
-    return address.split(b"\0", 1)[0]
 
 
 class SocketQueue:
@@ -60,7 +52,7 @@ class SocketQueue:
         while len(self._pending) >= netstring.MAX_FRAME_BYTES:
             self._send_frame(self._take())
 
-    def finish(self, sender: bytes, recipients: Iterable[bytes]) -> int:
+    def finish(self, sender: Address, recipients: Iterable[Address]) -> int:
         """Send the envelope and wait for the exit code."""
         return self.finish_raw([render_envelope(sender, recipients)])
 
@@ -96,15 +88,14 @@ class SocketQueue:
             return CRASHED
         answer = b""
         try:
-            while (found := netstring.decode(answer)) is None:
+            while (found := decode_answer(answer)) is None:
                 piece = self._socket.recv(_ANSWER_BYTES)
                 if not piece:
                     return CRASHED
                 answer += piece
-            code, number = map(int, found[0].split())
         except (OSError, ValueError):
             return CRASHED
         finally:
             self._socket.close()
-        self.number = number
+        code, self.number = found
         return code

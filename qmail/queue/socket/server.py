@@ -1,8 +1,6 @@
-"""The queue's Unix socket: how programs inside a container put mail, as they did through qmail-queue(8).
+"""The server's end of the queue's socket: takes what programs inside a container put, as qmail-queue(8) did.
 
-A client sends the message in netstrings, an empty one, then qmail-queue's envelope (`F` sender NUL, `T`
-recipient NUL ..., NUL) in netstrings, an empty one. The answer is one netstring: qmail-queue's exit code, a
-blank, the message's number (0 where there is none). Who the caller is, the kernel says (SO_PEERCRED).
+Who the caller is, the kernel says (SO_PEERCRED).
 """
 
 from __future__ import annotations
@@ -19,9 +17,21 @@ from pathlib import Path
 from qmail.bus.ports import BusDown, QueueFull
 from qmail.control.files import ControlError
 from qmail.message import netstring
-from qmail.message.address import MAX_ADDRESS_BYTES, Address
+from qmail.message.address import Address
 from qmail.message.envelope import Draft, MailParameters, Origin, Recipient
-from qmail.queue.put import EnvelopeTooLarge, Submission, Submitter
+from qmail.queue.exits import (
+    ADDRESS_WITH_CONTROLS,
+    BAD_ENVELOPE,
+    NO_CONFIGURATION,
+    OK,
+    READ_ERROR,
+    REJECTED,
+    REJECTED_FOR_NOW,
+    TIMEOUT,
+    WRITE_ERROR,
+)
+from qmail.queue.put import MAX_RECIPIENTS, EnvelopeTooLarge, Submission, Submitter
+from qmail.queue.socket.wire import ExitError, encode_answer, parse_envelope
 
 # What an envelope may hold: far beyond what one record of the bus takes.
 MAX_ENVELOPE_BYTES = 1024 * 1024
@@ -29,44 +39,8 @@ MAX_CONNECTIONS = 64
 # A client that says nothing for this long has gone to sleep.
 IDLE_SECONDS = 600.0
 
-OK = 0
-ADDRESS_TOO_LONG = 11
-ADDRESS_WITH_CONTROLS = 12  # ours
-REJECTED = 31
-TIMEOUT = 52
-WRITE_ERROR = 53
-READ_ERROR = 54
-NO_CONFIGURATION = 55
-REJECTED_FOR_NOW = 71
-BAD_ENVELOPE = 91
-
 _CREDENTIALS = struct.Struct("3i")
 _log = logging.getLogger(__name__)
-
-
-class ExitError(Exception):
-    """The submission ends with this exit code of qmail-queue."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit code {code}")
-        self.code = code
-
-
-def parse_envelope(data: bytes) -> tuple[Address, tuple[Address, ...]]:
-    """Sender and recipients of qmail-queue's envelope. Raises ExitError as qmail-queue would exit."""
-    *fields, rest = data.split(b"\0")
-    if not fields or fields[0][:1] != b"F":
-        raise ExitError(BAD_ENVELOPE if data[:1] not in (b"", b"F") else READ_ERROR)
-    found: list[Address] = []
-    for field in fields:
-        if not field and found:
-            if any(len(address.raw) > MAX_ADDRESS_BYTES for address in found):
-                raise ExitError(ADDRESS_TOO_LONG)
-            return found[0], tuple(found[1:])
-        if field[:1] != (b"T" if found else b"F"):
-            raise ExitError(BAD_ENVELOPE)
-        found.append(Address(field[1:]))
-    raise ExitError(ADDRESS_TOO_LONG if len(rest) > MAX_ADDRESS_BYTES + 1 else READ_ERROR)
 
 
 class _Frames:
@@ -123,7 +97,7 @@ class QueueSocket:
         self._open += 1
         try:
             code, number = await self._submit(reader, writer)
-            writer.write(netstring.encode(b"%d %d" % (code, number)))
+            writer.write(encode_answer(code, number))
             await writer.drain()
         except ConnectionError:
             pass  # nobody is left to tell; what was committed stays committed
@@ -156,7 +130,10 @@ class QueueSocket:
                 raise ExitError(REJECTED)
             ascii_only = ascii_only and piece.isascii()
             await submission.write(piece)
-        sender, recipients = parse_envelope(await _gather(frames))
+        envelope = await _gather(frames)
+        if envelope.count(b"\0T") > MAX_RECIPIENTS:
+            raise ExitError(REJECTED)
+        sender, recipients = parse_envelope(envelope)
         if any(map(Address.has_controls, (sender, *recipients))) and not self._exact():
             raise ExitError(ADDRESS_WITH_CONTROLS)
         draft = Draft(

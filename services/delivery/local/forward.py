@@ -11,6 +11,7 @@ from qmail.accounts.assign import Account
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
 from qmail.message.address import MAX_ADDRESS_BYTES, Address
 from qmail.message.envelope import Draft, Envelope, Origin, Recipient
+from qmail.queue import exits
 from qmail.queue.put import (
     MAX_RECIPIENTS,
     MAX_RECIPIENTS_BYTES,
@@ -55,9 +56,9 @@ class Forwarder:
         perhaps).
         """
         if any(map(Address.has_controls, (sender, *recipients))) and not self._exact():
-            raise permanent(replies.not_forwarded(replies.ADDRESS_WITH_CONTROLS))
+            raise permanent(replies.not_forwarded(exits.words(exits.ADDRESS_WITH_CONTROLS)))
         if any(len(address.raw) > MAX_ADDRESS_BYTES for address in (sender, *recipients)):
-            raise permanent(replies.not_forwarded(replies.ADDRESS_TOO_LONG))
+            raise permanent(replies.not_forwarded(exits.words(exits.ADDRESS_TOO_LONG)))
         draft = Draft(
             origin=Origin(uid=account.uid, role=_ROLE),
             sender=sender,
@@ -71,9 +72,9 @@ class Forwarder:
             await self._submitter.ready()
             return await self._put(drafts, invoked, chunks)
         except QueueFull as error:
-            raise temporary(replies.not_forwarded(replies.QUEUE_FULL)) from error
+            raise temporary(replies.not_forwarded(exits.words(exits.WRITE_ERROR))) from error
         except TemporaryError as error:
-            raise temporary(replies.not_forwarded(replies.QUEUE_DOWN)) from error
+            raise temporary(replies.not_forwarded(exits.words(exits.TEMPORARY))) from error
         except EnvelopeTooLarge as error:
             raise permanent(replies.not_forwarded(replies.ENVELOPE_TOO_LARGE)) from error
 

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from qmail.message.address import Address
+from qmail.queue import exits
+from qmail.queue.socket.wire import render_envelope
 from services.delivery.local import replies
 from services.delivery.local.message import write_all
 from services.delivery.local.refusal import permanent, temporary
 
 _PROGRAM: Final = b"/var/qmail/bin/qmail-queue"
-_PERMANENT_EXITS: Final = range(11, 41)
-_NO_ADDRESS: Final = 115
-_READ_ERROR: Final = 54
-_UNABLE_TO_EXEC: Final = 120
 
 
 def submit(pieces: Iterable[bytes], sender: Address, recipients: Sequence[Address]) -> int:
@@ -33,16 +31,12 @@ def submit(pieces: Iterable[bytes], sender: Address, recipients: Sequence[Addres
     os.close(envelope_reader)
     whole = _feed(message, pieces)
     if whole:
-        whole = _feed(envelope, (_envelope(sender, recipients),))
+        whole = _feed(envelope, (render_envelope(sender, recipients),))
     else:
         os.close(envelope)
     _, status = os.waitpid(pid, 0)
     _judge(os.waitstatus_to_exitcode(status), whole)
     return pid
-
-
-def _envelope(sender: Address, recipients: Sequence[Address]) -> bytes:
-    return b"F" + sender.raw + b"\0" + b"".join(b"T" + r.raw + b"\0" for r in recipients) + b"\0"
 
 
 def _feed(fd: int, pieces: Iterable[bytes]) -> bool:
@@ -65,16 +59,12 @@ def _be_queue(message: int, envelope: int) -> None:
         program = os.environb.get(b"QMAILQUEUE", _PROGRAM)
         os.execv(program, [program])
     except OSError:
-        os._exit(_UNABLE_TO_EXEC)
+        os._exit(exits.UNABLE_TO_EXEC)
 
 
 def _judge(exit_code: int, whole: bool) -> None:
     if exit_code == 0 and whole:
         return
-    if exit_code < 0:
-        raise temporary(replies.not_forwarded(replies.QUEUE_CRASHED))
-    code = exit_code or _READ_ERROR
-    is_permanent = code in _PERMANENT_EXITS or code == _NO_ADDRESS
-    other = replies.QUEUE_REFUSED if is_permanent else replies.QUEUE_DOWN
-    text = replies.not_forwarded(replies.QUEUE_EXITS.get(code, other))
-    raise permanent(text) if is_permanent else temporary(text)
+    code = exit_code or exits.READ_ERROR
+    text = replies.not_forwarded(exits.words(code))
+    raise permanent(text) if exits.is_permanent(code) else temporary(text)

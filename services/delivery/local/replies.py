@@ -41,39 +41,8 @@ PROGRAM_TOO_SLOW: Final = b"Program took too long and was ended. (#4.3.0)"
 PROGRAM_NOT_RUN: Final = b"Unable to run the program. (#4.3.0)"
 MESSAGE_UNREADABLE: Final = b"Unable to read message. (#4.3.0)"
 
-# qmail.c, told to the user by qmail-local
-QUEUE_FULL: Final = b"qq write error or disk full (#4.3.0)"
-QUEUE_DOWN: Final = b"qq temporary problem (#4.3.0)"
-QUEUE_REFUSED: Final = b"qq permanent problem (#5.3.0)"
-QUEUE_CRASHED: Final = b"qq crashed (#4.3.0)"
-ADDRESS_TOO_LONG: Final = b"envelope address too long for qq (#5.1.3)"
+# Ours, in the manner of qmail.c
 ENVELOPE_TOO_LARGE: Final = b"envelope too large for qq (#5.3.4)"
-ADDRESS_WITH_CONTROLS: Final = b"envelope address with control characters (#5.1.3)"
-QUEUE_EXITS: Final = {
-    115: ADDRESS_TOO_LONG,
-    11: ADDRESS_TOO_LONG,
-    12: ADDRESS_WITH_CONTROLS,
-    31: b"mail server permanently rejected message (#5.3.0)",
-    51: b"qq out of memory (#4.3.0)",
-    52: b"qq timeout (#4.3.0)",
-    53: QUEUE_FULL,
-    54: b"qq read error (#4.3.0)",
-    55: b"qq unable to read configuration (#4.3.0)",
-    56: b"qq trouble making network connection (#4.3.0)",
-    61: b"qq trouble in home directory (#4.3.0)",
-    62: b"qq trouble creating files in queue (#4.3.0)",
-    63: b"qq trouble creating files in queue (#4.3.0)",
-    64: b"qq trouble creating files in queue (#4.3.0)",
-    65: b"qq trouble creating files in queue (#4.3.0)",
-    66: b"qq trouble creating files in queue (#4.3.0)",
-    71: b"mail server temporarily rejected message (#4.3.0)",
-    72: b"connection to mail server timed out (#4.4.1)",
-    73: b"connection to mail server rejected (#4.4.1)",
-    74: b"communication with mail server failed (#4.4.2)",
-    81: b"qq internal bug (#4.3.0)",
-    91: b"qq internal bug (#4.3.0)",
-    120: b"unable to exec qq (#4.3.0)",
-}
 
 _ERRORS: Final = {
     errno.ENOENT: b"file does not exist",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from qmail.control.files import Control
-from qmail.queue.socket.client import render_envelope
+from qmail.message.address import Address
+from qmail.queue.socket.wire import render_envelope
 from services.inject.command import Surroundings, inject
 from services.inject.replies import Fatal
 from tests.oracle.kinds.remote import from_bytes, to_bytes
@@ -50,7 +51,7 @@ class _Capture:
     def write(self, data: bytes) -> None:
         self.message += data
 
-    def finish(self, sender: bytes, recipients: Iterable[bytes]) -> int:
+    def finish(self, sender: Address, recipients: Iterable[Address]) -> int:
         first, *others = render_envelope(sender, recipients)[:-2].split(b"\0")
         self.envelope = {
             "sender": first[1:],

@@ -1,10 +1,10 @@
-"""Address lists as qmail-header(5) describes them."""
+"""AddressTokens lists as qmail-header(5) describes them."""
 
 from __future__ import annotations
 
 import pytest
 
-from services.inject.addresses import Address, Defaults, rewrite, rewrite_list
+from services.inject.addresses import AddressTokens, Defaults, rewrite, rewrite_list
 from services.inject.tokens import ParseError, parse_tokens, unparse_tokens, unquote_tokens
 
 DEFAULTS = Defaults(
@@ -38,7 +38,7 @@ def test_rewriting(text: bytes, full: bytes) -> None:
 def read_list(field: bytes) -> tuple[list[bytes], bytes]:
     found: list[bytes] = []
 
-    def take(address: Address) -> Address:
+    def take(address: AddressTokens) -> AddressTokens:
         address = rewrite(address, DEFAULTS)
         found.append(unquote_tokens(address[::-1]))
         return address

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qmail.control.files import Control
 from qmail.message.address import Address
-from qmail.queue.socket.server import parse_envelope
+from qmail.queue.socket.wire import parse_envelope
 from services.inject.injection import Injection, Request, rewrite_argument
 from services.inject.settings import read_settings
 from services.smtpd.grammar import is_mailbox, parse_path
@@ -39,7 +39,7 @@ ADDRESSES = {
 class Nothing:
     """Takes the message away."""
 
-    def open(self, sender: bytes) -> None:
+    def open(self, sender: Address) -> None:
         pass
 
     def write(self, data: bytes) -> None:
@@ -53,10 +53,10 @@ def by_smtp(address: bytes) -> bytes:
 
 
 def by_header(address: bytes) -> bytes:
-    injection = Injection(SETTINGS, Request(recipients=(), sender=b"", from_header=True), Nothing())
+    injection = Injection(SETTINGS, Request(recipients=(), sender=Address(b""), from_header=True), Nothing())
     injection.read([b"To: " + Address(address).quoted() + b"\n", b"\n"])
     [found] = injection.recipients
-    return found
+    return found.raw
 
 
 def by_socket(address: bytes) -> bytes:
@@ -66,7 +66,7 @@ def by_socket(address: bytes) -> bytes:
 
 WAYS = {
     "RCPT": by_smtp,
-    "an argument": lambda address: rewrite_argument(address, SETTINGS),
+    "an argument": lambda address: rewrite_argument(address, SETTINGS).raw,
     "To": by_header,
     "the socket": by_socket,
 }
