@@ -33,7 +33,7 @@ from qmail.message.address import Address
 from qmail.message.envelope import Envelope, Origin, Recipient, encode_envelope
 from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
 from qmail.queue.record_position import Place
-from services.queue.decide.message import Channel, Message, encode_state
+from services.queue.decide.message import Channel, QueuedMessage, encode_state
 from tests.support.ports import free_port
 
 CONTROL = {"concurrencyincoming": 200, "concurrencyperip": 200, "queuebytes": 100_000_000_000}
@@ -50,7 +50,7 @@ PROBES = 20
 RECIPIENT = Address(b"somebody@elsewhere.example")
 
 
-def deferred(number: int, now: int, count: int) -> Message:
+def deferred(number: int, now: int, count: int) -> QueuedMessage:
     """A message that one remote recipient has not taken for a day."""
     time_ms = (now - AGE_SECONDS) * 1000 + number // 1000
     envelope = Envelope(
@@ -65,7 +65,7 @@ def deferred(number: int, now: int, count: int) -> Message:
     )
     due = now + 60 + number * SPREAD_SECONDS // count
     last = b"Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
-    return Message(
+    return QueuedMessage(
         envelope,
         Place(1, envelope.id),
         held=True,

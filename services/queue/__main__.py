@@ -28,7 +28,8 @@ from qmail.role.health_names import names_check
 from qmail.role.loop import run
 from services.queue.api.http import make_app
 from services.queue.api.listing import Listing
-from services.queue.decide.shares import account_of
+from services.queue.context import Context
+from services.queue.run.account_of import account_of
 from services.queue.run.lease import Lease
 from services.queue.run.service import QueueService
 from services.queue.run.writer_process import BounceWriterProcess
@@ -113,16 +114,8 @@ async def main() -> None:
     await asyncio.wait((acquired, stopped), return_when=asyncio.FIRST_COMPLETED)
     if acquired.done():
         await node.claim()
-        service = QueueService(
-            bus=bus,
-            control=control,
-            ids=ids,
-            log=log,
-            epoch=lease.epoch,
-            held_at=lease.held_at,
-            on_broken=stop.set,
-            account_of=partial(account_of, Accounts(paths.users / "assign")),
-        )
+        context = Context(bus=bus, log=log, epoch=lease.epoch, held_at=lease.held_at, on_broken=stop.set)
+        service = QueueService(context, control, ids, partial(account_of, Accounts(paths.users / "assign")))
         asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, service.flush)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         await service.start(is_first=not acquired.result())

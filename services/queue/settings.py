@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qmail.control.files import Control
-from qmail.control.routing import Routes, read_routes
+from qmail.control.routing import read_routes
 from qmail.control.table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
 from qmail.role.interfaces import host_to_listen
+from services.queue.decide.controls import Controls
 
 DEFAULT_HTTP_PORT = 2180
 
@@ -25,16 +26,6 @@ class HttpListen:
     port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What the scheduler is told by the control files: where mail goes, deliveries at once by channel, and how many
-    seconds a message is tried."""
-
-    routes: Routes
-    concurrency: Mapping[str, int]
-    lifetime_seconds: int
-
-
 def read_http(environ: Mapping[str, str]) -> HttpListen:
     """HTTP_LISTEN, LISTEN_NETWORK. Raises SettingsError."""
     text = environ.get("HTTP_LISTEN", f"0.0.0.0:{DEFAULT_HTTP_PORT}")
@@ -47,9 +38,9 @@ def read_http(environ: Mapping[str, str]) -> HttpListen:
         raise SettingsError(str(error)) from error
 
 
-def read_order(control: Control) -> Order:
+def read_controls(control: Control) -> Controls:
     """As the files are now. Raises ControlError."""
-    return Order(
+    return Controls(
         routes=read_routes(control),
         concurrency={"local": control.get(CONCURRENCYLOCAL), "remote": control.get(CONCURRENCYREMOTE)},
         lifetime_seconds=control.get(QUEUELIFETIME),

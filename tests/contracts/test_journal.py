@@ -8,7 +8,6 @@ but one record back; one that is purged by sequence alone does not (docs/decisio
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,6 +23,7 @@ from services.queue.store.cleaner import Cleaner
 from services.queue.store.floor import Floor
 from services.queue.store.journal import DoneRecord, Journal, StatePlaces
 from tests.support.bus_server import BusServer
+from tests.support.scheduling import Lines, make_context
 
 T = TypeVar("T")
 ROUNDS = 6
@@ -82,7 +82,7 @@ def test_a_message_that_ended_leaves_nothing_that_a_dead_bus_brings_back(server:
         journal.state_ended(3)
         floor = Floor()
         floor.complete()
-        cleaner = Cleaner(bus, floor, journal, print, lambda: math.inf)
+        cleaner = Cleaner(make_context(bus, Lines()), floor, journal)
         cleaner.settle_seconds = 0.0
         for _ in range(2):
             await cleaner.sweep()

@@ -12,7 +12,6 @@ import atexit
 import functools
 import io
 import itertools
-import math
 import os
 import re
 import shutil
@@ -60,6 +59,7 @@ from tests.oracle.normalise import Norm
 from tests.oracle.send_homes import QMAIL_UIDS, USERS, Homes
 from tests.support.drafts import make_draft
 from tests.support.memory_bus import MemoryBus
+from tests.support.scheduling import make_context
 
 # A day of the month with two digits, as when the cases were recorded.
 _STARTED = 1_700_000_000
@@ -213,16 +213,8 @@ class SendCase:
             open_wire=network.open,
         )
         self._workers = [Worker(self._bus, "local", local), Worker(self._bus, "remote", RemoteDelivery(world))]
-        self._queue = QueueService(
-            bus=self._bus,
-            control=control,
-            ids=ids,
-            log=self._log,
-            epoch=1,
-            held_at=lambda: math.inf,
-            on_broken=lambda: None,  # its alert in the log makes the case differ
-            clock=self._clock,
-        )
+        # Where something breaks, its alert in the log makes the case differ.
+        self._queue = QueueService(make_context(self._bus, self._log, clock=self._clock), control, ids)
         await self._queue.start(is_first=True)
         await BounceWriter(self._bus, control, QMAIL_UIDS["qmails"], self._clock).start()
         for worker in self._workers:

@@ -1,56 +1,107 @@
-"""A scheduler without a bus: its effects are kept in lists, its clock is the test's."""
+"""A scheduler without a bus: its effects are kept in a list, its clock is the test's."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from qmail.bus.ports import Bus
 from qmail.control.routing import Routes
+from qmail.log.log import Log
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.queue.record_position import Place
 from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import Report
-from services.queue.decide.message import Message
+from qmail.queue.talk.reports import Heartbeat, Report, ReportGroup
+from services.queue.context import Context
+from services.queue.decide import effects, events
+from services.queue.decide.controls import Controls
+from services.queue.decide.effects import (
+    Confirm,
+    Effect,
+    StartJob,
+    StoreDone,
+    StoreEnd,
+    StoreState,
+)
 from services.queue.decide.scheduler import Scheduler
-from services.queue.settings import Order
+
+E = TypeVar("E")
 
 
-class Recorder:
-    """Keeps what the scheduler says; records count as stored at once."""
+class Lines(Log):
+    """Keeps the log."""
 
     def __init__(self) -> None:
+        super().__init__("qmail")
         self.lines: list[str] = []
-        self.jobs: list[tuple[str, Job]] = []
-        self.done: list[tuple[int, int]] = []
-        self.saved: list[int] = []
-        self.confirmed: list[Report] = []
-        self.forgotten: list[int] = []
-        self.bounces: list[Message] = []
-        self.loads: list[int] = []
 
-    def log(self, line: str) -> None:
-        self.lines.append(line)
+    def line(self, text: str) -> None:
+        self.lines.append(text)
 
-    def start_job(self, channel: str, job: Job) -> None:
-        self.jobs.append((channel, job))
 
-    def recipient_done(self, message: Message, number: int, channel: str, worker: str, report: Report) -> None:
-        self.done.append((message.id, number))
-        self.confirmed.append(report)
+def make_context(
+    bus: Bus,
+    log: Log,
+    epoch: int = 1,
+    *,
+    held_at: Callable[[], float] = lambda: math.inf,
+    on_broken: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.time,
+) -> Context:
+    """The context of a scheduler, whose lease is its for ever where nothing else is said."""
+    return Context(bus=bus, log=log, epoch=epoch, held_at=held_at, on_broken=on_broken, clock=clock)
 
-    def save(self, message: Message, channel: str, worker: str, reports: list[Report]) -> None:
-        self.saved.append(message.id)
-        self.confirmed += reports
 
-    def confirm(self, channel: str, worker: str, report: Report) -> None:
-        self.confirmed.append(report)
+class Driven:
+    """A scheduler whose records count as stored at once; what it has had done is kept."""
 
-    def ended(self, message: Message) -> None:
-        self.forgotten.append(message.id)
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.effects: list[Effect] = []
 
-    def bounce(self, message: Message) -> None:
-        self.bounces.append(message)
+    def step(self, *happened: events.Event) -> list[Effect]:
+        """What follows from events, and from having stored what they ask for."""
+        before = len(self.effects)
+        for event in happened:
+            for effect in self.scheduler.step(event):
+                self.effects.append(effect)
+                if isinstance(effect, StoreDone | StoreState | StoreEnd):
+                    self.step(events.Stored(effect))
+        return self.effects[before:]
 
-    def load(self, message_id: int) -> None:
-        self.loads.append(message_id)
+    def proceed(self, now: int = 0) -> None:
+        """Begin what is due and start what can be started, with workers of both channels there."""
+        for channel in ("local", "remote"):
+            self.step(events.Beat(channel, Heartbeat("w", ()), now))
+        self.step(events.Proceed(now, now))
+
+    def accept(self, envelope: Envelope, now: int = 0) -> None:
+        """A new message, alone in its record of IN."""
+        self.step(events.Accepted(envelope, Place(envelope.id, envelope.id), now))
+
+    def answer(self, job: Job, letter: str, text: bytes = b"", now: int = 0, channel: str = "local") -> None:
+        """A worker's report on a job."""
+        report = Report(job.id, job.number, job.attempt, letter, text)
+        self.step(events.Reported(channel, ReportGroup("w", (report,)), now))
+
+    def all_of(self, kind: type[E]) -> list[E]:
+        """The effects of one kind so far."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for effect in self.all_of(effects.Log) for line in effect.lines]
+
+    @property
+    def jobs(self) -> list[tuple[str, Job]]:
+        return [(effect.channel, effect.job) for effect in self.all_of(StartJob)]
+
+    @property
+    def confirmed(self) -> list[Report]:
+        return [effect.report for effect in self.all_of(Confirm)]
 
 
 ROUTES = Routes(
@@ -61,16 +112,12 @@ ROUTES = Routes(
 )
 
 
-def make_scheduler(
-    *, local: int = 10, remote: int = 20, lifetime: int = 604800, routes: Routes = ROUTES
-) -> tuple[Scheduler, Recorder]:
-    """A scheduler whose workers are there."""
-    out = Recorder()
-    scheduler = Scheduler(
-        order=Order(routes=routes, concurrency={"local": local, "remote": remote}, lifetime_seconds=lifetime), out=out
-    )
-    scheduler.accepting_work = {"local": True, "remote": True}
-    return scheduler, out
+def make_scheduler(*, local: int = 10, remote: int = 20, lifetime: int = 604800, routes: Routes = ROUTES) -> Driven:
+    """A scheduler that has begun."""
+    controls = Controls(routes=routes, concurrency={"local": local, "remote": remote}, lifetime_seconds=lifetime)
+    driven = Driven(Scheduler(controls))
+    driven.step(events.Rebuilt())
+    return driven
 
 
 def make_envelope(
@@ -88,13 +135,3 @@ def make_envelope(
         parameters=MailParameters(hold_until_ms=hold_until * 1000),
         prefix=b"Received: x\n",
     )
-
-
-def accept(scheduler: Scheduler, envelope: Envelope, sequence: int, now: int) -> None:
-    """A new message, alone in its record of IN."""
-    scheduler.accept(envelope, Place(sequence, envelope.id), now)
-
-
-def answer(scheduler: Scheduler, job: Job, letter: str, text: bytes, now: float, channel: str = "local") -> None:
-    """A worker's report on a job."""
-    scheduler.report(channel, "w", [Report(job.id, job.number, job.attempt, letter, text)], now)

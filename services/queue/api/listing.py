@@ -12,7 +12,7 @@ from qmail.bus import subjects
 from qmail.bus.ports import Bus
 from qmail.control.routing import Routes
 from qmail.message.printable import printable, printable_lines
-from services.queue.decide.message import Message
+from services.queue.decide.message import QueuedMessage
 from services.queue.run.service import QueueService
 
 
@@ -38,7 +38,7 @@ class QueueEntry(BaseModel):
     bouncing: bool
 
 
-def describe(message: Message, routes: Routes) -> QueueEntry:
+def describe(message: QueuedMessage, routes: Routes) -> QueueEntry:
     """What is known of a message; `routes` say where a recipient went that is done."""
     envelope = message.envelope
     channel_of = {n: name for name, c in message.channels.items() for n in c.undone}
@@ -85,7 +85,7 @@ class Listing:
         scheduler = self.service.scheduler
         found = await self._bus.info(subjects.IN)
         # What IN has forgotten need not be read, whoever noted it.
-        read = max(self.service.floor.last, found.first_sequence - 1)
+        read = max(self.service.store.floor.last, found.first_sequence - 1)
         return {
             "unread": max(0, found.last_sequence - read),
             "ready": self.is_ready(),
@@ -107,5 +107,5 @@ class Listing:
         """One message, None where the queue does not have it. Raises EnvelopeError."""
         message = self.service.scheduler.messages.get(message_id)
         if message is None and message_id in self.service.scheduler.asleep:
-            message = await self.service.reading.state(message_id)
-        return None if message is None else describe(message, self.service.scheduler.order.routes)
+            message = await self.service.store.reading.state(message_id)
+        return None if message is None else describe(message, self.service.scheduler.controls.routes)

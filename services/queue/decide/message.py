@@ -30,9 +30,25 @@ class Channel:
     running: set[int] = field(default_factory=set)
     dying: bool = False
 
+    def is_busy(self) -> bool:
+        """Whether an attempt has begun and not ended."""
+        return bool(self.ready or self.running)
+
+    def start(self, number: int) -> None:
+        """The delivery to a recipient begins."""
+        self.running.add(number)
+        if number in self.ready:
+            self.ready.remove(number)
+
+    def stop(self, number: int) -> None:
+        """It has ended."""
+        self.running.discard(number)
+        if number in self.ready:
+            self.ready.remove(number)
+
 
 @dataclass(slots=True)
-class Message:
+class QueuedMessage:
     """One accepted message that is not done with."""
 
     envelope: Envelope
@@ -64,12 +80,19 @@ class Message:
         """When it was accepted, in seconds since the epoch."""
         return self.envelope.time_ms // 1000
 
+    def channel(self, name: str) -> Channel:
+        """The recipients of a channel; a channel of none where it had none."""
+        found = self.channels.get(name)
+        if found is None:
+            found = self.channels[name] = Channel(set())
+        return found
+
     def is_done(self) -> bool:
         """Whether no recipient is left to deliver to."""
         return not any(channel.undone for channel in self.channels.values())
 
 
-def encode_state(message: Message) -> bytes:
+def encode_state(message: QueuedMessage) -> bytes:
     """The record of a message that must be remembered."""
     return json.dumps(
         {
@@ -102,7 +125,7 @@ def _bounded(last: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def decode_state(record: bytes) -> Message:
+def decode_state(record: bytes) -> QueuedMessage:
     """The message of a record. Raises EnvelopeError for anything else."""
     try:
         f = json.loads(record)
@@ -111,7 +134,7 @@ def decode_state(record: bytes) -> Message:
         channels = {
             name: Channel(set(undone), f["attempts"][name], f["due"][name]) for name, undone in f["undone"].items()
         }
-        return Message(
+        return QueuedMessage(
             envelope=decode_envelope(f["envelope"].encode("ascii")),
             place=Place(*f["place"]),
             held=f["held"],

@@ -1,108 +1,355 @@
 """The scheduler, qmail-send's heart, without I/O: what comes in, what is started, what is done, what waits.
 
-Times are seconds since the epoch, given by the caller. Source: qmail-send.c; the log lines: qmail-log(5).
+`step` is the one way in: an event (services.queue.decide.events) gives effects (services.queue.decide.effects), which
+whoever calls carries out in order. Source: qmail-send.c; the log lines: qmail-log(5).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from qmail.control.routing import LOCAL, REMOTE
 from qmail.message.address import Address
-from qmail.message.envelope import Envelope
-from qmail.queue.record_position import Place
 from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import SILENCE_SECONDS, Report
-from services.queue.decide.message import Channel, Message
-from services.queue.decide.ports import Out
+from qmail.queue.talk.reports import MISSING, Report
+from services.queue.decide import events
+from services.queue.decide.controls import Controls
+from services.queue.decide.deliveries import Deliveries, Key, Workers
+from services.queue.decide.effects import (
+    Clean,
+    Confirm,
+    Effect,
+    Forget,
+    LetSleep,
+    Log,
+    LookFor,
+    Read,
+    StartJob,
+    StoreDone,
+    StoreEnd,
+    StoreState,
+    WriteBounce,
+)
+from services.queue.decide.message import Channel, QueuedMessage
+from services.queue.decide.ready import READY_ENOUGH, READY_MOST, Ready
 from services.queue.decide.schedule import is_dying, next_attempt
-from services.queue.decide.shares import Shares, itself
+from services.queue.decide.shares import itself
 from services.queue.decide.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.decide.waiting import DueTimes, NumberSet
-from services.queue.settings import Order
 
 # After a worker died its jobs are tried again this soon: the death says nothing about the message.
 LOST_RETRY_SECONDS = 5
-# A channel with so much to start reads no more of what sleeps: a flush must not bring the whole queue into memory.
-READY_ENOUGH = 1000
-# With so much to start, new messages wait on the bus as well: a backlog must not outgrow the memory.
-READY_MOST = 50_000
-
-
-@dataclass(slots=True)
-class _Running:
-    delivery: int  # qmail's delivery number
-    channel: str
-    worker: str
-    attempt: int
-    heard: float  # by a clock that nobody sets (time.monotonic)
+CHANNELS = (LOCAL, REMOTE)
+# A report's letter in the log.
+_WORDS = {"K": "success", "D": "failure"}
 
 
 class Scheduler:
-    """All messages of one deployment that are not done with.
+    """All messages of one deployment that are not done with."""
 
-    `now` is the time of day. `uptime` is a clock that nobody sets: whether a worker is alive must not depend on
-    the date."""
-
-    def __init__(self, *, order: Order, out: Out, account_of: Callable[[Address], bytes] = itself) -> None:
+    def __init__(self, controls: Controls, account_of: Callable[[Address], bytes] = itself) -> None:
         """account_of: whose mailbox the address of a local delivery is."""
-        self.order = order
-        self._shares: Shares[tuple[Message, int]] = Shares(account_of)
-        self._out = out
-        self.messages: dict[int, Message] = {}
-        self._ready: dict[str, deque[tuple[Message, int]]] = {"local": deque(), "remote": deque()}
-        self._running: dict[tuple[int, int], _Running] = {}
-        self._in_use = {"local": 0, "remote": 0}
-        self._due = {"local": DueTimes(), "remote": DueTimes()}
+        self.controls = controls
+        self.messages: dict[int, QueuedMessage] = {}
         # Messages that wait on the bus alone; each costs its numbers here and in the due times, no more.
         self.asleep = NumberSet()
         self.loading: set[int] = set()
-        self._flushed = NumberSet()
-        self._deliveries = 0
         self.paused = False
-        self.accepting_work = {"local": False, "remote": False}
+        self.rebuilt = False
+        self._flushed = NumberSet()
+        self._due = {name: DueTimes() for name in CHANNELS}
+        self._ready = Ready(account_of, lambda message: self.messages.get(message.id) is message)
+        self._deliveries = Deliveries()
+        self._workers = Workers()
+        # How many records with the end of a delivery are on their way, by message.
+        self._storing: Counter[int] = Counter()
+        self._effects: list[Effect] = []
 
-    def obey(self, order: Order) -> None:
-        """From now on: what runs goes on, what waits is routed as it was, and is tried as long as is said now."""
-        self.order = order
-        self._log_status()
+    def step(self, event: events.Event) -> list[Effect]:
+        """What follows from an event."""
+        effects: list[Effect] = []
+        self._effects = effects
+        _STEPS[type(event)](self, event)
+        return effects
+
+    # Questions.
+
+    def status_line(self) -> str:
+        """`status: local 0/10 remote 0/20`."""
+        use, most = self._deliveries.in_use, self.controls.concurrency
+        return f"status: local {use['local']}/{most['local']} remote {use['remote']}/{most['remote']}"
+
+    def running(self) -> int:
+        """Deliveries under way."""
+        return len(self._deliveries)
+
+    def has(self, message_id: int) -> bool:
+        """Whether the message is in the queue."""
+        return message_id in self.messages or message_id in self.asleep
+
+    def is_over(self, message: QueuedMessage, now: int) -> bool:
+        """Whether queuelifetime has passed since the message was accepted."""
+        return is_dying(message.birth, now, self.controls.lifetime_seconds)
+
+    def can_set_aside(self, message_id: int) -> bool:
+        """Whether the message is in the queue and nothing of it runs."""
+        message = self.messages.get(message_id)
+        if message is None:
+            return message_id in self.asleep
+        return not any(channel.running for channel in message.channels.values())
 
     # What comes in.
 
-    def accept(self, envelope: Envelope, place: Place, now: int) -> None:
-        """A new message: route its recipients, log it, start what can be started.
-
-        Where it cannot be routed or logged, whatever that raises is raised, and the message is unknown here."""
-        message = Message(envelope, place)
-        for number, recipient in enumerate(envelope.recipients):
-            route = self.order.routes.route(recipient.address)
-            message.addresses[number] = route.address
-            channel = message.channels.get(route.channel)
-            if channel is None:
-                channel = message.channels[route.channel] = Channel(set())
-            channel.undone.add(number)
+    def _accepted(self, event: events.Accepted) -> None:
+        message = self._routed(event)
         self._log_new(message)
         self.messages[message.id] = message
         if not message.channels:
             self._finish(message)
             return
-        crowded = any(self._waiting(name) >= READY_MOST for name in message.channels)
+        due = max(event.now, event.envelope.parameters.hold_until_ms // 1000)
         for name, channel in message.channels.items():
-            self._begin(message, name, channel, max(now, envelope.parameters.hold_until_ms // 1000), now)
-        if crowded and not any(channel.ready for channel in message.channels.values()):
-            message.saved = True
-            self._out.save(message, "", "", [])
+            self._begin(message, name, channel, due, event.now)
+        if not any(channel.ready for channel in message.channels.values()) and self._is_crowded(message):
+            self._store_state(message, None)
 
-    def _log_new(self, message: Message) -> None:
+    def _is_crowded(self, message: QueuedMessage) -> bool:
+        return any(self._ready.waiting(name) >= READY_MOST for name in message.channels)
+
+    def _routed(self, event: events.Accepted) -> QueuedMessage:
+        message = QueuedMessage(event.envelope, event.place)
+        for number, recipient in enumerate(event.envelope.recipients):
+            route = self.controls.routes.route(recipient.address)
+            message.addresses[number] = route.address
+            if number not in event.done:
+                message.channel(route.channel).undone.add(number)
+        return message
+
+    def _log_new(self, message: QueuedMessage) -> None:
         e = message.envelope
-        self._out.log(f"new msg {e.id}")
         size = e.size_bytes + len(e.prefix)
-        sender = logged(e.sender.raw)
-        self._out.log(f"info msg {e.id}: bytes {size} from <{sender}> qp {e.id} uid {e.origin.uid}")
+        info = f"info msg {e.id}: bytes {size} from <{logged(e.sender.raw)}> qp {e.id} uid {e.origin.uid}"
+        self._log(f"new msg {e.id}", info)
 
-    def resume(self, message: Message, now: int) -> None:
-        """A message from before a restart: its channels go on when they are due."""
+    def _begin(self, message: QueuedMessage, name: str, channel: Channel, due: int, now: int) -> None:
+        if due > now or self._ready.waiting(name) >= READY_MOST:
+            self._wait(message, name, channel, due)
+        else:
+            self._begin_attempt(message, name, channel, now)
+
+    def _begin_attempt(self, message: QueuedMessage, name: str, channel: Channel, now: int) -> None:
+        channel.dying = self.is_over(message, now)
+        self._ready.begin(message, name, channel)
+
+    # What is started.
+
+    def _proceed(self, event: events.Proceed | events.SecondPassed) -> None:
+        if self.rebuilt:
+            self._begin_due(event.now)
+        self._start_ready(event.monotonic)
+
+    def _begin_due(self, now: int) -> None:
+        """Begin the attempts that are due, as far as there is room for them."""
+        for name, waiting in self._due.items():
+            while self._ready.waiting(name) + len(self.loading) < READY_ENOUGH:
+                entry = waiting.pop(now)
+                if entry is None:
+                    break
+                due, message_id = entry
+                if message_id in self.asleep:
+                    self._read(message_id)
+                else:
+                    self._begin_if_due(message_id, name, due, now)
+
+    def _begin_if_due(self, message_id: int, name: str, due: int, now: int) -> None:
+        message = self.messages.get(message_id)
+        channel = message.channels.get(name) if message is not None else None
+        if message is None or channel is None:
+            return
+        if channel.due == due and channel.undone and not channel.is_busy():
+            self._begin_attempt(message, name, channel, now)
+
+    def _start_ready(self, monotonic: float) -> None:
+        """Start what waits, as far as concurrency, the accounts' shares and workers allow."""
+        most, in_use = self.controls.concurrency, self._deliveries.in_use
+        self._ready.release(most[LOCAL])
+        for name in CHANNELS:
+            if self.paused or not self._workers.are_there(name):
+                continue
+            while (entry := self._ready.next(name, most[name], in_use[name])) is not None:
+                self._start(*entry, name, monotonic)
+
+    def _start(self, message: QueuedMessage, number: int, name: str, monotonic: float) -> None:
+        channel = message.channels[name]
+        attempt = channel.attempts + 1
+        delivery = self._deliveries.begin((message.id, number), name, attempt, monotonic)
+        channel.start(number)
+        recipient = message.addresses[number]
+        to = logged(recipient.raw)
+        self._log(f"starting delivery {delivery}: msg {message.id} to {name} {to}", self.status_line())
+        sender = verp(message.envelope.sender, recipient)
+        job = Job(message.id, number, attempt, message.held, message.place, sender, recipient)
+        self._effects.append(StartJob(name, job))
+
+    # What ends.
+
+    def _reported(self, event: events.Reported) -> None:
+        group = event.group
+        for report in group.reports:
+            self._take_report(Confirm(event.channel, group.worker, report), event.now)
+        self._effects += [LookFor(each) for each in {r.id for r in group.reports if r.letter == MISSING}]
+
+    def _take_report(self, confirm: Confirm, now: int) -> None:
+        """Until it is confirmed, the worker repeats it."""
+        report = confirm.report
+        message = self.messages.get(report.id)
+        if message is None:
+            if not self.rebuilt:
+                return
+            if report.id in self.asleep:
+                self._read(report.id)
+                return
+        if message is not None and self._tells_news(message, confirm.channel, report):
+            self._end_delivery(message, confirm, now)
+        elif report.id not in self._storing:
+            # What tells nothing new may have been told by a report whose record is on its way.
+            self._effects.append(confirm)
+
+    def _tells_news(self, message: QueuedMessage, name: str, report: Report) -> bool:
+        channel = message.channels.get(name)
+        if channel is None or report.number not in channel.undone:
+            return False
+        delivery = self._deliveries.get((report.id, report.number))
+        # An older attempt that failed says nothing about the one that runs or waits now.
+        return report.letter == "K" or (delivery is not None and delivery.attempt == report.attempt)
+
+    def _end_delivery(self, message: QueuedMessage, confirm: Confirm, now: int) -> None:
+        report, name = confirm.report, confirm.channel
+        channel = message.channels[name]
+        delivery = self._release((message.id, report.number), channel)
+        letter, text = report.letter, report.text
+        if letter == "Z" and channel.dying:
+            letter, text = "D", text + GIVING_UP
+        self._log(f"delivery {delivery}: {_WORDS.get(letter, 'deferral')}: {logged(text)}", self.status_line())
+        self._note_end(message, channel, report.number, letter, text)
+        if not channel.undone or not channel.is_busy():
+            # Every recipient of the attempt has ended: the rest waits for the next.
+            channel.attempts += 1
+            if channel.undone:
+                self._wait(message, name, channel, next_attempt(message.birth, now, name))
+        if letter == "K" and not message.saved and not message.bounce:
+            self._storing[message.id] += 1
+            self._effects.append(StoreDone(message, report.number, confirm))
+        else:
+            self._store_state(message, confirm)
+        if message.is_done():
+            self._finish(message)
+
+    def _note_end(self, message: QueuedMessage, channel: Channel, number: int, letter: str, text: bytes) -> None:
+        if letter not in _WORDS:
+            message.last[number] = text[:1000]
+            return
+        channel.undone.discard(number)
+        message.last.pop(number, None)
+        if letter == "D":
+            message.failed = True
+            address = self.controls.routes.without_prefix(message.addresses[number])
+            message.bounce = with_paragraph(message.bounce, bounce_paragraph(address, text))
+
+    def _release(self, key: Key, channel: Channel) -> int:
+        self._ready.ended(key)
+        channel.stop(key[1])
+        return self._deliveries.end(key)
+
+    def _wait(self, message: QueuedMessage, name: str, channel: Channel, due: int) -> None:
+        channel.due = due
+        self._due[name].push(due, message.id)
+
+    def _store_state(self, message: QueuedMessage, confirm: Confirm | None) -> None:
+        message.saved = True
+        self._storing[message.id] += 1
+        self._effects.append(StoreState(message, confirm))
+
+    def _finish(self, message: QueuedMessage) -> None:
+        if message.bounce and not message.bouncing:
+            message.bouncing = True
+            self._effects.append(WriteBounce(message))
+        elif not message.bounce:
+            self._forget(message)
+
+    def _bounced(self, event: events.Bounced) -> None:
+        self._log(event.line)
+        self._forget(event.message)
+
+    def _forget(self, message: QueuedMessage) -> None:
+        self._log(f"end msg {message.id}")
+        self.messages.pop(message.id, None)
+        self._end(message)
+
+    def _end(self, message: QueuedMessage) -> None:
+        self._effects.append(Forget(message.id))
+        if message.saved or not message.envelope.recipients:
+            self._effects.append(StoreEnd(message))
+
+    def _stored(self, event: events.Stored) -> None:
+        effect, message = event.effect, event.effect.message
+        if isinstance(effect, StoreEnd):
+            self._effects.append(Clean(message))
+            return
+        self._storing[message.id] -= 1
+        last = not self._storing[message.id]
+        if last:
+            del self._storing[message.id]
+        if effect.confirm is not None:
+            self._effects.append(effect.confirm)
+        if isinstance(effect, StoreState):
+            self._effects.append(LetSleep(message))
+        elif last and message.is_done() and not message.saved:
+            self._effects.append(Clean(message))
+
+    # What sleeps.
+
+    def _read(self, message_id: int) -> None:
+        if message_id not in self.loading:
+            self.loading.add(message_id)
+            self._effects.append(Read(message_id))
+
+    def _need(self, event: events.Needed) -> None:
+        if event.message_id in self.asleep:
+            self._read(event.message_id)
+
+    def _flush(self, event: events.Flushed) -> None:
+        self._flushed = self.asleep.copy()
+        for message in self.messages.values():
+            for channel in message.channels.values():
+                channel.due = event.now
+        for waiting in self._due.values():
+            waiting.hasten(event.now)
+        self._begin_due(event.now)
+
+    def _sleep(self, event: events.Slept) -> None:
+        message = event.message
+        busy = message.bouncing or any(channel.is_busy() for channel in message.channels.values())
+        if message.saved and not busy and self.messages.get(message.id) is message:
+            del self.messages[message.id]
+            self.asleep.add(message.id)
+
+    def _wake(self, event: events.Woken) -> None:
+        message = event.message
+        self.loading.discard(message.id)
+        if message.id not in self.asleep:
+            return
+        self.asleep.discard(message.id)
+        if message.id in self._flushed:
+            self._flushed.discard(message.id)
+            for channel in message.channels.values():
+                channel.due = min(channel.due, event.now)
+        self._resume(message, event.now)
+
+    def _resume(self, message: QueuedMessage, now: int) -> None:
+        """Its channels go on when they are due."""
         self.messages[message.id] = message
         if message.is_done():
             self._finish(message)
@@ -111,310 +358,114 @@ class Scheduler:
             if channel.undone:
                 self._begin(message, name, channel, channel.due, now)
 
-    def adopt(self, channel: str, worker: str, message_id: int, number: int, attempt: int, uptime: float) -> None:
-        """A job of the scheduler before us still runs: it holds its place until its report comes."""
-        message = self.messages.get(message_id)
-        if message is None or (message_id, number) in self._running:
+    def _drop_asleep(self, event: events.Unreadable | events.SetAside) -> None:
+        for numbers in (self.asleep, self._flushed, self.loading):
+            numbers.discard(event.message_id)
+
+    def _set_aside(self, event: events.SetAside) -> None:
+        self.messages.pop(event.message_id, None)
+        self._drop_asleep(event)
+
+    def _give_up(self, event: events.GivenUp) -> None:
+        self._end(event.message)
+
+    # After a restart.
+
+    def _remember(self, event: events.Remembered) -> None:
+        self.asleep.take(event.numbers)
+        for name, times in event.dues.items():
+            self._due[name].take(times)
+
+    def _adopt(self, event: events.Adopted) -> None:
+        message, number = self.messages.get(event.message_id), event.number
+        if message is None or self._deliveries.get((message.id, number)) is not None:
             return
         owner = next((c for c in message.channels.values() if number in c.undone), None)
         if owner is None:
             return
         # Where locals have changed since, it is still in the channel that it was in.
         owner.undone.discard(number)
-        if number in owner.ready:
-            owner.ready.remove(number)
-        theirs = message.channels.setdefault(channel, Channel(set()))
+        owner.stop(number)
+        theirs = message.channel(event.channel)
         theirs.undone.add(number)
-        theirs.running.add(number)
-        self._deliveries += 1
-        self._running[message_id, number] = _Running(self._deliveries, channel, worker, attempt, uptime)
-        self._in_use[channel] += 1
+        theirs.start(number)
+        self._deliveries.begin((message.id, number), event.channel, event.attempt, event.monotonic)
 
-    def _begin(self, message: Message, name: str, channel: Channel, due: int, now: int) -> None:
-        if due > now or self._waiting(name) >= READY_MOST:
-            channel.due = due
-            self._due[name].push(due, message.id)
-        else:
-            self._pass(message, name, channel, now)
-
-    def _pass(self, message: Message, name: str, channel: Channel, now: int) -> None:
-        """Begin an attempt at every undone recipient of the channel."""
-        channel.dying = is_dying(message.birth, now, self.order.lifetime_seconds)
-        channel.ready = sorted(channel.undone - channel.running)
-        queue = self._ready[name]
-        for number in channel.ready:
-            queue.append((message, number))
-
-    # What is started.
-
-    def pump(self, uptime: float) -> None:
-        """Start what waits, as far as concurrency, the accounts' shares and workers allow."""
-        self._release_held()
-        for name in ("local", "remote"):
-            queue = self._ready[name]
-            while queue and not self.paused and self.accepting_work[name]:
-                if self._busy(name) >= self.order.concurrency[name]:
-                    break
-                message, number = queue.popleft()
-                channel = message.channels[name]
-                waits = number in channel.undone and number not in channel.running
-                if not waits or self.messages.get(message.id) is not message or self._is_held(name, message, number):
-                    continue
-                self._start(message, name, channel, number, uptime)
-
-    def _busy(self, name: str) -> int:
-        """Places that are taken. Slow local deliveries have as many of their own as the channel has."""
-        apart = min(self._shares.slow, self.order.concurrency[name]) if name == "local" else 0
-        return self._in_use[name] - apart
-
-    def _is_held(self, name: str, message: Message, number: int) -> bool:
-        most = self.order.concurrency[name]
-        return name == "local" and self._shares.hold((message, number), message.addresses[number], most)
-
-    def _waiting(self, name: str) -> int:
-        return len(self._ready[name]) + (self._shares.held if name == "local" else 0)
-
-    def _release_held(self) -> None:
-        if self._shares.held:
-            self._ready["local"].extendleft(reversed([*self._shares.released(self.order.concurrency["local"])]))
-
-    def _start(self, message: Message, name: str, channel: Channel, number: int, uptime: float) -> None:
-        self._deliveries += 1
-        attempt = channel.attempts + 1
-        self._running[message.id, number] = _Running(self._deliveries, name, "", attempt, uptime)
-        self._in_use[name] += 1
-        channel.running.add(number)
-        if number in channel.ready:
-            channel.ready.remove(number)
-        recipient = message.addresses[number]
-        self._out.log(f"starting delivery {self._deliveries}: msg {message.id} to {name} {logged(recipient.raw)}")
-        self._log_status()
-        sender = verp(message.envelope.sender, recipient)
-        self._out.start_job(name, Job(message.id, number, attempt, message.held, message.place, sender, recipient))
-
-    def _log_status(self) -> None:
-        self._out.log(self.status_line())
-
-    def status_line(self) -> str:
-        """`status: local 0/10 remote 0/20`."""
-        use, most = self._in_use, self.order.concurrency
-        return f"status: local {use['local']}/{most['local']} remote {use['remote']}/{most['remote']}"
-
-    # What ends.
-
-    def report(self, channel_name: str, worker: str, reports: Iterable[Report], now: float) -> None:
-        """Deliveries ended. Reports that tell nothing new are confirmed and forgotten."""
-        for report in reports:
-            if report.id in self.asleep:
-                # The worker repeats the report until the message has been read again.
-                self._load(report.id)
-                continue
-            message = self.messages.get(report.id)
-            channel = message.channels.get(channel_name) if message is not None else None
-            if message is None or channel is None or report.number not in channel.undone:
-                self._out.confirm(channel_name, worker, report)
-                continue
-            running = self._running.get((report.id, report.number))
-            if report.letter != "K" and (running is None or running.attempt != report.attempt):
-                # An older attempt that failed says nothing about the one that runs or waits now.
-                self._out.confirm(channel_name, worker, report)
-                continue
-            self._ended(message, channel_name, channel, worker, report, now)
-
-    def _ended(self, message: Message, name: str, channel: Channel, worker: str, report: Report, now: float) -> None:
-        delivery = self._release(message, name, channel, report.number)
-        text = report.text
-        letter = report.letter
-        if letter == "Z" and channel.dying:
-            letter, text = "D", text + GIVING_UP
-        words = {"K": "success", "D": "failure"}.get(letter, "deferral")
-        self._out.log(f"delivery {delivery}: {words}: {logged(text)}")
-        self._log_status()
-        if letter == "K":
-            channel.undone.discard(report.number)
-            message.last.pop(report.number, None)
-        elif letter == "D":
-            message.failed = True
-            channel.undone.discard(report.number)
-            message.last.pop(report.number, None)
-            address = self.order.routes.without_prefix(message.addresses[report.number])
-            message.bounce = with_paragraph(message.bounce, bounce_paragraph(address, text))
-        else:
-            message.last[report.number] = text[:1000]
-        if not channel.undone or not (channel.running or channel.ready):
-            self._pass_over(message, name, channel, int(now))
-        if letter == "K" and not message.saved and not message.bounce:
-            self._out.recipient_done(message, report.number, name, worker, report)
-        else:
-            message.saved = True
-            self._out.save(message, name, worker, [report])
-        if message.is_done():
-            self._finish(message)
-
-    def _release(self, message: Message, name: str, channel: Channel, number: int) -> int:
-        running = self._running.pop((message.id, number), None)
-        self._shares.ended((message.id, number))
-        channel.running.discard(number)
-        if number in channel.ready:
-            channel.ready.remove(number)
-        if running is None:
-            self._deliveries += 1
-            return self._deliveries
-        self._in_use[name] -= 1
-        return running.delivery
-
-    def _pass_over(self, message: Message, name: str, channel: Channel, now: int) -> None:
-        """Every recipient of the attempt has ended: the rest waits for the next."""
-        channel.attempts += 1
-        if channel.undone:
-            channel.due = next_attempt(message.birth, now, name)
-            self._due[name].push(channel.due, message.id)
-
-    def _finish(self, message: Message) -> None:
-        if message.bounce and not message.bouncing:
-            message.bouncing = True
-            self._out.bounce(message)
-            return
-        if not message.bounce:
-            self._forget(message)
-
-    def bounced(self, message: Message, line: str) -> None:
-        """The bounce is on the bus, or there was nobody to send it to: `line` says which."""
-        self._out.log(line)
-        self._forget(message)
-
-    def _forget(self, message: Message) -> None:
-        self._out.log(f"end msg {message.id}")
-        self.messages.pop(message.id, None)
-        self._out.ended(message)
-
-    # Time.
-
-    def tick(self, now: int) -> None:
-        """Begin the attempts that are due, as far as there is room for them."""
-        for name, waiting in self._due.items():
-            while self._waiting(name) + len(self.loading) < READY_ENOUGH:
-                entry = waiting.pop(now)
-                if entry is None:
-                    break
-                due, message_id = entry
-                if message_id in self.asleep:
-                    self._load(message_id)
-                else:
-                    self._begin_due(message_id, name, due, now)
-
-    def _begin_due(self, message_id: int, name: str, due: int, now: int) -> None:
-        message = self.messages.get(message_id)
-        channel = message.channels.get(name) if message is not None else None
-        if message is None or channel is None:
-            return
-        if channel.due == due and channel.undone and not (channel.ready or channel.running):
-            self._pass(message, name, channel, now)
-
-    def _load(self, message_id: int) -> None:
-        if message_id not in self.loading:
-            self.loading.add(message_id)
-            self._out.load(message_id)
-
-    def flush(self, now: int) -> None:
-        """SIGALRM: everything that waits is due now (qmail-send(8))."""
-        self._flushed = self.asleep.copy()
-        for message in self.messages.values():
-            for channel in message.channels.values():
-                channel.due = now
-        for waiting in self._due.values():
-            waiting.hasten(now)
-        self.tick(now)
-
-    def sleep(self, message: Message) -> bool:
-        """Forget a message that waits and whose record is stored; it is loaded again when it is due."""
-        busy = any(c.ready or c.running for c in message.channels.values())
-        if busy or message.bouncing or not message.saved or self.messages.get(message.id) is not message:
-            return False
-        del self.messages[message.id]
-        self.asleep.add(message.id)
-        return True
-
-    def adopt_asleep(self, numbers: NumberSet, dues: dict[str, DueTimes]) -> None:
-        """Messages from before a restart that need not be in memory until they are due."""
-        self.asleep.take(numbers)
-        for name, times in dues.items():
-            self._due[name].take(times)
-
-    def lost_asleep(self, message_id: int) -> None:
-        """The record of a message that slept cannot be read."""
-        self.asleep.discard(message_id)
-        self._flushed.discard(message_id)
-        self.loading.discard(message_id)
-
-    def set_aside(self, message_id: int) -> bool:
-        """Forget a message though it has not ended; False where something of it runs, or there is none."""
-        message = self.messages.get(message_id)
-        if message is None and message_id not in self.asleep:
-            return False
-        if message is not None and any(channel.running for channel in message.channels.values()):
-            return False
-        self.messages.pop(message_id, None)
-        self.lost_asleep(message_id)
-        return True
-
-    def is_over(self, message: Message, now: int) -> bool:
-        """Whether queuelifetime has passed since the message was accepted."""
-        return is_dying(message.birth, now, self.order.lifetime_seconds)
-
-    def wake(self, message: Message, now: int) -> None:
-        """A message that slept has been read: what is due begins, what was flushed is due."""
-        self.loading.discard(message.id)
-        if message.id not in self.asleep:
-            return
-        self.asleep.discard(message.id)
-        if message.id in self._flushed:
-            self._flushed.discard(message.id)
-            for channel in message.channels.values():
-                channel.due = min(channel.due, now)
-        self.resume(message, now)
+    def _rebuilt(self, _: events.Rebuilt) -> None:
+        self.rebuilt = True
 
     # Workers.
 
-    def heartbeat(self, channel: str, worker: str, running: Iterable[tuple[int, int, int]], uptime: float) -> None:
-        """A worker names what it runs."""
-        for message_id, number, attempt in running:
-            entry = self._running.get((message_id, number))
-            if entry is not None and entry.attempt == attempt:
-                entry.heard, entry.worker = uptime, worker
+    def _heard(self, event: events.Beat) -> None:
+        beat = event.heartbeat
+        changed = self._workers.hear(event.channel, beat.worker, event.monotonic, stopping=beat.stopping)
+        self._deliveries.named(beat.running, event.monotonic)
+        fresh = event.channel == LOCAL and self._note_slow(beat.slow)
+        if changed or fresh:
+            self._start_ready(event.monotonic)
 
-    def slowed(self, slow: Iterable[tuple[int, int]], uptime: float) -> None:
-        """A worker of the local channel names deliveries (message and recipient number) that take long."""
+    def _note_slow(self, slow: Sequence[Key]) -> bool:
+        """Whether any of them was not known to take long."""
         fresh = False
         for key in slow:
-            message = self.messages.get(key[0])
-            running = self._running.get(key)
-            if message is not None and running is not None and running.channel == "local":
-                fresh = self._shares.slowed(key, message.addresses[key[1]]) or fresh
-        if fresh:
-            self.pump(uptime)
+            message, delivery = self.messages.get(key[0]), self._deliveries.get(key)
+            if message is not None and delivery is not None and delivery.channel == LOCAL:
+                fresh = self._ready.slowed(key, message.addresses[key[1]]) or fresh
+        return fresh
 
-    def excuse(self, uptime: float) -> None:
-        """Nobody can be heard: their silence says nothing until they can be again."""
-        for entry in self._running.values():
-            entry.heard = uptime
+    def _second_passed(self, event: events.SecondPassed) -> None:
+        self._workers.forget_silent(event.monotonic)
+        if event.deaf:
+            # It is us who did not hear: what the workers said meanwhile comes after this.
+            self._deliveries.excuse(event.monotonic)
+        elif self.rebuilt:
+            self._defer_silent(event)
+        self._proceed(event)
 
-    def lose(self, now: float, uptime: float) -> None:
+    def _defer_silent(self, event: events.SecondPassed) -> None:
         """Jobs of workers that fell silent are deferred: whether they were done is unknown."""
-        for (message_id, number), entry in list(self._running.items()):
-            if uptime - entry.heard <= SILENCE_SECONDS:
-                continue
-            message = self.messages[message_id]
+        for key, entry in self._deliveries.silent(event.monotonic):
+            message = self.messages[key[0]]
             channel = message.channels[entry.channel]
-            program = "qmail-lspawn" if entry.channel == "local" else "qmail-rspawn"
-            delivery = self._release(message, entry.channel, channel, number)
-            self._out.log(f"delivery {delivery}: deferral: {program}_went_silent;_will_try_again._(#4.3.0)/")
-            self._log_status()
-            if not (channel.running or channel.ready):
+            program = "qmail-lspawn" if entry.channel == LOCAL else "qmail-rspawn"
+            delivery = self._release(key, channel)
+            deferral = f"delivery {delivery}: deferral: {program}_went_silent;_will_try_again._(#4.3.0)/"
+            self._log(deferral, self.status_line())
+            if not channel.is_busy():
                 channel.attempts += 1
-                channel.due = int(now) + LOST_RETRY_SECONDS
-                self._due[entry.channel].push(channel.due, message_id)
+                self._wait(message, entry.channel, channel, event.now + LOST_RETRY_SECONDS)
 
-    def running(self) -> int:
-        """Deliveries under way."""
-        return len(self._running)
+    # The administrator.
+
+    def _pause(self, event: events.Paused) -> None:
+        self.paused = event.paused
+
+    def _reload(self, event: events.Reloaded) -> None:
+        self.controls = event.controls
+        self._log(self.status_line())
+
+    def _log(self, *lines: str) -> None:
+        self._effects.append(Log(lines))
+
+
+_STEPS: dict[type[events.Event], Callable[[Scheduler, Any], None]] = {
+    events.Accepted: Scheduler._accepted,
+    events.Proceed: Scheduler._proceed,
+    events.Reported: Scheduler._reported,
+    events.Stored: Scheduler._stored,
+    events.Bounced: Scheduler._bounced,
+    events.Beat: Scheduler._heard,
+    events.SecondPassed: Scheduler._second_passed,
+    events.Flushed: Scheduler._flush,
+    events.Needed: Scheduler._need,
+    events.Slept: Scheduler._sleep,
+    events.Woken: Scheduler._wake,
+    events.Unreadable: Scheduler._drop_asleep,
+    events.SetAside: Scheduler._set_aside,
+    events.GivenUp: Scheduler._give_up,
+    events.Remembered: Scheduler._remember,
+    events.Adopted: Scheduler._adopt,
+    events.Rebuilt: Scheduler._rebuilt,
+    events.Paused: Scheduler._pause,
+    events.Reloaded: Scheduler._reload,
+}

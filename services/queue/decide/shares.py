@@ -10,23 +10,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
-from qmail.accounts.assign import Accounts, AssignError
 from qmail.message.address import Address
 
-ALIAS = b"alias"
 Entry = TypeVar("Entry")
 Key = Hashable
-
-
-def account_of(accounts: Accounts, address: Address) -> bytes:
-    """The name of the account that a local delivery is for, as qmail-lspawn finds it: by users/assign, else alias's.
-
-    Where that cannot be read, the address stands for itself."""
-    try:
-        match = accounts.find(address.local)
-    except (AssignError, OSError):
-        return itself(address)
-    return ALIAS if match is None else match.account.name
 
 
 def itself(address: Address) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from enum import Enum
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, TemporaryError
+from qmail.bus.ports import TemporaryError
 from qmail.message.envelope import encode_envelope
-from services.queue.decide.message import Message
+from services.queue.context import Context
+from services.queue.decide.message import QueuedMessage
 
 TIMEOUT_SECONDS = 120.0
 RETRY_SECONDS = 2.0
@@ -24,13 +24,13 @@ class Copied(Enum):
     LATER = "it was not possible"
 
 
-class BounceDesk:
-    """Asks, and asks again. `log` takes what went wrong."""
+class BounceClient:
+    """Asks, and asks again."""
 
-    def __init__(self, bus: Bus, log: Callable[[str], None]) -> None:
-        self._bus, self._log = bus, log
+    def __init__(self, context: Context) -> None:
+        self._bus, self._log = context.bus, context.log
 
-    async def bounce(self, message: Message) -> str | None:
+    async def bounce(self, message: QueuedMessage) -> str | None:
         """Have the bounce of a message put, as often as it takes; the log line that says what became of it.
 
         Where its body is gone it bounces without, if it has failed in this very life of ours; None if that is only what
@@ -55,7 +55,7 @@ class BounceDesk:
             return f"triple bounce: discarding bounce/{message.id}"
         return f"bounce msg {message.id} qp {message.bounce_id}"
 
-    async def hold(self, message: Message) -> Copied:
+    async def hold(self, message: QueuedMessage) -> Copied:
         """Have a message copied to HOLD once."""
         return await self._keep({"id": message.id, "place": message.place.as_list()})
 
@@ -84,7 +84,7 @@ class BounceDesk:
         return found
 
 
-def _bounce_request(message: Message, *, lost: bool) -> dict[str, object]:
+def _bounce_request(message: QueuedMessage, *, lost: bool) -> dict[str, object]:
     """docs/formats.md. Made anew for each try: meanwhile HOLD may have the message."""
     request: dict[str, object] = {
         "id": message.id,

@@ -8,61 +8,44 @@ record stays, and is looked at again at each start in case the message comes bac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, TemporaryError
-from qmail.log.notices import Notices
+from qmail.bus.ports import TemporaryError
 from qmail.message.address import Address
 from qmail.message.printable import printable
-from services.queue.decide.message import Message
-from services.queue.decide.scheduler import Scheduler
-from services.queue.store.floor import Floor
-from services.queue.store.journal import Journal
-from services.queue.store.reading import Reading
+from services.queue.decide import events
+from services.queue.decide.message import QueuedMessage
+from services.queue.run.driver import Driver
 
 RETRY_SECONDS = 2.0
 # So many recipients are named in an alert; the record has all.
 NAMED = 20
 
 
-class Lost:
+class MissingMessages:
     """Looks for messages, and sets aside what is nowhere."""
 
-    def __init__(
-        self,
-        *,
-        bus: Bus,
-        reading: Reading,
-        scheduler: Scheduler,
-        journal: Journal,
-        floor: Floor,
-        notices: Notices,
-        log: Callable[[str], None],
-        clock: Callable[[], float],
-        end: Callable[[Message], None],
-    ) -> None:
-        """`end` records that a message needs no more."""
-        self._bus, self._reading, self._scheduler, self._journal = bus, reading, scheduler, journal
-        self._floor, self._notices, self._log, self._clock, self._end = floor, notices, log, clock, end
+    def __init__(self, driver: Driver) -> None:
+        self._driver, self._bus = driver, driver.context.bus
 
     async def look(self, message_id: int) -> None:
         """Look for a message that somebody could not find, as often as it takes; one that is nowhere is set aside, and
         so is one that nobody could read until its time was over."""
-        message = self._scheduler.messages.get(message_id)
-        if message is None and message_id in self._scheduler.asleep:
-            message = await self._reading.readable_state(message_id)
+        scheduler = self._driver.scheduler
+        message = scheduler.messages.get(message_id)
+        if message is None and message_id in scheduler.asleep:
+            message = await self._driver.store.reading.readable_state(message_id)
         if message is not None and (self._is_over(message) or not await self._is_there(message)):
             self.set_aside(message)
 
-    async def _is_there(self, message: Message) -> bool:
+    async def _is_there(self, message: QueuedMessage) -> bool:
         while True:
             try:
                 return await self._holds(message)
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _holds(self, message: Message) -> bool:
+    async def _holds(self, message: QueuedMessage) -> bool:
         """Asked of the streams' subjects, not of their contents."""
         records = (
             (subjects.HOLD, subjects.hold(message.id)),
@@ -73,24 +56,26 @@ class Lost:
         chunks = message.envelope.chunk_count
         return not chunks or len(await self._bus.subjects(subjects.BODY, f"body.{message.id}.*")) >= chunks
 
-    def set_aside(self, message: Message) -> None:
+    def set_aside(self, message: QueuedMessage) -> None:
         """Neither try a message nor bounce it; say so."""
-        message = self._scheduler.messages.get(message.id, message)
-        if not self._scheduler.set_aside(message.id):
+        driver, context, store = self._driver, self._driver.context, self._driver.store
+        message = driver.scheduler.messages.get(message.id, message)
+        if not driver.scheduler.can_set_aside(message.id):
             return  # something of it runs, and its report leads here again
-        self._floor.dead(message.sequence, message.id)
+        driver.step(events.SetAside(message.id))
+        store.floor.dead(message.sequence, message.id)
         if self._is_over(message):
-            self._log(f"alert: {_described(message)}; its time is over, it is given up")
-            self._end(message)
+            context.log(f"alert: {_described(message)}; its time is over, it is given up")
+            driver.step(events.GivenUp(message))
         else:
-            self._journal.apart.add(message.id)
-            self._notices.stands(f"lost {message.id}", f"{_described(message)}; it is not tried again")
+            store.journal.apart.add(message.id)
+            context.notices.stands(f"lost {message.id}", f"{_described(message)}; it is not tried again")
 
-    def _is_over(self, message: Message) -> bool:
-        return self._scheduler.is_over(message, int(self._clock()))
+    def _is_over(self, message: QueuedMessage) -> bool:
+        return self._driver.scheduler.is_over(message, self._driver.context.now())
 
 
-def _described(message: Message) -> str:
+def _described(message: QueuedMessage) -> str:
     undone = sorted(number for channel in message.channels.values() for number in channel.undone)
     left = ", ".join(f"<{printable(message.addresses.get(number, Address(b'')).raw)}>" for number in undone[:NAMED])
     more = f" and {len(undone) - NAMED} more" if len(undone) > NAMED else ""

@@ -6,14 +6,9 @@ Mostly nothing is to do: each attempt at a waiting message writes its record at 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus
-from services.queue.decide.message import Message
-from services.queue.decide.scheduler import Scheduler
-from services.queue.store.journal import Journal
-from services.queue.store.records import Records
+from services.queue.run.driver import Driver
 
 AT_ONCE = 64
 # Between two looks.
@@ -25,27 +20,17 @@ NEARLY_FULL = 0.75
 class Mover:
     """Moves what holds JOURNAL's floor."""
 
-    def __init__(
-        self,
-        *,
-        bus: Bus,
-        journal: Journal,
-        records: Records,
-        scheduler: Scheduler,
-        load: Callable[[int], Awaitable[None]],
-        let_sleep: Callable[[Message], None],
-    ) -> None:
-        """`load` reads a sleeping message into the scheduler's memory; `let_sleep` is for one that only waits."""
-        self._bus, self._journal, self._records = bus, journal, records
-        self._scheduler, self._load, self._let_sleep = scheduler, load, let_sleep
+    def __init__(self, driver: Driver) -> None:
+        self._driver, self._bus = driver, driver.context.bus
+        self._journal, self._records = driver.store.journal, driver.store.records
         self._relieved_at = float("-inf")
 
     async def relieve(self) -> None:
         """Called once a second. Raises BusDown."""
-        uptime = asyncio.get_running_loop().time()
-        if uptime - self._relieved_at < RELIEVE_SECONDS:
+        now = asyncio.get_running_loop().time()
+        if now - self._relieved_at < RELIEVE_SECONDS:
             return
-        self._relieved_at = uptime
+        self._relieved_at = now
         info = await self._bus.info(subjects.JOURNAL)
         nearly_full = 0 < info.max_bytes * NEARLY_FULL < info.bytes
         while self._journal.is_crowded(nearly_full=nearly_full):
@@ -56,21 +41,15 @@ class Mover:
 
     async def _move(self, sequence: int, message_id: int) -> bool:
         """Whether the record at `sequence` is not needed any more."""
-        scheduler = self._scheduler
-        if message_id in scheduler.asleep and message_id not in scheduler.loading:
-            scheduler.loading.add(message_id)
-            await self._load(message_id)
-        message = scheduler.messages.get(message_id)
+        message = await self._driver.in_memory(message_id)
         if message is None:
             # What is not apart ends at this moment.
             return message_id in self._journal.apart and await self._copy(sequence, message_id)
         if message.state_sequence != sequence:
             self._journal.state_is_elsewhere(sequence)
             return True
-        stored = asyncio.Event()
-        self._records.save(message, stored.set)
-        await stored.wait()
-        self._let_sleep(message)
+        await self._records.saved(message)
+        self._driver.let_sleep(message)
         return True
 
     async def _copy(self, sequence: int, message_id: int) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from qmail.bus.ports import Bus
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import Job
 from qmail.queue.talk.reports import Confirmation, Report
+from services.queue.context import Context
 
 # Far less than the 2 s after which a worker repeats a report.
 CONFIRM_SECONDS = 0.05
@@ -19,9 +19,8 @@ CONFIRM_SECONDS = 0.05
 class Outbox:
     """What goes to the workers."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self.epoch = 0
+    def __init__(self, context: Context) -> None:
+        self._bus, self._epoch = context.bus, context.epoch
         self._jobs: dict[str, list[Job]] = defaultdict(list)
         self._confirmations: dict[tuple[str, str], list[Report]] = defaultdict(list)
         self._scheduled = False
@@ -56,12 +55,12 @@ class Outbox:
     def _send_jobs(self) -> None:
         self._scheduled = False
         for channel, waiting in self._jobs.items():
-            jobs.give(self._bus, channel, self.epoch, waiting)
+            jobs.give(self._bus, channel, self._epoch, waiting)
         self._jobs.clear()
 
     def _send_confirmations(self) -> None:
         self._confirming = False
         for (channel, worker), stored in self._confirmations.items():
-            confirmation = Confirmation(self.epoch, tuple(report.key for report in stored))
+            confirmation = Confirmation(self._epoch, tuple(report.key for report in stored))
             reports.confirm(self._bus, channel, worker, confirmation)
         self._confirmations.clear()

@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, TemporaryError
+from qmail.bus.ports import TemporaryError
 from qmail.bus.talk.abort import GIVEN_UP_SECONDS
-from services.queue.decide.message import Message
+from services.queue.context import Context
+from services.queue.decide.message import QueuedMessage
 from services.queue.store.floor import PURGE_MESSAGES, Floor
 from services.queue.store.journal import Journal
 
@@ -32,25 +33,18 @@ ORPHAN_SECONDS = GIVEN_UP_SECONDS + 300.0
 class Cleaner:
     """What the queue role removes, and when."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        floor: Floor,
-        journal: Journal,
-        log: Callable[[str], None],
-        held_at: Callable[[], float],
-    ) -> None:
-        """`held_at` says when, by the loop's clock, the lease was ours for certain (Lease.held_at)."""
-        self._bus, self._floor, self._journal, self._log, self._held_at = bus, floor, journal, log, held_at
+    def __init__(self, context: Context, floor: Floor, journal: Journal) -> None:
+        self._context, self._bus = context, context.bus
+        self._floor, self._journal = floor, journal
         self._bodies: deque[tuple[int, int]] = deque()  # (sequence in IN, id) of ended messages with chunks
         self._one_by_one: deque[tuple[int, bool]] = deque()  # (id, has chunks) of ended messages that HOLD has
         self._copies: deque[int] = deque()  # ids of those whose copy in HOLD came too late
-        self._purged_at = 0.0  # by a clock that nobody sets
+        self._purged_at = 0.0  # by the loop's clock
         self._settling: deque[tuple[float, int]] = deque()  # (when it was noted, a floor of JOURNAL)
         self._journal_purged = 0
         self.settle_seconds = SETTLE_SECONDS
 
-    def clean(self, message: Message) -> None:
+    def clean(self, message: QueuedMessage) -> None:
         """The message has ended and its done record is stored."""
         envelope = message.envelope
         large = envelope.chunk_count > 0 or len(envelope.recipients) > 100
@@ -121,7 +115,7 @@ class Cleaner:
     async def _purge_journal(self, now: float) -> None:
         """Only up to a floor that was noted before the lease was last ours for certain: what another scheduler has
         written since lies above it, however long this process stood still meanwhile."""
-        ripe = min(now - self.settle_seconds, self._held_at())
+        ripe = min(now - self.settle_seconds, self._context.held_at())
         floor = max((floor for noted, floor in self._settling if noted < ripe), default=0)
         if floor:
             await self._bus.purge(subjects.JOURNAL, below_sequence=floor)
@@ -152,7 +146,7 @@ class Cleaner:
             try:
                 seen = await self._look_for_orphans(seen, is_known)
             except TemporaryError:
-                self._log("info: unable to look for half-stored bodies; will try again")
+                self._context.log("info: unable to look for half-stored bodies; will try again")
             await asyncio.sleep(ORPHAN_SECONDS)
 
     async def _look_for_orphans(self, seen: dict[int, int], is_known: Callable[[int], bool]) -> dict[int, int]:
@@ -168,7 +162,7 @@ class Cleaner:
             pieces = len(await self._bus.subjects(subjects.BODY, f"body.{message_id}.*"))
             if seen.get(message_id) == pieces:
                 await self._remove_body(message_id)
-                self._log(f"info: removed the half-stored body of {message_id}")
+                self._context.log(f"info: removed the half-stored body of {message_id}")
             else:
                 growing[message_id] = pieces
         return growing

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Stored, StreamInfo, TemporaryError
+from qmail.bus.ports import Stored, StreamInfo, TemporaryError
 from qmail.bus.talk import lost
+from services.queue.context import Context
 from services.queue.store.floor import Floor
 
 RETRY_SECONDS = 2.0
@@ -31,18 +32,11 @@ class Gaps:
         return missing
 
 
-class LossWatch:
-    """IN as its readers see it. `log` takes lines; `begin_anew` ends this scheduler."""
+class GapWatch:
+    """IN as its readers see it."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        floor: Floor,
-        log: Callable[[str], None],
-        spawn: Callable[..., object],
-        begin_anew: Callable[[], None],
-    ) -> None:
-        self._bus, self._floor, self._log, self._spawn, self._begin_anew = bus, floor, log, spawn, begin_anew
+    def __init__(self, context: Context, floor: Floor) -> None:
+        self._context, self._bus, self._floor = context, context.bus, floor
         self._last: Stored | None = None
         self._old = Gaps(0)
 
@@ -74,7 +68,7 @@ class LossWatch:
         return look
 
     def _miss(self, first: int, last: int) -> None:
-        self._spawn(self._tell(first, last))
+        self._context.spawn(self._tell(first, last))
 
     async def _tell(self, first: int, last: int) -> None:
         """admin remembers it until somebody acknowledges; as often as it takes."""
@@ -82,7 +76,7 @@ class LossWatch:
         first = max(first, await self._first())
         if first > last:
             return
-        self._log(f"alert: records of IN cannot be read: {first} to {last}")
+        self._context.log(f"alert: records of IN cannot be read: {first} to {last}")
         while True:
             try:
                 await lost.tell(self._bus, [(first, last)])
@@ -100,7 +94,7 @@ class LossWatch:
     def came_back(self) -> None:
         """The bus was away: it may have forgotten what came last."""
         if self._last is not None:
-            self._spawn(self._look_back(self._last))
+            self._context.spawn(self._look_back(self._last))
 
     async def _look_back(self, last: Stored) -> None:
         while True:
@@ -115,10 +109,10 @@ class LossWatch:
             needed = self._floor.needed_after(min(end, last.sequence - 1))
             names = " ".join(map(str, needed[:MAX_NAMED]))
             more = f" and {len(needed) - MAX_NAMED} more" if len(needed) > MAX_NAMED else ""
-            self._log(
+            self._context.log(
                 f"alert: IN has gone back from {last.sequence} to {end}; not delivered: msg {names or 'none'}{more}"
             )
-            self._begin_anew()
+            self._context.begin_anew()
 
     async def _is_there(self, stored: Stored) -> bool:
         return bool(await self._bus.subjects(subjects.IN, stored.subject))

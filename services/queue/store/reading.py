@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Stored, TemporaryError
+from qmail.bus.ports import Stored, TemporaryError
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.queue.record_position import Place, read_places
-from services.queue.decide.message import Message, decode_state
+from services.queue.context import Context
+from services.queue.decide.message import QueuedMessage, decode_state
 
 RETRY_SECONDS = 2.0
 
 
 class Reading:
-    """The scheduler's eyes on IN, BODY and JOURNAL. `log` takes alerts."""
+    """The scheduler's eyes on IN, BODY and JOURNAL."""
 
-    def __init__(self, bus: Bus, log: Callable[[str], None]) -> None:
-        self._bus, self._log = bus, log
+    def __init__(self, context: Context) -> None:
+        self._bus, self._log = context.bus, context.log
 
     async def accepted(self, stored: Stored) -> list[tuple[Envelope, Place]]:
         """The messages of a record of IN, envelopes in records of their own included. Raises EnvelopeError."""
@@ -31,7 +31,7 @@ class Reading:
             raise EnvelopeError(f"{subject} is missing")
         return decode_envelope(found.payload)
 
-    async def state(self, message_id: int) -> Message | None:
+    async def state(self, message_id: int) -> QueuedMessage | None:
         """The message of a state record, None where there is none. Raises EnvelopeError."""
         stored = await self._last(subjects.JOURNAL, subjects.state(message_id))
         if stored is None:
@@ -40,7 +40,7 @@ class Reading:
         message.state_sequence = stored.sequence
         return message
 
-    async def readable_state(self, message_id: int) -> Message | None:
+    async def readable_state(self, message_id: int) -> QueuedMessage | None:
         """The message of a state record; None, and an alert, where there is none that can be read."""
         try:
             message = await self.state(message_id)

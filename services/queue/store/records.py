@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from qmail.bus import subjects
-from qmail.bus.ports import Bus, Record, RecordTooLarge, TemporaryError, WrongSequence
-from services.queue.decide.message import Message, encode_state
+from qmail.bus.ports import Record, RecordTooLarge, TemporaryError, WrongSequence
+from services.queue.context import Context
+from services.queue.decide.message import QueuedMessage, encode_state
 from services.queue.store.journal import Journal
 
 DONE_RECIPIENTS = 64
@@ -26,7 +26,6 @@ RETRY_SECONDS = 1.0
 TOO_LARGE_SECONDS = 600.0
 # State records on their way at a time; a rebuild that puts much off waits here.
 SAVING_ENOUGH = 1000
-Spawn: TypeAlias = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
 # In a done record: every recipient of the message.
 ALL = -1
@@ -50,25 +49,21 @@ class _Saving:
 class Records:
     """Stores the scheduler's records, each as often as it takes."""
 
-    def __init__(self, bus: Bus, journal: Journal, on_failure: Callable[[str], None], spawn: Spawn) -> None:
-        """`on_failure` takes a log line; `spawn` starts a task and sees to it that its failure is noticed."""
-        self._bus, self._journal = bus, journal
-        self._on_failure = on_failure
-        self._spawn = spawn
-        self.epoch = 0
+    def __init__(self, context: Context, journal: Journal) -> None:
+        self._context, self._journal = context, journal
         self._counter = 0
         self._done: deque[_Entry] = deque()
         self._done_task: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
         self._saving: dict[int, _Saving] = {}
 
-    def add_done(self, message: Message, number: int, stored: Callable[[], None], *, urgent: bool) -> None:
+    def add_done(self, message: QueuedMessage, number: int, stored: Callable[[], None], *, urgent: bool) -> None:
         """Note an ended recipient (ALL: the message); `stored` is called when that is on stable storage."""
         if urgent:
             self._urgent.set()
         self._done.append(_Entry(message.id, number, message.sequence, stored))
         if self._done_task is None:
-            self._done_task = self._spawn(self._write_done())
+            self._done_task = self._context.spawn(self._write_done())
 
     async def _write_done(self) -> None:
         while self._done:
@@ -78,7 +73,7 @@ class Records:
             self._counter += 1
             rows = [[entry.message_id, entry.number] for entry in group]
             payload = json.dumps({"v": 1, "done": rows}, separators=(",", ":")).encode()
-            record = Record(f"done.{self.epoch}-{self._counter}", payload)
+            record = Record(f"done.{self._context.epoch}-{self._counter}", payload)
             under_way = self._journal.begin()
             sequence = await self._store(record)
             self._journal.done_stored(under_way, sequence, max(entry.sequence for entry in group))
@@ -99,7 +94,7 @@ class Records:
         unknown = False
         while True:
             try:
-                return await self._bus.store(record, expected)
+                return await self._context.bus.store(record, expected)
             except WrongSequence:
                 # After a lost answer it may be our own.
                 sequence = await self._sequence_of(record) if unknown else 0
@@ -108,32 +103,32 @@ class Records:
                 return sequence
             except TemporaryError as error:
                 unknown = True
-                self._on_failure(f"unable to store {record.subject.split('.')[0]} record: {error}; will try again")
+                self._context.log(f"unable to store {record.subject.split('.')[0]} record: {error}; will try again")
                 await asyncio.sleep(RETRY_SECONDS)
             except RecordTooLarge as error:
                 # Nothing that is accepted grows so far; what does keeps the others from nothing.
-                self._on_failure(f"alert: a record is too large to be stored, its message waits: {error}")
+                self._context.log(f"alert: a record is too large to be stored, its message waits: {error}")
                 await asyncio.sleep(TOO_LARGE_SECONDS)
 
     async def _sequence_of(self, record: Record) -> int:
         """Where this very record is stored; 0: it is not."""
         while True:
             try:
-                stored = await self._bus.last(subjects.JOURNAL, record.subject)
+                stored = await self._context.bus.last(subjects.JOURNAL, record.subject)
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             return stored.sequence if stored is not None and stored.payload == record.payload else 0
 
-    def save(self, message: Message, stored: Callable[[], None]) -> None:
+    def save(self, message: QueuedMessage, stored: Callable[[], None]) -> None:
         """Store a message's state record as it is when the turn comes; `stored` is called after that."""
         saving = self._saving.get(message.id)
         if saving is None:
             saving = self._saving[message.id] = _Saving()
-            saving.task = self._spawn(self._write_state(message, saving))
+            saving.task = self._context.spawn(self._write_state(message, saving))
         saving.waiting.append(stored)
 
-    async def _write_state(self, message: Message, saving: _Saving) -> None:
+    async def _write_state(self, message: QueuedMessage, saving: _Saving) -> None:
         await asyncio.sleep(0)
         while saving.waiting:
             waiting, saving.waiting = saving.waiting, []
@@ -146,6 +141,12 @@ class Records:
         del self._saving[message.id]
         for then in saving.after:
             then()
+
+    async def saved(self, message: QueuedMessage) -> None:
+        """Store a message's state record; return when it is on stable storage."""
+        stored = asyncio.Event()
+        self.save(message, stored.set)
+        await stored.wait()
 
     async def copy(self, message_id: int, state: bytes, before: int) -> None:
         """Store a state record as it was `before`. Raises WrongSequence where there is another by now."""

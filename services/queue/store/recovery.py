@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError
-from services.queue.decide.message import Message
 from services.queue.decide.waiting import DueTimes, NumberSet
 from services.queue.store.journal import DoneRecord, StatePlaces
 from services.queue.store.records import ALL
@@ -127,10 +126,3 @@ class Recovery:
         """Whether the done records cover the message."""
         done = self.done.get(message_id, set())
         return ALL in done or len(done) >= len(envelope.recipients) > 0
-
-
-def without_done(message: Message, done: set[int]) -> None:
-    """Take the recipients that a done record names out of a message."""
-    for channel in message.channels.values():
-        channel.undone -= done
-        channel.ready = [number for number in channel.ready if number not in done]

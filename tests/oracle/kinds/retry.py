@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.scheduling import accept, answer, make_envelope, make_scheduler
+from tests.support.scheduling import make_envelope, make_scheduler
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -12,23 +12,22 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     given = case["input"]
     channel, lifetime = given["channel"], given["queuelifetime"]
     recipient = b"joni@xeris.com" if channel == "local" else b"x@far.org"
-    scheduler, out = make_scheduler(lifetime=lifetime)
+    queue = make_scheduler(lifetime=lifetime)
     now = given.get("after_birth", 0)
-    accept(scheduler, make_envelope(1, recipient), 1, now)
+    queue.accept(make_envelope(1, recipient), now)
     attempts: list[dict[str, Any]] = []
     while True:
-        scheduler.tick(now)
-        scheduler.pump(now)
-        _, job = out.jobs.pop()
-        answer(scheduler, job, "Z", b"", now, channel)
-        line = next(line for line in reversed(out.lines) if line.startswith("delivery"))
+        queue.proceed(now)
+        _, job = queue.jobs[-1]
+        queue.answer(job, "Z", b"", now, channel)
+        line = next(line for line in reversed(queue.lines) if line.startswith("delivery"))
         words, _, text = line.split(" ", 2)[2].partition(": ")
         if words == "failure" and "after_birth" in given:
             return {"given_up": True, "result": words, "report": text}
         if words == "failure":
             attempts.append({"attempt": len(attempts) + 1, "at": now, "result": words, "report": text})
             return {"attempts": attempts}
-        due = scheduler.messages[1].channels[channel].due
+        due = queue.scheduler.messages[1].channels[channel].due
         if "after_birth" in given:
             return {"next_retry_after_birth": due}
         attempts.append({"attempt": len(attempts) + 1, "at": now, "result": words, "next": due})

@@ -23,12 +23,13 @@ from qmail.message.envelope import (
 )
 from qmail.message.ids import IdSource
 from qmail.queue.record_position import Place
-from services.queue.decide.message import Channel, Message, decode_state, encode_state
+from services.queue.decide.message import Channel, QueuedMessage, decode_state, encode_state
 from services.queue.run.lease import Lease
 from services.queue.store.journal import Journal
 from services.queue.store.pause import read_pause, store_pause
 from services.queue.store.records import ALL, Records
 from tests.support.memory_bus import MemoryBus
+from tests.support.scheduling import Lines, make_context
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -46,7 +47,7 @@ ENVELOPE = Envelope(
     parameters=MailParameters("8BITMIME", smtputf8=True, ret="HDRS", envid=b"x1"),
     prefix=b"Received: (qmail 217612277476074000 invoked from network); 23 Nov 2026 15:51:17 -0000\n",
 )
-STATE = Message(
+STATE = QueuedMessage(
     envelope=ENVELOPE,
     place=Place(42, 217612277476073000, 1, 2000),
     held=True,
@@ -78,7 +79,7 @@ def test_the_state_record_is_as_in_its_golden_file() -> None:
 
 
 async def _end_a_message(bus: MemoryBus) -> None:
-    records = Records(bus, Journal(), print, asyncio.create_task)
+    records = Records(make_context(bus, Lines()), Journal())
     records.add_done(STATE, 1, lambda: None, urgent=False)
     records.add_done(STATE, ALL, lambda: None, urgent=True)
     await records.settled()

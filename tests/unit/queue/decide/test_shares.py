@@ -8,62 +8,68 @@ import pytest
 
 from qmail.accounts.assign import Accounts
 from qmail.message.address import Address
-from services.queue.decide.scheduler import Scheduler
-from services.queue.decide.shares import Shares, account_of, itself, share_of
-from tests.support.scheduling import Recorder, accept, answer, make_envelope, make_scheduler
+from qmail.queue.talk.reports import Heartbeat
+from services.queue.decide import events
+from services.queue.decide.shares import Shares, itself, share_of
+from services.queue.run.account_of import account_of
+from tests.support.scheduling import Driven, make_envelope, make_scheduler
 
 
-def put(scheduler: Scheduler, first: int, count: int, recipient: bytes) -> None:
+def put(queue: Driven, first: int, count: int, recipient: bytes) -> None:
     for number in range(first, first + count):
-        accept(scheduler, make_envelope(number, recipient), number, 0)
-    scheduler.pump(0.0)
+        queue.accept(make_envelope(number, recipient))
+    queue.proceed()
 
 
-def begun(out: Recorder, recipient: bytes) -> list[int]:
-    return [job.id for _, job in out.jobs if job.recipient.raw == recipient]
+def slow(queue: Driven, keys: list[tuple[int, int]]) -> None:
+    queue.step(events.Beat("local", Heartbeat("w", (), slow=tuple(keys)), 0))
+
+
+def begun(queue: Driven, recipient: bytes) -> list[int]:
+    return [job.id for _, job in queue.jobs if job.recipient.raw == recipient]
 
 
 def test_ten_slow_deliveries_of_one_account_keep_no_other_account_s_mail_waiting() -> None:
-    scheduler, out = make_scheduler(local=10)
-    put(scheduler, 1, 10, b"joni@xeris.com")
-    put(scheduler, 11, 3, b"diva@xeris.com")
-    assert len(begun(out, b"joni@xeris.com")) == 10 and not begun(out, b"diva@xeris.com")
-    scheduler.slowed([(number, 0) for number in range(1, 11)], 0.0)
-    assert begun(out, b"diva@xeris.com") == [11, 12, 13]
+    queue = make_scheduler(local=10)
+    put(queue, 1, 10, b"joni@xeris.com")
+    put(queue, 11, 3, b"diva@xeris.com")
+    assert len(begun(queue, b"joni@xeris.com")) == 10 and not begun(queue, b"diva@xeris.com")
+    slow(queue, [(number, 0) for number in range(1, 11)])
+    assert begun(queue, b"diva@xeris.com") == [11, 12, 13]
 
 
 def test_an_account_has_at_most_its_share_of_slow_deliveries_and_goes_on_as_they_end() -> None:
-    scheduler, out = make_scheduler(local=4)
-    put(scheduler, 1, 2, b"joni@xeris.com")
-    scheduler.slowed([(1, 0), (2, 0)], 0.0)
-    put(scheduler, 3, 5, b"joni@xeris.com")
-    assert begun(out, b"joni@xeris.com") == [1, 2], "half of four"
-    job = next(job for _, job in out.jobs if job.id == 1)
-    answer(scheduler, job, "K", b"did 0+0+1\n", 1.0)
-    scheduler.pump(1.0)
-    assert begun(out, b"joni@xeris.com") == [1, 2, 3]
+    queue = make_scheduler(local=4)
+    put(queue, 1, 2, b"joni@xeris.com")
+    slow(queue, [(1, 0), (2, 0)])
+    put(queue, 3, 5, b"joni@xeris.com")
+    assert begun(queue, b"joni@xeris.com") == [1, 2], "half of four"
+    job = next(job for _, job in queue.jobs if job.id == 1)
+    queue.answer(job, "K", b"did 0+0+1\n", 1)
+    queue.proceed(1)
+    assert begun(queue, b"joni@xeris.com") == [1, 2, 3]
     # Fast from now on: each that ends lets others begin, to the last.
     for _ in range(6):
-        for _, job in out.jobs[:]:
-            answer(scheduler, job, "K", b"did 0+0+1\n", 2.0)
-        scheduler.pump(2.0)
-    assert sorted(begun(out, b"joni@xeris.com")) == [1, 2, 3, 4, 5, 6, 7]
+        for _, job in queue.jobs[:]:
+            queue.answer(job, "K", b"did 0+0+1\n", 2)
+        queue.proceed(2)
+    assert sorted(begun(queue, b"joni@xeris.com")) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_slow_deliveries_of_many_accounts_take_no_more_than_as_many_places_again() -> None:
-    scheduler, out = make_scheduler(local=4)
+    queue = make_scheduler(local=4)
     for account in range(20):
-        put(scheduler, 100 + account, 1, b"u%d@xeris.com" % account)
-        scheduler.slowed([(job.id, 0) for _, job in out.jobs], 0.0)
-    assert len(out.jobs) == 8
-    assert scheduler.status_line() == "status: local 8/4 remote 0/20"
+        put(queue, 100 + account, 1, b"u%d@xeris.com" % account)
+        slow(queue, [(job.id, 0) for _, job in queue.jobs])
+    assert len(queue.jobs) == 8
+    assert queue.scheduler.status_line() == "status: local 8/4 remote 0/20"
 
 
 def test_remote_deliveries_are_slow_by_nature() -> None:
-    scheduler, out = make_scheduler(remote=2)
-    put(scheduler, 1, 5, b"u@far.example")
-    scheduler.slowed([(1, 0), (2, 0)], 0.0)
-    assert len(out.jobs) == 2
+    queue = make_scheduler(remote=2)
+    put(queue, 1, 5, b"u@far.example")
+    slow(queue, [(1, 0), (2, 0)])
+    assert len(queue.jobs) == 2
 
 
 def test_a_share_is_one_at_least_and_what_is_unknown_ends_quietly() -> None:

@@ -7,7 +7,6 @@ message is a table.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ from qmail.bus.ports import BusDown, Record
 from qmail.bus.talk.abort import GIVEN_UP_SECONDS
 from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control
-from qmail.log.log import Log
 from qmail.message.envelope import Draft
 from qmail.message.ids import EPOCH_2020_MS, IdSource
 from qmail.queue.fetch import MessageMissing
@@ -29,13 +27,15 @@ from services.delivery.outcome import Kind, Outcome
 from services.delivery.worker import Delivery, Worker
 from services.queue.api.listing import Listing
 from services.queue.bounce.writer import BounceWriter
-from services.queue.decide.message import Message
-from services.queue.decide.scheduler import READY_ENOUGH
+from services.queue.decide import events
+from services.queue.decide.message import QueuedMessage
+from services.queue.decide.ready import READY_ENOUGH
 from services.queue.run.bounce_client import Copied
 from services.queue.run.service import QueueService
 from tests.support.drafts import INVOKED, make_draft
 from tests.support.line import Line
 from tests.support.memory_bus import MemoryBus
+from tests.support.scheduling import Lines, make_context
 from tests.support.warp import run, time_passes, until
 
 STARTED = 1_700_000_000
@@ -44,17 +44,6 @@ LATER = Outcome(Kind.DEFERRAL, b"not now\n")
 NEVER = Outcome(Kind.FAILURE, b"Sorry, no mailbox here by that name. (#5.1.1)\n")
 LONG = READY_ENOUGH + 200
 T = TypeVar("T")
-
-
-class Lines(Log):
-    """Keeps the log."""
-
-    def __init__(self) -> None:
-        super().__init__("qmail")
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 class Answers:
@@ -104,16 +93,8 @@ class House:
         """A scheduler at work, and the line on which its life hangs."""
         self._epoch += 1
         line = Line(self.bus)
-        service = QueueService(
-            bus=line,
-            control=self.control,
-            ids=self.ids,
-            log=self.log,
-            epoch=self._epoch,
-            held_at=lambda: math.inf,
-            on_broken=self.broken.set,
-            clock=self.clock,
-        )
+        context = make_context(line, self.log, self._epoch, on_broken=self.broken.set, clock=self.clock)
+        service = QueueService(context, self.control, self.ids)
         await service.start(is_first)
         return service, line
 
@@ -163,9 +144,9 @@ def test_a_restart_resumes_exactly_what_is_undone(in_house: InHouse) -> None:
         deferred = await house.put("c", "later")
         half = await house.put("d", "stuck")
         await until(
-            lambda: len(before.done) == 4 and house.held(subjects.JOURNAL) != [] and not service.records.is_busy()
+            lambda: len(before.done) == 4 and house.held(subjects.JOURNAL) != [] and not service.store.records.is_busy()
         )
-        service.scheduler.paused = True
+        service.driver.step(events.Paused(True))
         fresh = await house.put("e")
         line.cut()
         workers_line.cut()
@@ -355,7 +336,7 @@ def test_a_state_record_whose_message_is_nowhere_is_neither_tried_nor_bounced(in
 
 
 async def move_to_hold(house: House, message: int) -> None:
-    """As the keeper does."""
+    """As the copier does."""
     state = await house.bus.last(subjects.JOURNAL, subjects.state(message))
     accepted = await house.bus.last(subjects.IN, subjects.accepted(message))
     assert state is not None and accepted is not None
@@ -438,7 +419,9 @@ def test_a_bounce_that_only_a_record_asks_for_is_not_written_without_the_message
         service, line = await house.scheduler()
         await house.worker(Answers())
         message = await house.put("never")
-        await until(lambda: house.held(subjects.JOURNAL) == [subjects.state(message)] and not service.records.is_busy())
+        await until(
+            lambda: house.held(subjects.JOURNAL) == [subjects.state(message)] and not service.store.records.is_busy()
+        )
         line.cut()
         await house.bus.purge(subjects.IN)
         service, _ = await house.scheduler()
@@ -679,7 +662,7 @@ def test_an_abort_never_removes_the_chunks_of_a_committed_message(in_house: InHo
         await time_passes(60)
         assert house.held(subjects.BODY) == chunks and len(chunks) == 2
         # Not even where the scheduler has not come to know of it yet.
-        service.cleaner.aborted(message, lambda _: False)
+        service.store.cleaner.aborted(message, lambda _: False)
         await time_passes(60)
         assert house.held(subjects.BODY) == chunks
         await house.worker(answers := Answers())
@@ -858,7 +841,7 @@ def test_a_late_copy_takes_nothing_else_of_its_message_along(in_house: InHouse) 
         ]
         for record in (Record(subjects.hold(5), b"x"), *kept):
             await house.bus.store(record)
-        service.cleaner.forget_copy(5)
+        service.store.cleaner.forget_copy(5)
         await until(lambda: not house.held(subjects.HOLD))
         assert house.held(subjects.JOURNAL) + house.held(subjects.BODY) == [record.subject for record in kept]
 
@@ -886,15 +869,15 @@ def test_a_bus_that_goes_away_while_something_is_copied_to_hold_is_waited_for(
         monkeypatch.setattr(line, "purge", purge_once_back)
         blocker = await house.put("stuck")
         await house.put("joni")
-        hold = service._keeper._desk.hold
+        hold = service.driver.bounce_writer.hold
 
-        async def hold_and_end(message: Message) -> Copied:
+        async def hold_and_end(message: QueuedMessage) -> Copied:
             copied = await hold(message)
             answers.let_go.set()
             await until(lambda: not service.scheduler.messages)
             return copied
 
-        monkeypatch.setattr(service._keeper._desk, "hold", hold_and_end)
+        monkeypatch.setattr(service.driver.bounce_writer, "hold", hold_and_end)
         await until(lambda: refused == [subjects.hold(blocker)])
         await until(lambda: not house.held(subjects.HOLD) and not house.held(subjects.IN))
         assert not house.broken.is_set()
@@ -987,7 +970,7 @@ def test_what_runs_is_not_begun_again_by_a_worker_that_was_not_heard_for_a_while
         await house.worker(answers := Answers())
         message = await house.put("stuck")
         await until(lambda: bool(answers.begun))
-        service.scheduler.lose(house.clock(), time.monotonic() + 60)
+        service.driver.step(events.SecondPassed(int(house.clock()), time.monotonic() + 60))
         await until(lambda: bool(service.scheduler.running()), 30)
         answers.let_go.set()
         await until(lambda: service.is_quiet() and not service.scheduler.messages, 30)
@@ -1062,7 +1045,7 @@ def test_a_fault_of_ours_is_said_and_the_scheduler_starts_anew(
         message_id = await house.put("a")
         await until(lambda: answers.done != [])
         with monkeypatch.context() as patch:
-            patch.setattr(service.outbox, "confirm", lambda *_: 1 / 0)
+            patch.setattr(service.driver.outbox, "confirm", lambda *_: 1 / 0)
             await house.put("b")
             await until(house.broken.is_set)
             assert any("alert: unforeseen: ZeroDivisionError" in line for line in house.log.lines)
@@ -1080,7 +1063,7 @@ def test_a_sweep_that_fails_does_not_leave_a_scheduler_without_one(
 ) -> None:
     async def work(house: House) -> None:
         service, _ = await house.scheduler()
-        monkeypatch.setattr(service.scheduler, "lose", lambda *_: 1 / 0)
+        monkeypatch.setattr(service.driver, "step", lambda _: 1 / 0)
         await until(house.broken.is_set, 10.0)
 
     in_house(work)
@@ -1140,7 +1123,7 @@ def test_a_message_that_cannot_be_scheduled_does_not_keep_the_others_and_is_not_
         answers = Answers()
         await house.worker(answers)
         with monkeypatch.context() as patch:
-            patch.setattr(service.scheduler, "order", None)  # a fault of ours, half-way through a message
+            patch.setattr(service.scheduler, "controls", None)  # a fault of ours, half-way through a message
             bad = await house.put("a")
             await until(lambda: any("alert: a message is not scheduled" in text for text in house.log.lines))
         good = await house.put("b")

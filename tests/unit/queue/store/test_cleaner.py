@@ -12,6 +12,7 @@ from services.queue.store.floor import Floor
 from services.queue.store.journal import Journal, StatePlaces
 from tests.support.line import Line
 from tests.support.memory_bus import MemoryBus
+from tests.support.scheduling import Lines, make_context
 from tests.support.warp import run, time_passes
 
 NOW = 1_700_000_000.0
@@ -29,7 +30,8 @@ class Scheduler:
         self._journal.adopt_states(StatePlaces(), ended=set(), ours=set())
         self._journal.adopt_done([], 0)
         floor.complete()
-        self._cleaner = Cleaner(bus, floor, self._journal, print, self.lease.held_at)
+        context = make_context(bus, Lines(), held_at=self.lease.held_at)
+        self._cleaner = Cleaner(context, floor, self._journal)
 
     async def store(self, message_id: int) -> int:
         under_way = self._journal.begin()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
 
 from qmail.bus import subjects
 from qmail.bus.ports import Message, Record, Stored, StreamInfo
 from services.queue.store.floor import Floor
-from services.queue.store.gaps import Gaps, LossWatch
+from services.queue.store.gaps import Gaps, GapWatch
 from tests.support.memory_bus import MemoryBus
+from tests.support.scheduling import Lines, make_context
 
 
 class Scene:
@@ -18,15 +18,11 @@ class Scene:
 
     def __init__(self) -> None:
         self.bus, self.floor = MemoryBus(), Floor()
-        self.lines: list[str] = []
+        self.log = Lines()
+        self.lines = self.log.lines
         self.told: list[list[list[int]]] = []
-        self.tasks: list[asyncio.Task[None]] = []
         self.begun_anew = 0
-        self.watch = LossWatch(self.bus, self.floor, self.lines.append, self._spawn, self._begin)
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> object:
-        self.tasks.append(asyncio.create_task(work))
-        return self.tasks[-1]
+        self.watch = GapWatch(make_context(self.bus, self.log, on_broken=self._begin), self.floor)
 
     def _begin(self) -> None:
         self.begun_anew += 1
@@ -39,7 +35,8 @@ class Scene:
         await self.bus.subscribe("lost", hear)
 
     async def settle(self) -> None:
-        await asyncio.gather(*self.tasks)
+        """Every task that was begun has ended."""
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
 
 def record(sequence: int) -> Stored:

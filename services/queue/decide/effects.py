@@ -1,0 +1,128 @@
+"""What the scheduler has done to the world, in the order in which it says so; services.queue.run.driver does it.
+
+**The order that no crash may break.** Each line is done only when the one above it is on stable storage, and what is
+stored comes back as `events.Stored`:
+
+1. a delivery ended: `StoreDone`, or `StoreState` where more must be remembered than that;
+2. stored: `Confirm`; until then the worker repeats its report;
+3. the last recipient ended and something failed: `WriteBounce`, which ends as `events.Bounced`;
+4. nothing is left: `StoreEnd`, but where there was no more than done records, which say so already;
+5. stored: `Clean`, which removes the envelope, then the body, the records above last (services.queue.store.cleaner).
+
+A crash between two lines repeats a step that finds itself done; it never leaves a message without its record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from qmail.queue.talk.jobs import Job
+from qmail.queue.talk.reports import Report
+from services.queue.decide.message import QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Lines in qmail's words (qmail-log(5))."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Give a job to a worker of the channel."""
+
+    channel: str
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Tell a worker that its report need not be repeated."""
+
+    channel: str
+    worker: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDone:
+    """A success of a message that has no state record: a line in the next done record."""
+
+    message: QueuedMessage
+    number: int
+    confirm: Confirm
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The state record as it is when its turn comes; `confirm` is None where no report is behind it."""
+
+    message: QueuedMessage
+    confirm: Confirm | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEnd:
+    """A line in the next done record for the whole message, after its last state record."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Remove what the streams have of a message."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The message has left memory: the same number stored once more is no new message."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBounce:
+    """Have the bounce put, as often as it takes."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read a sleeping message's state record; it comes as `events.Woken`, or as `events.Unreadable`."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetSleep:
+    """The message need not stay in memory, if it only waits."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class LookFor:
+    """A worker did not find the message where it should be."""
+
+    message_id: int
+
+
+Effect: TypeAlias = (
+    Log
+    | StartJob
+    | Confirm
+    | StoreDone
+    | StoreState
+    | StoreEnd
+    | Clean
+    | Forget
+    | WriteBounce
+    | Read
+    | LetSleep
+    | LookFor
+)

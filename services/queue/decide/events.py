@@ -1,0 +1,189 @@
+"""What the scheduler is told. `now` is the time of day in seconds since the epoch, `monotonic` that of time.monotonic:
+whether a worker is alive must not depend on the date."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from qmail.message.envelope import Envelope
+from qmail.queue.record_position import Place
+from qmail.queue.talk.reports import Heartbeat, ReportGroup
+from services.queue.decide.controls import Controls
+from services.queue.decide.effects import StoreDone, StoreEnd, StoreState
+from services.queue.decide.message import QueuedMessage
+from services.queue.decide.waiting import DueTimes, NumberSet
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A new message, or one of before a restart of which the recipients `done` were done by the done records.
+
+    Where it cannot be routed or logged, `step` raises whatever that raises, and does not know the message."""
+
+    envelope: Envelope
+    place: Place
+    now: int
+    done: Set[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Begin the attempts that are due and start what waits, as far as there is room."""
+
+    now: int
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A worker tells how deliveries ended."""
+
+    channel: str
+    group: ReportGroup
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record that an effect asked for is on stable storage."""
+
+    effect: StoreDone | StoreState | StoreEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """The bounce is on the bus, or there was nobody to send it to: `line` says which."""
+
+    message: QueuedMessage
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker tells what it runs."""
+
+    channel: str
+    heartbeat: Heartbeat
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPassed:
+    """Look who fell silent. deaf: nobody could be heard, and silence says nothing."""
+
+    now: int
+    monotonic: float
+    deaf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """SIGALRM: everything that waits is due now (qmail-send(8))."""
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Whether deliveries are to be started no more."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """From now on: what runs goes on, what waits is routed as it was, and is tried as long as is said now."""
+
+    controls: Controls
+
+
+@dataclass(frozen=True, slots=True)
+class Slept:
+    """Forget a message whose record is stored, if it only waits; it is read again when it is due."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Somebody is going to work on a message: if it sleeps, and nobody reads it yet, it is to be read."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A message that slept has been read: what is due begins, what was flushed is due."""
+
+    message: QueuedMessage
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The record of a message that slept cannot be read."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Forget a message though it has not ended (`Scheduler.can_set_aside`)."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message that was set aside needs no more."""
+
+    message: QueuedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Messages from before a restart that need not be in memory until they are due; both are of no use afterwards."""
+
+    numbers: NumberSet
+    dues: dict[str, DueTimes]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A job of the scheduler before us still runs: it holds its place until its report comes."""
+
+    channel: str
+    message_id: int
+    number: int
+    attempt: int
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Everything from before the restart is known."""
+
+
+Event: TypeAlias = (
+    Accepted
+    | Proceed
+    | Reported
+    | Stored
+    | Bounced
+    | Beat
+    | SecondPassed
+    | Flushed
+    | Paused
+    | Reloaded
+    | Needed
+    | Slept
+    | Woken
+    | Unreadable
+    | SetAside
+    | GivenUp
+    | Remembered
+    | Adopted
+    | Rebuilt
+)
