@@ -100,9 +100,18 @@ def left_out(before: bytes, after: bytes) -> list[Entry]:
 
 def _named(data: bytes) -> Iterator[int]:
     """The sequences of all records of a block, of those too that are gone."""
+    return (sequence & ~_GONE for sequence in _sequences(data))
+
+
+def marked_gone(data: bytes) -> Iterator[int]:
+    """The sequences, of this block or an earlier one, of which a block says that their records were removed."""
+    return (sequence & ~_GONE for sequence in _sequences(data) if sequence & _GONE)
+
+
+def _sequences(data: bytes) -> Iterator[int]:
     at = 0
     while at + _HEAD.size <= len(data) and (end := _end_of(data, at)) is not None:
-        yield _HEAD.unpack_from(data, at)[1] & ~_GONE
+        yield _HEAD.unpack_from(data, at)[1]
         at = end
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.admin.bus.blocks import Entry, left_out, read_block
+from services.admin.bus.blocks import Entry, left_out, marked_gone, read_block
 
 # Where nats-server keeps the streams of the one account.
 STREAMS = Path("jetstream", "$G", "streams")
@@ -69,13 +69,27 @@ class Store:
         return (self.root / BEFORE).rename(self._place(BEFORE))
 
     def left_out(self, name: str) -> list[Entry]:
-        """The records that a stream had before the start, and that its blocks have no more. Raises OSError."""
+        """The records that a stream had before the start and that its blocks have no more.
+
+        Without those that were removed or overwritten: of these the server rids a block when it rewrites it, at its
+        start for one. Raises OSError."""
         found: list[Entry] = []
         for block in _blocks(self.root / BEFORE / name):
             now = self._stream(name) / "msgs" / block.name
-            if now.exists() and not now.samefile(block):
-                found += left_out(block.read_bytes(), now.read_bytes())
+            if now.exists() and not now.samefile(block) and (entries := left_out(block.read_bytes(), now.read_bytes())):
+                found += self._unexplained(name, block, entries)
         return found
+
+    def _unexplained(self, name: str, block: Path, entries: list[Entry]) -> list[Entry]:
+        """Those of a block that no later record stands for. What says so is mostly in a later block."""
+        gone, last = set[int](), dict[str, int]()
+        for directory in (self.root / BEFORE / name, self._stream(name)):
+            for later in _blocks(directory):
+                if int(later.stem) >= int(block.stem):
+                    data = later.read_bytes()
+                    gone.update(marked_gone(data))
+                    last.update((entry.subject, entry.sequence) for entry in read_block(data))
+        return [e for e in entries if e.sequence not in gone and last.get(e.subject, 0) <= e.sequence]
 
     def keep_blocks(self, name: str, sequences: Iterable[range]) -> tuple[Path, list[Entry]]:
         """Copy those blocks of a stream that have one of the sequences; where to, and these records.

@@ -12,15 +12,18 @@ from services.admin.bus.blocks import header_fields, left_out, read_block
 from services.admin.bus.highwayhash import highwayhash
 from services.admin.bus.losses import LOSSES, Losses
 from services.admin.bus.marks import Mark, mark_of, ranges_of, read_mark, render_ranges, replaced, went_back, without
-from services.admin.bus.store import STREAMS, Store
+from services.admin.bus.store import BEFORE, STREAMS, Store
 from services.admin.install import Installer
 
 NAME, BLOCK = "IN", 1
 
 
+GONE = 1 << 62
+
+
 def stored(sequence: int, payload: bytes = b"text", headers: bytes = b"", subject: bytes = b"") -> bytes:
     """A record as nats-server writes it."""
-    subject = subject or b"in.%d" % (1000 + sequence)
+    subject = subject or (b"" if sequence & GONE else b"in.%d" % (1000 + sequence))
     middle = struct.pack("<I", len(headers)) + headers if headers else b""
     length = 22 + len(subject) + len(middle) + len(payload) + 8
     stamp = struct.pack("<QQ", sequence, 7_000_000)
@@ -143,6 +146,31 @@ def test_a_torn_file_of_losses_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / LOSSES).write_bytes(b"")
     assert losses.open() == []
     assert losses.add("IN", [(2, 2)], [], "").number == 1
+
+
+@pytest.mark.parametrize(
+    ("since", "lost"),
+    [
+        (b"", [3, 4]),
+        (stored(GONE | 3), [4]),
+        (stored(GONE | 3) + stored(GONE | 4), []),
+        (stored(9, subject=b"in.1003"), [4]),
+        (stored(9, subject=b"in.1003") + stored(GONE | 4), []),
+    ],
+    ids=["nothing", "one removed", "both removed", "one overwritten", "one each"],
+)
+def test_what_a_later_block_says_was_removed_or_overwritten_is_no_loss(
+    tmp_path: Path, since: bytes, lost: list[int]
+) -> None:
+    """A block that the server rewrote without such records at its start looks as if it had been cut off."""
+    before, now = tmp_path / BEFORE / "IN" / "msgs", tmp_path / STREAMS / "IN" / "msgs"
+    for directory in (before, now):
+        directory.mkdir(parents=True)
+        (directory / "10.blk").write_bytes(stored(5) + since)
+    whole = [stored(number) for number in range(1, 5)]
+    (before / "9.blk").write_bytes(b"".join(whole))
+    (now / "9.blk").write_bytes(b"".join(whole[:2]))
+    assert [entry.sequence for entry in Store(tmp_path).left_out("IN")] == lost
 
 
 def test_only_the_blocks_with_a_lost_record_are_kept(tmp_path: Path) -> None:
