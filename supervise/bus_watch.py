@@ -15,7 +15,7 @@ from pathlib import Path
 
 from services.admin.bus.store import has_room
 from supervise.child import Child
-from supervise.probes import fetch
+from supervise.http_client import fetch
 from supervise.settings import HOST
 
 POLL_SECONDS = 1.0

@@ -1,15 +1,24 @@
-"""`ready`: every role of a deployment answers."""
+"""`ready`: every role of a deployment answers, asked in its own protocol."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import json
 
 from services.admin.directories import Places
-from supervise.probes import LISTENS, fetch, greets, listening
+from supervise.http_client import TIMEOUT_SECONDS, fetch
 from supervise.settings import HOST, RunSettings
 
 GREETINGS = {"SMTP_PORT": b"220", "SUBMISSION_PORT": b"220", "POP3_PORT": b"+OK", "IMAP_PORT": b"* OK"}
+# What each role without a port of its own listens to when it is ready: how the subject begins.
+LISTENS = {
+    "queue": "report.local",
+    "bounce": "bounce",
+    "delivery-local": "job.local",
+    "delivery-remote": "job.remote",
+    "auth": "ask.pass",
+    "log": "_INBOX_log.events.",
+}
 
 
 class Readiness:
@@ -17,30 +26,40 @@ class Readiness:
 
     def __init__(self, settings: RunSettings, places: Places, monitor_port: int) -> None:
         self._settings, self._places, self._monitor_port = settings, places, monitor_port
-        self.silent = {*GREETINGS, "HTTP_PORT", *LISTENS, "admin"}
+        self._silent = {*GREETINGS, "HTTP_PORT", *LISTENS, "admin"}
 
-    async def ask(self) -> bool:
-        """Ask whoever is silent; True when nobody is."""
-        asking = [self._greets(name) for name in GREETINGS if name in self.silent]
-        answered = {name for name in await asyncio.gather(*asking) if name is not None}
-        if "HTTP_PORT" in self.silent and await self._queue_is_ready():
-            answered.add("HTTP_PORT")
-        if self.silent & set(LISTENS):
-            heard = await listening(HOST, self._monitor_port)
-            answered |= {role for role, subject in LISTENS.items() if _begins(heard.get(role, ()), subject)}
-        # admin's last step: streams are made, logs are read, mail is taken from this machine's programs.
+    async def missing(self) -> str:
+        """Ask whoever is silent; who still is, nothing when nobody is."""
+        asking = [self._greets(name) for name in GREETINGS if name in self._silent]
+        self._silent.difference_update(filter(None, await asyncio.gather(*asking)))
+        if "HTTP_PORT" in self._silent and (await fetch(HOST, self._settings.ports["HTTP_PORT"], "/ready"))[0] == 200:
+            self._silent.remove("HTTP_PORT")
+        if self._silent & set(LISTENS):
+            self._silent -= await self._listening()
+        # admin's last step: streams are made, mail is taken from this machine's programs.
         if (self._places.paths.run / "queue").is_socket():
-            answered.add("admin")
-        self.silent -= answered
-        return not self.silent
+            self._silent.discard("admin")
+        return f"no answer yet from {', '.join(sorted(self._silent))}" if self._silent else ""
 
     async def _greets(self, name: str) -> str | None:
-        return name if await greets(HOST, self._settings.ports[name], GREETINGS[name]) else None
+        """The name where the first line begins as it should (220, +OK, * OK)."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_connection(HOST, self._settings.ports[name])
+                try:
+                    return name if (await reader.readline()).startswith(GREETINGS[name]) else None
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, ValueError):
+            return None
 
-    async def _queue_is_ready(self) -> bool:
-        status, _ = await fetch(HOST, self._settings.ports["HTTP_PORT"], "/ready")
-        return status == 200
-
-
-def _begins(subjects: Iterable[str], with_this: str) -> bool:
-    return any(subject.startswith(with_this) for subject in subjects)
+    async def _listening(self) -> set[str]:
+        """Roles that listen to what they should at this moment, as the bus sees it (/connz)."""
+        status, body = await fetch(HOST, self._monitor_port, "/connz?subs=1&auth=1&limit=1024")
+        connections = json.loads(body).get("connections", []) if status == 200 else []
+        heard = [
+            (connection.get("authorized_user"), subject)
+            for connection in connections
+            for subject in connection.get("subscriptions_list") or ()
+        ]
+        return {role for role, subject in heard if role in LISTENS and subject.startswith(LISTENS[role])}

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from services.admin.directories import Places
@@ -14,7 +16,7 @@ from services.admin.rights import Rights
 from supervise import bus_watch
 from supervise.bus_config import bus_config
 from supervise.child import Child
-from supervise.probes import fetch
+from supervise.http_client import fetch
 from supervise.programs import ORDER, bus_program, deployment, role_programs
 from supervise.readiness import Readiness
 from supervise.settings import HOST, RunSettings
@@ -72,7 +74,7 @@ class Supervisor:
         # From now on: who is not ready yet may be waiting for a bus that hangs.
         watching = asyncio.create_task(bus_watch.watch(self._children["bus"], monitor_port, self._places.bus_store))
         try:
-            await self._until_ready(monitor_port)
+            await self._until(Readiness(self._settings, self._places, monitor_port).missing)
             print("ready", flush=True)
             # A program that cannot be started again (its file is gone) ends the deployment.
             await asyncio.gather(*self._tasks, watching)
@@ -92,21 +94,17 @@ class Supervisor:
         self._keep(child)
         ports = await self._bus_ports(child)
         self._write_bus_config(*ports)
-        await self._until_open(ports[1])
+        # Until it has read its streams. One that it cannot open is admin's to mend, who comes after it.
+        await self._until(partial(_bus_missing, ports[1]))
         return ports
 
-    async def _until_open(self, monitor_port: int) -> None:
-        """Until the server has read its streams. One that it cannot open is admin's to mend, who comes after it."""
-        loop = asyncio.get_running_loop()
-        complain = loop.time() + COMPLAIN_SECONDS
-        while True:
-            status, body = await fetch(HOST, monitor_port, "/healthz?js-server-only=true")
-            if status == 200:
-                return
-            if loop.time() >= complain:
-                said = body.decode(errors="replace").strip() or "no answer"
-                print(f"run: the bus is not ready: {said}", file=sys.stderr, flush=True)
-                complain = loop.time() + COMPLAIN_SECONDS
+    async def _until(self, missing: Callable[[], Awaitable[str]]) -> None:
+        """Until nothing is missing; said every COMPLAIN_SECONDS."""
+        complain = time.monotonic() + COMPLAIN_SECONDS
+        while what := await missing():
+            if time.monotonic() >= complain:
+                print(f"run: {what}", file=sys.stderr, flush=True)
+                complain = time.monotonic() + COMPLAIN_SECONDS
             await asyncio.sleep(POLL_SECONDS)
 
     async def _bus_ports(self, child: Child) -> tuple[int, int]:
@@ -127,17 +125,6 @@ class Supervisor:
         text = "".join(f"{name}={value}\n" for name, value in facts.items())
         deployment_file(self._places).write_text(text, encoding="utf-8")
 
-    async def _until_ready(self, monitor_port: int) -> None:
-        loop = asyncio.get_running_loop()
-        complain = loop.time() + COMPLAIN_SECONDS
-        readiness = Readiness(self._settings, self._places, monitor_port)
-        while not await readiness.ask():
-            if loop.time() >= complain:
-                names = ", ".join(sorted(readiness.silent))
-                print(f"run: no answer yet from {names}", file=sys.stderr, flush=True)
-                complain = loop.time() + COMPLAIN_SECONDS
-            await asyncio.sleep(POLL_SECONDS)
-
     async def _end(self) -> None:
         for group in ORDER:
             ending = [child.end() for name, child in self._children.items() if name in group]
@@ -153,3 +140,9 @@ def deployment_file(places: Places) -> Path:
 
 def _port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
+
+
+async def _bus_missing(monitor_port: int) -> str:
+    status, body = await fetch(HOST, monitor_port, "/healthz?js-server-only=true")
+    said = body.decode(errors="replace").strip() or "no answer"
+    return "" if status == 200 else f"the bus is not ready: {said}"

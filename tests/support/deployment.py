@@ -20,7 +20,7 @@ from testcontainers.compose import DockerCompose
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = (
-    "smtpd", "queue", "delivery-local", "delivery-remote", "auth", "pop3", "imap", "dns", "bus", "admin",
+    "smtpd", "queue", "delivery-local", "delivery-remote", "auth", "pop3", "imap", "log", "dns", "bus", "admin",
 )  # fmt: skip
 SETTINGS = ("ME", "ADDRESS", "SUBNET", "ADMIN_USER", "COMPOSE_PROJECT_NAME")
 PATIENCE_SECONDS = 180.0
