@@ -63,8 +63,14 @@ async def _large_envelope(bus: Bus, message_id: int) -> Envelope:
     return decode_envelope(large.payload)
 
 
-async def chunks(bus: Bus, envelope: Envelope) -> AsyncIterator[bytes]:
-    """The chunks of a large body, in order, one in memory at a time. Raises MessageMissing, BusDown."""
+async def body_pieces(bus: Bus, fetched: Fetched) -> AsyncIterator[bytes]:
+    """The body: whole where it is small, else its chunks in order, one in memory at a time.
+
+    Raises MessageMissing, BusDown."""
+    if fetched.body is not None:
+        yield fetched.body
+        return
+    envelope = fetched.envelope
     for number in range(envelope.chunk_count):
         stored = await bus.last(subjects.BODY, subjects.body(envelope.id, number))
         if stored is None:

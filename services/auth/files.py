@@ -12,6 +12,7 @@ from qmail.control.files import Control, ControlError
 from qmail.control.table import LOCALS, ME, NOLOGIN
 from qmail.log.notices import Notices
 from qmail.log.unusable import why_unusable
+from qmail.message.address import Address
 from services.auth.modules import SERVICES, Module
 
 
@@ -33,17 +34,17 @@ class Files:
         blanks around it that mail programs take over from the person who types.
 
         Raises Trouble, also while control/nologin is there: pam_nologin's switch, nobody logs in."""
-        local, at, host = user.strip(b" ").lower().rpartition(b"@")
+        name = Address(user.strip(b" ").lower())
         try:
             if self._control.get(NOLOGIN):
                 raise Trouble("control/nologin is there")
-            ours = not at or host in self._locals()
+            ours = name.domain is None or name.domain in self._locals()
         except ControlError as error:  # which stands already
             raise Trouble(str(error)) from error
         with self._reading("users/assign"):
             # Without it every name would be an unknown one.
             os.stat(self._assign)
-            return self._accounts.folded(local if at else host) if ours else None
+            return self._accounts.folded(name.local) if ours else None
 
     def _locals(self) -> frozenset[bytes]:
         names = self._control.get(LOCALS)

@@ -17,9 +17,8 @@ from typing import Protocol
 
 from qmail.bus.ports import Bus, BusDown, Subscription, TemporaryError
 from qmail.control.routing import LOCAL
-from qmail.message.address import Address
 from qmail.message.envelope import Envelope, EnvelopeError
-from qmail.queue.fetch import MessageMissing, chunks, fetch
+from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import Job, JobGroup
 from qmail.queue.talk.reports import BEAT_SECONDS, MISSING, Confirmation, Heartbeat, Report
@@ -42,15 +41,12 @@ FETCH_FAILED = b"Unable to read the message from the bus. (#4.3.0)\n"
 class Delivery:
     """One recipient of one message, as the delivery programs get it: the message is `envelope.prefix` + body.
 
-    `body` is None where it is large: then `chunks()` gives it piece by piece."""
+    `body` is None where it is large; `pieces()` gives it in either case."""
 
+    job: Job
     envelope: Envelope
-    number: int
-    sender: Address
-    recipient: Address
-    attempt: int
     body: bytes | None
-    chunks: Callable[[], AsyncIterator[bytes]]
+    pieces: Callable[[], AsyncIterator[bytes]]
 
 
 class Deliverer(Protocol):
@@ -138,11 +134,11 @@ class Worker:
     async def _run(self, job: Job) -> None:
         missing = False
 
-        async def pieces(envelope: Envelope) -> AsyncIterator[bytes]:
+        async def pieces(fetched: Fetched) -> AsyncIterator[bytes]:
             nonlocal missing
             try:
-                async for chunk in chunks(self._bus, envelope):
-                    yield chunk
+                async for piece in body_pieces(self._bus, fetched):
+                    yield piece
             except MessageMissing:
                 missing = True
                 raise
@@ -158,17 +154,8 @@ class Worker:
             _log.exception("msg %d", job.id)
             outcome = deferral(FETCH_FAILED)
         else:
-            outcome = await self._deliverer.deliver(
-                Delivery(
-                    envelope=fetched.envelope,
-                    number=job.number,
-                    sender=job.sender,
-                    recipient=job.recipient,
-                    attempt=job.attempt,
-                    body=fetched.body,
-                    chunks=lambda: pieces(fetched.envelope),
-                )
-            )
+            delivery = Delivery(job=job, envelope=fetched.envelope, body=fetched.body, pieces=lambda: pieces(fetched))
+            outcome = await self._deliverer.deliver(delivery)
         missing = missing and outcome.kind is Kind.DEFERRAL
         self._work[job.recipient_key].outcome = (MISSING if missing else outcome.kind.value, outcome.text)
         self._report_soon(job.recipient_key)

@@ -28,7 +28,7 @@ from qmail.bus.ports import (
 from qmail.bus.pull import PULL_MESSAGES
 from qmail.bus.talk.messages import WORKERS
 from qmail.message.ids import IdSource
-from qmail.queue.fetch import chunks, fetch
+from qmail.queue.fetch import body_pieces, fetch
 from qmail.queue.put import CHUNK_BYTES, Submitter
 from tests.support.bus_server import BusServer
 from tests.support.drafts import INVOKED, make_draft
@@ -327,7 +327,7 @@ def test_a_large_message_goes_in_chunks_and_comes_back_whole(on_bus: OnBus) -> N
         assert envelope.size_bytes == 5 * len(piece) and envelope.chunk_count == 3
         [fetched] = await fetch_all(bus)
         assert fetched.body is None
-        read = [chunk async for chunk in chunks(bus, fetched.envelope)]
+        read = [chunk async for chunk in body_pieces(bus, fetched)]
         assert b"".join(read) == piece * 5 and max(map(len, read)) <= CHUNK_BYTES
 
     on_bus(scenario)

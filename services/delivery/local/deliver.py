@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from qmail.accounts.assign import Account, AssignError, Match
@@ -87,12 +87,12 @@ class LocalDelivery:
         return Outcome(outcome.kind, replies.bounded_report(outcome.text))
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        if not delivery.recipient.local:
+        if not delivery.job.recipient.local:
             return success(b"")  # qmail-lspawn has nobody to run for it
-        match = self._lookup.match(delivery.recipient.local)
+        match = self._lookup.match(delivery.job.recipient.local)
         job = self._job(match, delivery)
         message = await self._message(match.account, job, delivery)
-        run = Run(job, message, self._namer(delivery), time.time(), repeated=delivery.attempt > 1)
+        run = Run(job, message, self._namer(delivery), time.time(), repeated=delivery.job.attempt > 1)
         try:
             return await self._carry_out(run, match.account, delivery)
         finally:
@@ -104,16 +104,16 @@ class LocalDelivery:
         return Job(
             user=match.account.name,
             home=os.fsencode(match.account.home),
-            recipient=delivery.recipient,
+            recipient=delivery.job.recipient,
             dash=match.dash,
             ext=match.ext,
-            sender=delivery.sender,
+            sender=delivery.job.sender,
             default_delivery=self._lookup.default_delivery(),
         )
 
     def _namer(self, delivery: Delivery) -> Callable[[int], bytes]:
         me = self._lookup.me()
-        envelope, number = delivery.envelope, delivery.number
+        envelope, number = delivery.envelope, delivery.job.number
         return lambda copy: unique_name(envelope.time_ms, envelope.id, number, me, copy)
 
     async def _message(self, account: Account, job: Job, delivery: Delivery) -> Message:
@@ -122,7 +122,7 @@ class LocalDelivery:
         message = await self._pool.run(account, _file_in, job.home)
         try:
             await self._pool.run(account, message.write, delivery.envelope.prefix)
-            async for chunk in delivery.chunks():
+            async for chunk in delivery.pieces():
                 await self._pool.run(account, message.write, chunk)
         except OSError as error:
             message.close()
@@ -183,9 +183,8 @@ class LocalDelivery:
         return ended.exit_code, ended.output
 
     async def _forward(self, run: Run, account: Account, delivery: Delivery) -> int:
-        chunks = delivery.chunks if delivery.body is None else lambda: _once(delivery.body or b"")
-        head = delivered_to_line(run.job)
-        return await self._forwarder.forward(delivery.envelope, account, run.new_sender, run.forwards, head, chunks)
+        head, body = delivered_to_line(run.job), delivery.pieces
+        return await self._forwarder.forward(delivery.envelope, account, run.new_sender, run.forwards, head, body)
 
 
 def _file_in(home: bytes) -> FileMessage:
@@ -198,7 +197,3 @@ def _file_in(home: bytes) -> FileMessage:
         raise temporary(replies.no_home(home, error)) from error
     finally:
         os.close(fd)
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

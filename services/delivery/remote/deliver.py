@@ -36,12 +36,12 @@ class RemoteDelivery:
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Try once. Anything unforeseen is a deferral: the message stays in the queue."""
-        host = delivery.recipient.domain
+        host = delivery.job.recipient.domain
         if host is None:
             return Outcome(Kind.FAILURE, replies.NO_HOST_NAME[1:])
         # In a command CR, LF and NUL end it, and the rest of the address would be commands of its own. qmail-remote
         # says what it is told to; here, where mail leaves, nobody is told such a thing.
-        if delivery.sender.has_controls() or delivery.recipient.has_controls():
+        if delivery.job.sender.has_controls() or delivery.job.recipient.has_controls():
             return Outcome(Kind.FAILURE, replies.UNSPEAKABLE[1:])
         try:
             return await self._attempt(delivery, host)
@@ -55,9 +55,9 @@ class RemoteDelivery:
         if self._broken_off:
             return _BROKEN_OFF
         self._breakable.add(task)
-        message = _message(delivery, lambda: self._breakable.discard(task))
+        job, message = delivery.job, _message(delivery, lambda: self._breakable.discard(task))
         try:
-            return decide_outcome(await attempt(self._world, host, delivery.sender, [delivery.recipient], message))
+            return decide_outcome(await attempt(self._world, host, job.sender, [job.recipient], message))
         except asyncio.CancelledError:
             if not (self._broken_off and task in self._breakable):
                 raise
@@ -86,10 +86,7 @@ def _message(delivery: Delivery, before_end: Callable[[], None]) -> Message:
 
     async def chunks() -> AsyncIterator[bytes]:
         yield envelope.prefix
-        if delivery.body is not None:
-            yield delivery.body
-            return
-        async for piece in delivery.chunks():
+        async for piece in delivery.pieces():
             yield piece
 
     return Message(

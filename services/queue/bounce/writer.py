@@ -30,7 +30,7 @@ from qmail.message.envelope import (
     decode_envelope,
     encode_envelope,
 )
-from qmail.queue.fetch import Fetched, MessageMissing, chunks, fetch
+from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
 from qmail.queue.put import CHUNK_BYTES
 from qmail.queue.record_position import Place
 from services.queue.bounce.copy import Copy, Octets
@@ -136,11 +136,8 @@ class BounceWriter:
 
     async def _pieces(self, original: Fetched) -> AsyncGenerator[bytes, None]:
         yield original.envelope.prefix
-        if original.body is not None:
-            yield original.body
-            return
-        async for chunk in chunks(self._bus, original.envelope):
-            yield chunk
+        async for piece in body_pieces(self._bus, original):
+            yield piece
 
     async def _charset(self, report: bytes, copied: AsyncIterator[bytes]) -> bytes | None:
         """Of what the bounce will hold; qmail 1.03 says nothing of it."""

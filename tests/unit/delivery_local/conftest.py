@@ -24,6 +24,8 @@ from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import Fetched
 from qmail.queue.put import Submitter
+from qmail.queue.record_position import Place
+from qmail.queue.talk.jobs import Job
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder
@@ -151,13 +153,10 @@ class Deployment:
                 yield body[start : start + 1000]
 
         return Delivery(
+            job=Job(42, 0, 1, False, Place(1, 42), Address(b"ari@xeris.com"), Address(recipient)),
             envelope=envelope(),
-            number=0,
-            sender=Address(b"ari@xeris.com"),
-            recipient=Address(recipient),
-            attempt=1,
             body=None if large else body,
-            chunks=chunks,
+            pieces=chunks,
         )
 
     def deliver(
@@ -175,9 +174,9 @@ class Deployment:
 
         async def work(local: LocalDelivery, _: ActingPool) -> Outcome:
             for attempt in range(1, times):
-                await local.deliver(replace(delivery, attempt=attempt))
+                await local.deliver(replace(delivery, job=replace(delivery.job, attempt=attempt)))
                 between()
-            return await local.deliver(replace(delivery, attempt=times))
+            return await local.deliver(replace(delivery, job=replace(delivery.job, attempt=times)))
 
         outcome = self.using(work, seconds)
         assert isinstance(outcome, Outcome)

@@ -39,7 +39,7 @@ def test_deliveries_side_by_side_are_each_their_own_user_s(deployment: Deploymen
 
     async def work(local: LocalDelivery, _: ActingPool) -> list[Outcome]:
         deliveries = [deployment.delivery(name + b"@xeris.com", body) for name, body in zip(names, bodies, strict=True)]
-        numbered = [replace(delivery, number=number) for number, delivery in enumerate(deliveries)]
+        numbered = [replace(each, job=replace(each.job, number=number)) for number, each in enumerate(deliveries)]
         return list(await asyncio.gather(*map(local.deliver, numbered)))
 
     outcomes = deployment.using(work)

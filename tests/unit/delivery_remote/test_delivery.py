@@ -17,6 +17,8 @@ from qmail.control.files import Control
 from qmail.message.address import DOUBLE_BOUNCE_SENDER, Address
 from qmail.message.envelope import Envelope as StoredEnvelope
 from qmail.message.envelope import MailParameters, Origin, Recipient
+from qmail.queue.record_position import Place
+from qmail.queue.talk.jobs import Job
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery
@@ -99,12 +101,9 @@ def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Deliver
 
     return Delivery(
         envelope=envelope,
-        number=0,
-        sender=envelope.sender,
-        recipient=Address(recipient),
-        attempt=1,
+        job=Job(1, 0, 1, False, Place(1, 1), envelope.sender, Address(recipient)),
         body=rest if body else None,
-        chunks=chunks,
+        pieces=chunks,
     )
 
 
@@ -558,8 +557,8 @@ def test_no_address_with_control_characters_leaves_the_house(tmp_path: Path, oct
 
     async def test(far: Far) -> list[Outcome]:
         usual = delivery(b"joe@remote.org")
-        each = (replace(usual, sender=Address(odd)), replace(usual, recipient=Address(odd)))
-        outcomes = [await RemoteDelivery(far.world).deliver(one) for one in each]
+        each = (replace(usual.job, sender=Address(odd)), replace(usual.job, recipient=Address(odd)))
+        outcomes = [await RemoteDelivery(far.world).deliver(replace(usual, job=job)) for job in each]
         assert far.opened == []
         return outcomes
 
@@ -573,9 +572,9 @@ def test_a_double_bounce_to_another_host_has_the_null_sender(tmp_path: Path, ext
         server = ScriptedServer([[*ACCEPTS, {"send": b"250 ok\r\n"}]])
         await server.start()
         far.ports["192.0.2.1"] = server.port
-        outcome = await RemoteDelivery(far.world).deliver(
-            replace(delivery(b"joe@remote.org"), sender=DOUBLE_BOUNCE_SENDER)
-        )
+        usual = delivery(b"joe@remote.org")
+        double = replace(usual, job=replace(usual.job, sender=DOUBLE_BOUNCE_SENDER))
+        outcome = await RemoteDelivery(far.world).deliver(double)
         await server.stop()
         assert outcome.kind is Kind.SUCCESS
         return bytes(server.received[0])

@@ -11,7 +11,7 @@ import pytest
 from qmail.bus import subjects
 from qmail.control.files import Control
 from qmail.message.ids import IdSource
-from qmail.queue.fetch import Fetched, chunks
+from qmail.queue.fetch import Fetched, body_pieces
 from qmail.queue.put import CHUNK_BYTES, Submitter
 from services.queue.bounce.copy import STRIPPED
 from services.queue.bounce.writer import BounceWriter
@@ -48,7 +48,7 @@ def bounce_of(tmp_path: Path, body: bytes, **control: str) -> tuple[Fetched, byt
         found = next(each for each in await fetch_all(bus) if each.envelope.id == bounce_id)
         text = found.body
         if text is None:
-            text = b"".join([piece async for piece in chunks(bus, found.envelope)])
+            text = b"".join([piece async for piece in body_pieces(bus, found)])
         assert len(text) == found.envelope.size_bytes
         return found, text
 

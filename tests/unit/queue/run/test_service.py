@@ -57,7 +57,7 @@ class Answers:
         self.table = {b"later": LATER, b"never": NEVER}
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        local = delivery.recipient.local
+        local = delivery.job.recipient.local
         self.begun.append((delivery.envelope.id, local))
         if local == b"stuck":
             await self.let_go.wait()
@@ -407,7 +407,7 @@ class Reader(Answers):
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         try:
-            async for _ in delivery.chunks():
+            async for _ in delivery.pieces():
                 pass
         except MessageMissing:
             return LATER
