@@ -87,8 +87,8 @@ class Dialogue:
         self.account = b""
         self.exchange: Exchange | None = None
         self.mail = MailTransaction()
-        #: The Received line's beginning; None: to be made from what is known now.
-        self.received_head: bytes | None = None
+        #: Who submits, with HELO and AUTH, and the Received line's beginning; None: to be made from what is known now.
+        self.submitter: tuple[Origin, bytes] | None = None
         self.limit_bytes = policy.databytes if client.databytes is None else client.databytes
         #: How many messages were put, and log-ins.
         self.accomplished = 0
@@ -223,20 +223,20 @@ class Dialogue:
         """HELO or EHLO was said."""
         self.helo = helo
         self.extended = extended
-        self.received_head = None
+        self.submitter = None
         self.good()
 
     def logged_in(self, account: bytes) -> None:
         self.account = account
         self.accomplished += 1
-        self.received_head = None
+        self.submitter = None
         self.good()
 
     def tls_started(self) -> None:
         """RFC 3207 4.2: all that was learnt in plain text is forgotten, buffered commands first of all."""
         self.unread = b""
         self.helo = None
-        self.received_head = None
+        self.submitter = None
         self.extended = False
         self.account = b""
         self.client = replace(self.client, tls=True, tls_offered=False, auth_offered=True)

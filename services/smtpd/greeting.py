@@ -21,7 +21,10 @@ def _answer(dialogue: Dialogue, verb: str, argument: bytes, text: bytes) -> None
     def decided(hooked: Hooked) -> None:
         dialogue.proceed(hooked.status or text)
 
-    dialogue.ask_plugin(verb, argument, decided, text.splitlines())
+    if dialogue.hooks:
+        dialogue.ask_plugin(verb, argument, decided, text.splitlines())
+    else:
+        dialogue.proceed(text)
 
 
 def _keywords(dialogue: Dialogue) -> list[bytes]:

@@ -75,7 +75,9 @@ class Policy:
         return b"%" not in name.raw and (self.is_local(name) or self._is_accepted(self.routes.envnoathost.lower()))
 
     def _is_accepted(self, host: bytes) -> bool:
-        return self.rcpthosts is None or any(name in self.rcpthosts for name in domain_and_parents(host))
+        if self.rcpthosts is None or host in self.rcpthosts:
+            return True
+        return any(name in self.rcpthosts for name in domain_and_parents(host))
 
     def is_local(self, recipient: Address) -> bool:
         """Whether delivery-local knows this recipient: by locals, virtualdomains, percenthack or envnoathost."""

@@ -92,11 +92,12 @@ def _put(dialogue: Dialogue, body: bytes) -> None:
 
 def _draft(dialogue: Dialogue) -> Draft:
     mail = dialogue.mail
-    head = dialogue.received_head
-    if head is None:
-        head = dialogue.received_head = _make_received_head(dialogue)
+    if dialogue.submitter is None:
+        origin = replace(dialogue.origin, helo=dialogue.helo or b"", account=dialogue.account)
+        dialogue.submitter = origin, _received_head(dialogue)
+    origin, head = dialogue.submitter
     return Draft(
-        origin=replace(dialogue.origin, helo=dialogue.helo or b"", account=dialogue.account),
+        origin=origin,
         sender=mail.sender,
         recipients=tuple(mail.recipients),
         parameters=mail.parameters,
@@ -104,7 +105,7 @@ def _draft(dialogue: Dialogue) -> Draft:
     )
 
 
-def _make_received_head(dialogue: Dialogue) -> bytes:
+def _received_head(dialogue: Dialogue) -> bytes:
     client, helo = dialogue.client, dialogue.helo
     extended = dialogue.policy.extensions and dialogue.extended
     protocol = protocol_name(extended=extended, tls=client.tls, authenticated=bool(dialogue.account))
