@@ -1,6 +1,6 @@
 """Which channel a recipient goes to, and as what address: locals, virtualdomains, percenthack, envnoathost.
 
-Source: qmail-send(8) and qmail-send.c rewrite().
+Source: qmail-send(8) and qmail-send.c rewrite(). Pure.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qmail.control.files import Control
-from qmail.control.table import ENVNOATHOST, LOCALS, ME, PERCENTHACK, VIRTUALDOMAINS
 from qmail.message.address import Address, domain_and_parents
 
 LOCAL = "local"
@@ -72,15 +70,3 @@ class Routes:
         if len(mark) > 1 and address.raw.lower().startswith(mark.lower()):
             return Address(address.raw[len(mark) :])
         return address
-
-
-def read_routes(control: Control) -> Routes:
-    """The routes of a deployment. Raises ControlError where a file is not fit to be read or control/me is missing."""
-    me = control.get(ME)
-    names = control.get(LOCALS)
-    return Routes(
-        locals=names if names is not None else frozenset({me.lower()}),
-        virtualdomains=control.get(VIRTUALDOMAINS),
-        percenthack=control.get(PERCENTHACK),
-        envnoathost=control.get(ENVNOATHOST),
-    )

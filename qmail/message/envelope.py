@@ -1,7 +1,7 @@
 """A message besides its body: the draft that a role submits, and the envelope, version 1, that the queue makes of it.
 
 On the bus it is one JSON object whose strings are the latin-1 reading of bytes, so that every octet of an
-8-bit local part survives and the record stays legible. docs/formats.md has the fields, tests/golden a record.
+8-bit local part survives and the record stays legible. docs/formats.md has the fields, tests/golden a record. Pure.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ from qmail.message.address import Address
 from qmail.message.dates import date822
 
 VERSION = 1
+# The largest envelope at all, and the most recipients: with what becomes of each of them it must fit one record of the
+# scheduler's, which the server bounds at 1 MB.
+MAX_ENVELOPE_BYTES = 250_000
+MAX_RECIPIENTS = 5000
+# What of an envelope recipients may take: the rest is for the sender and our own header lines.
+MAX_RECIPIENTS_BYTES = MAX_ENVELOPE_BYTES - 20_000
 _NUMBERS = ("id", "time", "uid", "size", "hold", "chunks")
 
 
@@ -178,3 +184,8 @@ def _origin(f: Mapping[str, Any]) -> Origin:
         helo=f["helo"].encode("latin-1"),
         account=f["account"].encode("latin-1"),
     )
+
+
+def recipient_bytes(address: Address) -> int:
+    """At most so many bytes of an envelope does a recipient take."""
+    return 12 + len(address.raw) * (1 if address.raw.isascii() else 6)

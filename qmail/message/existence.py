@@ -1,4 +1,4 @@
-"""Whether a local recipient exists, as far as it is known."""
+"""Whether a local recipient exists, as far as it is known. Pure."""
 
 from __future__ import annotations
 

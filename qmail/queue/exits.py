@@ -1,4 +1,4 @@
-"""qmail-queue's exit codes, and what whoever called it says of each (qmail-queue(8), qmail.c)."""
+"""qmail-queue's exit codes, and what whoever called it says of each (qmail-queue(8), qmail.c). Pure."""
 
 from __future__ import annotations
 

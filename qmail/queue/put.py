@@ -17,8 +17,7 @@ from typing import Protocol
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, TemporaryError
 from qmail.bus.talk import abort
-from qmail.message.address import Address
-from qmail.message.envelope import Draft, Envelope, complete, encode_envelope
+from qmail.message.envelope import MAX_ENVELOPE_BYTES, MAX_RECIPIENTS, Draft, Envelope, complete, encode_envelope
 from qmail.message.ids import IdSource, NoNumbers
 from qmail.queue.record_position import SEPARATOR
 
@@ -26,21 +25,10 @@ from qmail.queue.record_position import SEPARATOR
 CHUNK_BYTES = 512 * 1024
 # Base64 of an envelope up to here rides in a header (the server refuses headers above 64 kB).
 MAX_HEADER_BYTES = 48 * 1024
-# The largest envelope at all, and the most recipients: with what becomes of each of them it must fit one record of the
-# scheduler's, which the server bounds at 1 MB.
-MAX_ENVELOPE_BYTES = 250_000
-MAX_RECIPIENTS = 5000
-# What of an envelope recipients may take: the rest is for the sender and our own header lines.
-MAX_RECIPIENTS_BYTES = MAX_ENVELOPE_BYTES - 20_000
 # How old the knowledge may be that the streams have room.
 ROOM_SECONDS = 5.0
 # Room that must be left for a new message to be begun.
 ROOM_BYTES = 1024 * 1024
-
-
-def recipient_bytes(address: Address) -> int:
-    """At most so many bytes of an envelope does a recipient take."""
-    return 12 + len(address.raw) * (1 if address.raw.isascii() else 6)
 
 
 class EnvelopeTooLarge(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qmail.control.files import Control
-from qmail.control.routing import read_routes
+from qmail.control.read_routes import read_routes
 from qmail.control.table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
 from qmail.role.interfaces import host_to_listen
 from services.queue.decide.controls import Controls

@@ -33,7 +33,8 @@ from services.smtpd.facts import Client, read_client
 from services.smtpd.handler import SmtpdHandler
 from services.smtpd.hooks import BODIES_BYTES, Hooks
 from services.smtpd.plugin import Plugin
-from services.smtpd.policy import Policy, PolicyReader
+from services.smtpd.policy import Policy
+from services.smtpd.policy_reader import PolicyReader
 from services.smtpd.session import SmtpSession
 from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qmail.message.address import Address
-from qmail.message.envelope import MailParameters, Recipient
+from qmail.message.envelope import MAX_RECIPIENTS_BYTES, MailParameters, Recipient, recipient_bytes
 from qmail.message.existence import Exists
-from qmail.queue.put import MAX_RECIPIENTS_BYTES, recipient_bytes
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
 from services.smtpd.facts import AskRecipient, Hooked, Ready

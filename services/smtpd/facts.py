@@ -1,4 +1,4 @@
-"""What the dialogue tells the server and what it is told: immutable values, no behaviour beyond reading them."""
+"""What the dialogue tells the server and what it is told: immutable values, no behaviour beyond reading them. Pure."""
 
 from __future__ import annotations
 

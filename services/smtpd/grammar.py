@@ -1,6 +1,6 @@
 """SMTP commands, bytes to values, as lax as qmail-smtpd reads them (qmail-smtpd.c, commands.c). No memory, no I/O.
 
-Lax on purpose: the tutorial's telnet sessions write `mail from:ari@mail.xeris.com`, without brackets.
+Lax on purpose: the tutorial's telnet sessions write `mail from:ari@mail.xeris.com`, without brackets. Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the control files allow: one immutable Policy for a session, and the decisions that qmail-smtpd takes by it.
 
-Source: qmail-smtpd(8), qmail-control(5).
+Source: qmail-smtpd(8), qmail-control(5). Pure.
 """
 
 from __future__ import annotations
@@ -8,28 +8,8 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from qmail.control.files import Control, Stamp
-from qmail.control.routing import Routes, read_routes
-from qmail.control.table import (
-    BADMAILFROM,
-    DATABYTES,
-    LOCALIPHOST,
-    LOCALIPS,
-    LOCALS,
-    MAXRECIPIENTS,
-    ME,
-    MORERCPTHOSTS,
-    RCPTHOSTS,
-    SMTPGREETING,
-    TCP_SMTP,
-    TIMEOUTSMTPD,
-    VIRTUALDOMAINS,
-    Taken,
-    files_of,
-)
+from qmail.control.routing import Routes
 from qmail.message.address import Address, domain_and_parents
-
-LOOPBACK = frozenset({"127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,58 +62,3 @@ class Policy:
     def is_local(self, recipient: Address) -> bool:
         """Whether delivery-local knows this recipient: by locals, virtualdomains, percenthack or envnoathost."""
         return self.routes is not None and self.routes.is_local(recipient)
-
-
-class PolicyReader:
-    """The current Policy; files are read again only when stat says that one of them changed."""
-
-    # The door takes its limits with each new Policy, and the rules by themselves.
-    WATCHED = tuple(file for file in files_of("smtpd", Taken.CONNECTION) if file is not TCP_SMTP)
-
-    def __init__(self, control: Control, own_ips: Set[str] = frozenset()) -> None:
-        self._control = control
-        self._own_ips = own_ips
-        self._stamps: tuple[Stamp, ...] | None = None
-        self._policy: Policy | None = None
-
-    def current(self) -> Policy:
-        """Raises ControlError where a file cannot be read: the client then gets a 421, not a wrong guess."""
-        stamps = self._control.stamps(self.WATCHED)
-        if self._policy is None or stamps != self._stamps:
-            self._policy = read_policy(self._control, self._own_ips)
-            self._stamps = stamps
-        return self._policy
-
-
-def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
-    """All files at once.
-
-    `own_ips` count as if localips named them. Raises ControlError (file and what was expected).
-    """
-    extensions = not control.exact()
-    virtual = control.get(VIRTUALDOMAINS).keys()
-    me = control.own(ME)
-    own = control.get(LOCALS)
-    if own is None:
-        own = frozenset({me.lower()} if me else ())
-    rcpthosts = control.get(RCPTHOSTS)
-    missing = rcpthosts is None and extensions
-    if missing:
-        rcpthosts = own | virtual
-    elif rcpthosts is not None:
-        # qmail reads morercpthosts only beside rcpthosts; ours is the text, no cdb is needed.
-        rcpthosts = rcpthosts | control.get(MORERCPTHOSTS)
-    local_ip_host, listed = control.own(LOCALIPHOST), control.get(LOCALIPS)
-    return Policy(
-        greeting=control.get(SMTPGREETING),
-        extensions=extensions,
-        timeout_seconds=control.get(TIMEOUTSMTPD),
-        databytes=control.get(DATABYTES),
-        max_recipients=control.get(MAXRECIPIENTS),
-        local_ip_host=(me or b"") if local_ip_host is None else local_ip_host,
-        local_ips=LOOPBACK | own_ips | (listed or frozenset()),
-        bad_mail_from=control.get(BADMAILFROM),
-        rcpthosts=rcpthosts,
-        rcpthosts_missing=missing,
-        routes=read_routes(control) if extensions else None,
-    )

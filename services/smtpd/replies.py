@@ -1,6 +1,6 @@
 """Every text that smtpd says. Those of qmail 1.03 stand as qmail-smtpd.c and qmail.c have them.
 
-A reply is bytes with its CRLF. Where a name must be filled in there is a function.
+A reply is bytes with its CRLF. Where a name must be filled in there is a function. Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The states of the dialogue."""
+"""The states of the dialogue. Pure."""
 
 from __future__ import annotations
 

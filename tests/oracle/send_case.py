@@ -52,7 +52,7 @@ from services.queue.bounce.writer import BounceWriter
 from services.queue.run.service import QueueService
 from services.smtpd.desk import Desk, Putting
 from services.smtpd.facts import Commit, read_client
-from services.smtpd.policy import PolicyReader
+from services.smtpd.policy_reader import PolicyReader
 from services.smtpd.session import SmtpSession
 from tests.oracle.kinds.remote import Network, received, start_dns, start_servers, to_bytes, write_control
 from tests.oracle.normalise import Norm

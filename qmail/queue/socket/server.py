@@ -18,7 +18,7 @@ from qmail.bus.ports import BusDown, QueueFull
 from qmail.control.files import ControlError
 from qmail.message import netstring
 from qmail.message.address import Address
-from qmail.message.envelope import Draft, MailParameters, Origin, Recipient
+from qmail.message.envelope import MAX_RECIPIENTS, Draft, MailParameters, Origin, Recipient
 from qmail.queue.exits import (
     ADDRESS_WITH_CONTROLS,
     BAD_ENVELOPE,
@@ -30,7 +30,7 @@ from qmail.queue.exits import (
     TIMEOUT,
     WRITE_ERROR,
 )
-from qmail.queue.put import MAX_RECIPIENTS, EnvelopeTooLarge, Submission, Submitter
+from qmail.queue.put import EnvelopeTooLarge, Submission, Submitter
 from qmail.queue.socket.wire import ExitError, encode_answer, parse_envelope
 
 # What an envelope may hold: far beyond what one record of the bus takes.

@@ -10,17 +10,22 @@ from typing import Final
 from qmail.accounts.assign import Account
 from qmail.bus.ports import AlreadyStored, QueueFull, TemporaryError
 from qmail.message.address import MAX_ADDRESS_BYTES, Address
-from qmail.message.envelope import Draft, Envelope, Origin, Recipient
-from qmail.queue import exits
-from qmail.queue.put import (
+from qmail.message.envelope import (
     MAX_RECIPIENTS,
     MAX_RECIPIENTS_BYTES,
+    Draft,
+    Envelope,
+    Origin,
+    Recipient,
+    recipient_bytes,
+)
+from qmail.queue import exits
+from qmail.queue.put import (
     EnvelopeTooLarge,
     GivenUp,
     Prepared,
     Submission,
     Submitter,
-    recipient_bytes,
 )
 from services.delivery.local import replies
 from services.delivery.local.refusal import permanent, temporary

@@ -8,7 +8,8 @@ from typing import Final
 
 from qmail.accounts.assign import Account, Accounts, Match
 from qmail.control.files import Control
-from qmail.control.routing import LOCAL, Routes, read_routes
+from qmail.control.read_routes import read_routes
+from qmail.control.routing import LOCAL, Routes
 from qmail.control.table import DEFAULTDELIVERY, ME, PROGRAMNETWORK
 from qmail.message.address import Address
 from services.delivery.local import replies

@@ -19,7 +19,7 @@ from qmail.message.envelope import Draft
 from qmail.queue.put import EnvelopeTooLarge
 from services.smtpd import replies
 from services.smtpd.facts import Commit, read_client
-from services.smtpd.policy import PolicyReader
+from services.smtpd.policy_reader import PolicyReader
 from services.smtpd.session import SmtpSession
 from tests.oracle.normalise import Norm
 from tests.support.drafts import ORIGIN

@@ -14,8 +14,9 @@ from qmail.accounts.assign import Account
 from qmail.bus import subjects
 from qmail.bus.ports import BusDown, QueueFull, Record
 from qmail.message.address import MAX_ADDRESS_BYTES, NULL_SENDER, Address
+from qmail.message.envelope import MAX_RECIPIENTS, MAX_RECIPIENTS_BYTES, recipient_bytes
 from qmail.message.ids import IdSource
-from qmail.queue.put import MAX_RECIPIENTS, MAX_RECIPIENTS_BYTES, Submitter, recipient_bytes
+from qmail.queue.put import Submitter
 from services.delivery.local.forward import Forwarder, in_envelopes
 from services.delivery.local.refusal import Refusal
 from services.delivery.outcome import Kind

@@ -22,7 +22,7 @@ from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction
 from services.smtpd.facts import Client
 from services.smtpd.facts import Login as SmtpLogin
-from services.smtpd.policy import read_policy
+from services.smtpd.policy_reader import read_policy
 from services.smtpd.session import SmtpSession
 from tests.support.drafts import ORIGIN
 

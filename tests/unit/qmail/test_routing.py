@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qmail.control.files import Control
-from qmail.control.routing import Route, read_routes
+from qmail.control.read_routes import read_routes
+from qmail.control.routing import Route
 from qmail.control.table import files_of
 from qmail.message.address import Address
 

@@ -8,7 +8,7 @@ import pytest
 
 from qmail.control.files import Control, ControlError
 from qmail.message.address import Address
-from services.smtpd.policy import PolicyReader, read_policy
+from services.smtpd.policy_reader import PolicyReader, read_policy
 
 
 def write(directory: Path, **files: str) -> Control:
