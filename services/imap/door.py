@@ -23,10 +23,12 @@ from qmail.door.settings import Settings
 from qmail.door.user_sessions import UserSessions
 from qmail.log.log import Log
 from qmail.role.health import both, check_bus, keep_watch
+from services.imap.commands import COMMANDS
 from services.imap.handler import ImapHandler, Shared
 from services.imap.mail_notifier import MailNotifier
 from services.imap.replies import TOO_MANY_CONNECTIONS
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.dialogue import Terms
+from services.imap.session.session import ImapSession
 from services.imap.store.cache import sweep_cache
 
 # A long SEARCH keeps its thread; others must not wait for it.
@@ -78,7 +80,7 @@ class Door:
 
     def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
         """The dialogue and its I/O."""
-        return ImapSession(self._terms), ImapHandler(self._shared, peer, visitor.notify)
+        return ImapSession(COMMANDS, self._terms), ImapHandler(self._shared, peer, visitor.notify)
 
     def left(self, peer: Peer, session: Session | None) -> None:
         """A connection is no news; a log-in was."""

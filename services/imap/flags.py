@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from services.imap import replies
+from services.imap.store.errors import BadFlag
+
 # Of a folder, and of one keyword.
 MAX_KEYWORDS = 200
 MAX_KEYWORD_BYTES = 200
@@ -23,10 +26,6 @@ NAMES = {b"D": b"\\Draft", b"R": b"\\Answered", b"F": b"\\Flagged", b"T": b"\\De
 SYSTEM_LETTERS = b"DFRST"
 SYSTEM = b" ".join(NAMES.values())
 _KEYWORD = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]:/]+\Z')
-
-
-class BadFlag(Exception):
-    """A flag that a client may not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,9 @@ def parse_flags(names: Iterable[bytes]) -> FlagSet:
             letters.add(letter)
         elif name.startswith(b"\\"):
             if name.lower() != b"\\recent":
-                raise BadFlag("No such flag.")
+                raise BadFlag(replies.NO_SUCH_FLAG)
         elif len(name) > MAX_KEYWORD_BYTES or _KEYWORD.match(name) is None:
-            raise BadFlag("Impossible keyword.")
+            raise BadFlag(replies.IMPOSSIBLE_KEYWORD)
         else:
             keywords.add(name)
     return FlagSet(b"".join(sorted(letters)), frozenset(keywords))
@@ -59,7 +58,7 @@ def canonical(keywords: Keywords, known: Sequence[bytes]) -> Keywords:
     spelled = {name.lower(): name for name in reversed(known)}
     mine = frozenset(spelled.get(name.lower(), name) for name in keywords)
     if len(mine.union(known)) > max(MAX_KEYWORDS, len(set(known))):
-        raise BadFlag("Too many keywords in this mailbox.")
+        raise BadFlag(replies.TOO_MANY_KEYWORDS)
     return mine
 
 

@@ -22,7 +22,6 @@ from qmail.log.log import Log
 from qmail.log.notices import Refused
 from qmail.message.printable import printable
 from services.imap import replies
-from services.imap.grammar import commands as c
 from services.imap.mail_notifier import MailNotifier
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session import requests
@@ -30,10 +29,6 @@ from services.imap.session.results import Answer, Changed, CutShort, LoggedIn, L
 from services.imap.store.cache import open_cache
 
 MAILDIR: Final = "Maildir"
-#: After these others may have something to be told.
-_CHANGING = (c.Store, c.Expunge, c.Copy, c.Move, c.Close, c.Delete, c.Rename)
-
-Turn = Callable[..., tuple[bytes, Answer | CutShort | None]]
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -65,7 +60,7 @@ class ImapHandler:
         self._ip = peer.ip
         self._notify = notify
         self._account: Account | None = None
-        self._work: MailboxSession | None = None
+        self._mailboxes: MailboxSession | None = None
         self._sent_bytes = 0
 
     def announce(self) -> None:
@@ -74,14 +69,14 @@ class ImapHandler:
 
     def closed(self) -> None:
         """The connection is gone."""
-        shared, account, work = self._shared, self._account, self._work
-        if account is None or work is None:
+        shared, account, mailboxes = self._shared, self._account, self._mailboxes
+        if account is None or mailboxes is None:
             return
         shared.notifier.leave(account.uid, self)
         shared.sessions.end(account, self._ip)
         shared.log.line(f"LOGOUT, user={_shown(account.name)}, ip=[{self._ip}], sent={self._sent_bytes}")
         # Files are removed and directories given back with the account's identity.
-        task = asyncio.get_running_loop().create_task(shared.pool.run(account, work.locked, work.close))
+        task = asyncio.get_running_loop().create_task(shared.pool.run(account, mailboxes.locked, mailboxes.close))
         _CLOSING.add(task)
         task.add_done_callback(_CLOSING.discard)
 
@@ -100,40 +95,42 @@ class ImapHandler:
 
     def _tell_refusal(self, request: object, answer: Answer) -> None:
         """What a person at their mail program cannot mend."""
-        verb = request.command.verb if isinstance(request, requests.Execute) else c.Append.verb
-        kind = Refused.MESSAGE if verb == c.Append.verb else Refused.COMMAND
+        if isinstance(request, requests.Execute):
+            kind, verb = Refused.COMMAND, request.command.name.removeprefix(b"UID ")
+        else:
+            kind, verb = Refused.MESSAGE, b"APPEND"
         said = f"{answer.kind.decode()} [{answer.code.decode()}] {answer.text.decode()}"
         self._refused(kind, verb.decode(), f"{said}: {answer.why}" if answer.why else said)
 
     async def _answer(self, request: object, send: SendBytes) -> object:
-        work = self._work
-        assert work is not None
+        mailboxes = self._mailboxes
+        assert mailboxes is not None
         match request:
-            case requests.Execute(tag, command):
-                return await self._execute(tag, command, send)
+            case requests.Execute():
+                return await self._execute(mailboxes, request, send)
             case requests.AppendBegin():
                 refused = self._too_big(request)
                 if refused is None:
-                    return await self._run(work.append_begin, request)
-                await self._run(work.append_abort)
+                    return await self._run(mailboxes.append_begin, request)
+                await self._run(mailboxes.append_abort)
                 return refused
             case requests.AppendData(data):
-                return await self._run(work.append_data, data)
+                return await self._run(mailboxes.append_data, data)
             case requests.AppendCommit():
-                answer = await self._run(work.append_commit)
+                answer = await self._run(mailboxes.append_commit)
                 self._changed()
                 return answer
             case requests.AppendAbort():
-                return await self._run(work.append_abort)
+                return await self._run(mailboxes.append_abort)
         return await self._idle(request)
 
     async def _run(self, do: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Have the blocking side do something, as the account."""
-        assert self._work is not None and self._account is not None
+        assert self._mailboxes is not None and self._account is not None
         try:
-            return await self._shared.pool.run(self._account, partial(self._work.locked, do, *arguments))
+            return await self._shared.pool.run(self._account, partial(self._mailboxes.locked, do, *arguments))
         finally:
-            for trouble in self._work.troubles.take():
+            for trouble in self._mailboxes.troubles.take():
                 self._refused(Refused.FILE, trouble.path, trouble.why)
 
     def _refused(self, kind: Refused, what: str, why: str) -> None:
@@ -141,7 +138,7 @@ class ImapHandler:
         self._shared.log.notices.refused(kind, _shown(self._account.name), what, why)
 
     async def _idle(self, request: object) -> Updates:
-        assert self._work is not None
+        assert self._mailboxes is not None
         match request:
             case requests.IdleBegin():
                 self._shared.notifier.idle_begins(self)
@@ -151,42 +148,34 @@ class ImapHandler:
                 pass
             case _:
                 raise TypeError(f"no such request: {request!r}")
-        return await self._run(self._work.news)
+        return await self._run(self._mailboxes.news)
 
-    async def _execute(self, tag: bytes, command: c.Command, send: SendBytes) -> Answer | CutShort:
-        assert self._work is not None
-        if isinstance(command, c.Fetch):
-            return await self._in_turns(partial(self._work.fetch, command), send)
-        if isinstance(command, c.Search):
-            return await self._in_turns(partial(self._work.search, tag, command), send)
-        answer = await self._run(self._work.perform, tag, command)
-        if isinstance(command, c.Select | c.Examine):
-            await self._use_cache(command.mailbox)
-        if isinstance(command, _CHANGING):
-            self._changed()
-        return answer
-
-    async def _use_cache(self, mailbox: bytes) -> None:
-        """The cache's file is opened with the role's own identity, in a thread that acts as nobody else."""
-        assert self._work is not None and self._account is not None
-        selected = self._work.selected
-        if selected is not None and selected.mailbox.sticky:
-            loop = asyncio.get_running_loop()
-            selected.cache = await loop.run_in_executor(
-                None, open_cache, self._shared.cache, self._account.uid, mailbox, selected.mailbox.validity
-            )
-
-    async def _in_turns(self, turn: Turn, send: SendBytes) -> Answer | CutShort:
-        """What may take long: `send` raises ConnectionResetError, also where there is nothing to send, when the client
-        is gone."""
-        data, answer = await self._run(partial(turn, first=True))
+    async def _execute(
+        self, mailboxes: MailboxSession, request: requests.Execute, send: SendBytes
+    ) -> Answer | CutShort:
+        """`send` raises ConnectionResetError, also where there is nothing to send, when the client is gone."""
+        data, answer = await self._run(mailboxes.begin, request)
         while answer is None:
             await send(data)
             self._sent_bytes += len(data)
-            data, answer = await self._run(partial(turn, first=False))
-        await send(data)
-        self._sent_bytes += len(data)
+            data, answer = await self._run(mailboxes.go_on)
+        if data:
+            await send(data)
+            self._sent_bytes += len(data)
+        if isinstance(answer, Answer) and answer.selected:
+            await self._use_cache(mailboxes)
+        if request.command.announced:
+            self._changed()
         return answer
+
+    async def _use_cache(self, mailboxes: MailboxSession) -> None:
+        """The cache's file is opened with the role's own identity, in a thread that acts as nobody else."""
+        selected, account = mailboxes.selected, self._account
+        if selected is not None and account is not None and selected.mailbox.sticky:
+            loop = asyncio.get_running_loop()
+            selected.cache = await loop.run_in_executor(
+                None, open_cache, self._shared.cache, account.uid, selected.name, selected.mailbox.validity
+            )
 
     def _too_big(self, request: requests.AppendBegin) -> Answer | None:
         try:
@@ -194,7 +183,7 @@ class ImapHandler:
         except ControlError:
             bound = DATABYTES.default
         if request.size == 0:
-            return Answer(b"NO", b"An empty message is none.")
+            return Answer(b"NO", replies.EMPTY_MESSAGE)
         if bound and request.size > bound:
             return Answer(b"NO", replies.TOO_BIG, code=replies.CODE_TOO_BIG)
         return None
@@ -221,7 +210,7 @@ class ImapHandler:
             self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
-        self._account, self._work = account, MailboxSession(account.home / MAILDIR, owner)
+        self._account, self._mailboxes = account, MailboxSession(account.home / MAILDIR, owner)
         self._shared.notifier.join(account.uid, self)
         self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._ip}], protocol=IMAP")
         return LoggedIn(account)

@@ -10,6 +10,7 @@ CRLF = b"\r\n"
 SERVER_NAME = b"qmail imapd"
 
 READY = b"qmail imapd ready."
+LOGGED_IN = b"LOGIN Ok."
 LINE_TOO_LONG = b"Line or command too long."
 LITERAL_TOO_LONG = b"Literal too long."
 NO_TAG = b"Not an IMAP command: no tag."
@@ -36,6 +37,33 @@ APPEND_SYNTAX = b"Unexpected text after the message."
 TOO_BIG = b"Message is larger than this server takes."
 FAILED_FOR_NOW = b"Not possible just now. Try again later."
 SOME_UNREADABLE = b"Some messages cannot be read."
+NO_SUCH_MESSAGE = b"No such message number."
+GONE = b"Some messages are gone."
+GONE_NOT_COPIED = b"Some messages are gone; nothing was copied."
+READ_ONLY = b"Mailbox is selected read-only."
+NO_SUCH_MAILBOX = b"No such mailbox."
+IMPOSSIBLE_MAILBOX = b"No such mailbox: names begin with INBOX and a dot."
+INVALID_NAME = b"Invalid mailbox name."
+MAILBOX_EXISTS = b"Mailbox exists already."
+CHILD_EXISTS = b"A mailbox below the new name exists already."
+INBOX_STAYS = b"INBOX cannot be deleted."
+OTHER_USE = b"That use goes with another name."
+NO_MAILDIR = b"This account has no Maildir. Ask the administrator to make one."
+MAILDIR_CLOSED = b"This account's Maildir cannot be opened."
+MAILDIR_INCOMPLETE = b"This account's Maildir is not complete (cur, new, tmp)."
+MAILDIR_FOREIGN = b"This account's Maildir belongs to somebody else."
+MAILBOX_BUSY = b"The mailbox changes too fast."
+KEYWORDS_BUSY = b"The keywords change too fast."
+SUBSCRIPTIONS_BUSY = b"The subscriptions are being changed. Try again."
+VALIDITY_BUSY = b"Too many mailboxes are made at once."
+TOO_MANY_SUBSCRIPTIONS = b"Too many subscriptions."
+TOO_MANY_MESSAGES = b"Too many messages in one command."
+TOO_MANY_KEYWORDS = b"Too many keywords in this mailbox."
+NO_SUCH_FLAG = b"No such flag."
+IMPOSSIBLE_KEYWORD = b"Impossible keyword."
+EMPTY_MESSAGE = b"An empty message is none."
+DISK_FULL = b"No room on the disk."
+UNKNOWN_CHARSET = b"Charset not supported."
 INTERNAL = b"Something went wrong here; nothing was lost. Try again later."
 TOO_MANY_CONNECTIONS = b"* BYE [UNAVAILABLE] Too many connections. Try again later.\r\n"
 
@@ -47,6 +75,9 @@ CODE_TRYCREATE = b"TRYCREATE"
 CODE_EXISTS = b"ALREADYEXISTS"
 CODE_NONEXISTENT = b"NONEXISTENT"
 CODE_CANNOT = b"CANNOT"
+CODE_USE_ATTRIBUTE = b"USEATTR"
+CODE_READ_ONLY = b"READ-ONLY"
+CODE_READ_WRITE = b"READ-WRITE"
 CODE_TOO_BIG = b"TOOBIG"
 CODE_EXPUNGE_ISSUED = b"EXPUNGEISSUED"
 CODE_OVER_QUOTA = b"OVERQUOTA"
@@ -79,13 +110,38 @@ def bye(text: bytes, code: bytes = b"") -> bytes:
     return untagged(b"BYE " + (b"[" + code + b"] " if code else b"") + text)
 
 
+def greeting(capabilities: bytes) -> bytes:
+    """The first line of all."""
+    return untagged(b"OK [" + capability_code(capabilities) + b"] " + READY)
+
+
+def capability(capabilities: bytes) -> bytes:
+    """`* CAPABILITY IMAP4rev1 ...`."""
+    return untagged(capability_code(capabilities))
+
+
+def capability_code(capabilities: bytes) -> bytes:
+    """The same as a response code."""
+    return b"CAPABILITY " + capabilities
+
+
+def uid_code(name: bytes, validity: int, *sets: bytes) -> bytes:
+    """`APPENDUID 38505 3955`, `COPYUID 38505 304 3956` (RFC 4315 section 3)."""
+    return b"%b %d %b" % (name, validity, b" ".join(sets))
+
+
+def moved(copyuid: bytes) -> bytes:
+    """MOVE's COPYUID, which comes before the EXPUNGEs (RFC 6851 section 4.3)."""
+    return untagged(b"OK [" + copyuid + b"] Moved.")
+
+
 def completed(verb: bytes) -> bytes:
     """`SELECT completed.`"""
     return verb + b" completed."
 
 
 def error_text(text: str) -> bytes:
-    """A text of ours as one line of US-ASCII."""
+    """What the grammar has expected as one line of US-ASCII."""
     return text.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")[:200]
 
 
@@ -131,6 +187,18 @@ def permanent_flags(keywords: Iterable[bytes], system: bytes, *, more: bool) -> 
     return b"* OK [PERMANENTFLAGS (" + names + b")] Limited.\r\n"
 
 
+def unseen(number: int) -> bytes:
+    """SELECT's, of the first message that is not \\Seen."""
+    return b"* OK [UNSEEN %d] First unseen.\r\n" % number
+
+
+def uids(validity: int, next_uid: int) -> tuple[bytes, bytes]:
+    """UIDVALIDITY and UIDNEXT."""
+    return b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % validity, b"* OK [UIDNEXT %d] Next UID.\r\n" % next_uid
+
+
+ID = b'* ID ("name" "' + SERVER_NAME + b'")\r\n'
+ENABLED = b"* ENABLED\r\n"
 NO_PERMANENT_FLAGS = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
 NOT_SEARCHED = b"* NO Some messages cannot be read and were not searched.\r\n"
 NOT_STORED = b"* NO No room on the disk: some flags last as long as this session.\r\n"

@@ -39,17 +39,19 @@ from services.delivery.local.refusal import Refusal as LocalRefusal
 from services.delivery.remote.client import parse_offers
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
 from services.imap import message as mail
-from services.imap.grammar import commands as c
+from services.imap.commands import COMMANDS
 from services.imap.grammar import mutf7
+from services.imap.grammar.command import Bad, parse_command
 from services.imap.grammar.errors import BadSyntax
-from services.imap.grammar.parse import Bad, parse_command
+from services.imap.grammar.messages import Fetch, Search
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.search.sort import sort_messages
 from services.imap.search.thread import render_threads, thread_messages
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.dialogue import Terms
 from services.imap.session.requests import AppendData, CheckPassword, Execute, IdleBegin, IdleEnd, Refresh
 from services.imap.session.results import Answer, LoggedIn, Ready, Updates
+from services.imap.session.session import ImapSession
 from services.inject.command import Surroundings, inject
 from services.inject.replies import Fatal
 from services.pop3 import requests as pop3
@@ -401,7 +403,7 @@ def imap_answer(request: object) -> object:
             return JONI
         case IdleBegin() | IdleEnd() | Refresh():
             return Updates(())
-        case Execute(_, c.Select() | c.Examine()):
+        case Execute(_, command) if command.name in (b"SELECT", b"EXAMINE"):
             return Answer(b"OK", b"done", selected=True)
         case Execute():
             return Answer(b"OK", b"done")
@@ -409,7 +411,7 @@ def imap_answer(request: object) -> object:
 
 
 def imap_run(pieces: list[bytes], fails: bool) -> list[tuple[str, Any]]:
-    session = ImapSession(Terms(plain_allowed=lambda _: True, tls_available=lambda: True))
+    session = ImapSession(COMMANDS, Terms(plain_allowed=lambda _: True, tls_available=lambda: True))
     seen: list[tuple[str, Any]] = []
     peer = Peer("192.0.2.1", 40000, "192.0.2.2", 143, False)
     for effects in (session.connected(peer), *_lazily(session.received, pieces)):
@@ -422,7 +424,7 @@ def imap_run(pieces: list[bytes], fails: bool) -> list[tuple[str, Any]]:
                 assert not pending, "nothing may follow a question"
                 request = effect.request
                 seen.append(("octets", request.data) if isinstance(request, AppendData) else ("ask", request))
-                failed = fails and isinstance(request, Execute) and isinstance(request.command, c.Fetch)
+                failed = fails and isinstance(request, Execute) and isinstance(request.arguments, Fetch)
                 pending = list(session.failed(OSError()) if failed else session.answered(imap_answer(request)))
             else:
                 assert isinstance(effect, StartTls | Close)
@@ -451,7 +453,7 @@ def test_imap_commands() -> None:
 
     def check(parts: list[bytes]) -> None:
         # As the reader gives them: text, literal, text, ... text.
-        parsed = parse_command(tuple(parts) if len(parts) % 2 else (*parts, b""))
+        parsed = parse_command(tuple(parts) if len(parts) % 2 else (*parts, b""), COMMANDS)
         assert isinstance(parsed, Bad) or isinstance(parsed[0], bytes)
 
     fuzz(st.lists(changed(lines, IMAP_WORDS), min_size=1, max_size=3), check)
@@ -516,11 +518,11 @@ SEARCH_WORDS = (
 
 def test_imap_search() -> None:
     def check(value: tuple[bytes, bytes]) -> None:
-        parsed = parse_command((value[0],))
-        if isinstance(parsed, Bad) or not isinstance(parsed[1], c.Search):
+        parsed = parse_command((value[0],), COMMANDS)
+        if isinstance(parsed, Bad) or not isinstance(parsed[2], Search):
             return
         try:
-            key = parse_search(parsed[1].tokens)
+            key = parse_search(parsed[2].tokens)
         except (BadSyntax, BadCharset):
             return
         assert matches(bind(key, 1, 1), View(value[1], 1)) in (True, False)

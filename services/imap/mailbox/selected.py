@@ -17,7 +17,8 @@ class NoSuchMessage(Exception):
 class Selected:
     """Made by SELECT and EXAMINE; one thread at a time uses it."""
 
-    def __init__(self, mailbox: Mailbox, cache: MailboxCache) -> None:
+    def __init__(self, name: bytes, mailbox: Mailbox, cache: MailboxCache) -> None:
+        self.name = name
         self.mailbox = mailbox
         self.cache = cache
         self.view = View()

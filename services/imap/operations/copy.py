@@ -12,10 +12,10 @@ from qmail.maildir.date import set_date
 from qmail.maildir.names import flagged_name
 from services.imap import replies
 from services.imap.flags import SYSTEM_LETTERS, taken_along
-from services.imap.grammar.commands import Copy, Move
+from services.imap.grammar.messages import ToMailbox
 from services.imap.grammar.sequence import render_set
-from services.imap.mailbox.selected import Selected
-from services.imap.operations.append import assigned
+from services.imap.mailbox.incoming import assigned
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import MessageGone
@@ -26,28 +26,30 @@ Place = Callable[[Mailbox, Message, Mailbox, bytes], None]
 _PIECE_BYTES = 256 * 1024
 
 
-def copy(selected: Selected, command: Copy, target: Mailbox) -> Answer:
-    """COPY into an open folder, which is closed. Raises NoSuchMessage, OSError: then nothing was copied."""
+def copy(session: MailboxSession, arguments: ToMailbox) -> Answer:
+    """Raises NoSuchMessage, StoreError, OSError: then nothing was copied."""
+    selected, target = session.current, session.open_target(arguments.mailbox)
     try:
-        uids = selected.targets(command.messages, uid=command.uid)
+        uids = selected.targets(arguments.messages, uid=arguments.uid)
         placed = _place_all(selected.mailbox, uids, target, _link)
         code = _copyuid(target, uids, placed)
     except MessageGone:
-        return Answer(b"NO", b"Some messages are gone; nothing was copied.", code=replies.CODE_EXPUNGE_ISSUED)
+        return Answer(b"NO", replies.GONE_NOT_COPIED, code=replies.CODE_EXPUNGE_ISSUED)
     finally:
         target.close()
-    return Answer(b"OK", replies.completed(b"UID COPY" if command.uid else b"COPY"), code=code)
+    return Answer(code=code)
 
 
-def move(selected: Selected, command: Move, target: Mailbox) -> Answer:
-    """MOVE into an open folder, which is closed. Raises NoSuchMessage, OSError."""
+def move(session: MailboxSession, arguments: ToMailbox) -> Answer:
+    """Raises NoSuchMessage, StoreError, OSError."""
+    selected, target = session.current, session.open_target(arguments.mailbox)
     if selected.mailbox.read_only:
         target.close()
-        return Answer(b"NO", b"Mailbox is selected read-only.")
+        return Answer(b"NO", replies.READ_ONLY)
     moved: list[int] = []
     placed: list[bytes] = []
     try:
-        for uid in selected.targets(command.messages, uid=command.uid):
+        for uid in selected.targets(arguments.messages, uid=arguments.uid):
             with contextlib.suppress(MessageGone):
                 placed += _place_all(selected.mailbox, [uid], target, _rename)
                 moved.append(uid)
@@ -55,8 +57,7 @@ def move(selected: Selected, command: Move, target: Mailbox) -> Answer:
     finally:
         selected.mailbox.touched()
         target.close()
-    lines = (replies.untagged(b"OK [" + code + b"] Moved."),) if code else ()
-    return Answer(b"OK", replies.completed(b"UID MOVE" if command.uid else b"MOVE"), lines)
+    return Answer(lines=(replies.moved(code),) if code else ())
 
 
 def _copyuid(target: Mailbox, uids: list[int], bases: list[bytes]) -> bytes:
@@ -64,7 +65,7 @@ def _copyuid(target: Mailbox, uids: list[int], bases: list[bytes]) -> bytes:
     new = assigned(target, bases) if bases else []
     if not new:
         return b""
-    return b"COPYUID %d %b %b" % (target.validity, render_set(uids), render_set(new))
+    return replies.uid_code(b"COPYUID", target.validity, render_set(uids), render_set(new))
 
 
 def _place_all(source: Mailbox, uids: list[int], target: Mailbox, place: Place) -> list[bytes]:

@@ -1,16 +1,27 @@
-"""EXPUNGE, UID EXPUNGE and CLOSE (RFC 3501 section 6.4.3, RFC 4315)."""
+"""EXPUNGE and UID EXPUNGE (RFC 3501 section 6.4.3, RFC 4315 section 2.1)."""
 
 from __future__ import annotations
 
 import os
 
+from services.imap import replies
 from services.imap.grammar.sequence import SequenceSet
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
+from services.imap.session.results import Answer
 from services.imap.store.mailbox import Mailbox
 
 
-def expunge(selected: Selected, only: SequenceSet | None) -> None:
-    """Remove the messages that are \\Deleted on disk now and that this client knows of. Raises OSError.
+def expunge(session: MailboxSession, only: SequenceSet | None) -> Answer:
+    """Of these UIDs, None: of all. Raises StoreError, OSError."""
+    if session.current.mailbox.read_only:
+        return Answer(b"NO", replies.READ_ONLY)
+    remove_deleted(session.current, only)
+    return Answer()
+
+
+def remove_deleted(selected: Selected, only: SequenceSet | None) -> None:
+    """Remove the messages that are \\Deleted on disk now and that this client knows of. Raises StoreError, OSError.
 
     A message whose flag somebody took away meanwhile stays."""
     mailbox = selected.mailbox

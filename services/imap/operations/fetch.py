@@ -8,14 +8,16 @@ from collections.abc import Callable, Generator, Iterable
 
 from services.imap import message as mime
 from services.imap import replies
-from services.imap.grammar.commands import Fetch
 from services.imap.grammar.dates import render_date_time
 from services.imap.grammar.fetch import Body, FetchItem, Plain
+from services.imap.grammar.messages import Fetch
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.flags import add_flags
+from services.imap.session.command import Answering
 from services.imap.session.results import Answer
 from services.imap.store import cache
-from services.imap.store.errors import MessageGone
+from services.imap.store.errors import AnswerCut, MessageGone
 from services.imap.store.opened import OpenMessage
 
 Pieces = Generator[bytes, None, None]
@@ -24,19 +26,15 @@ Pieces = Generator[bytes, None, None]
 _ODD = frozenset((errno.ELOOP, errno.ENXIO, errno.EINVAL, errno.EFBIG, errno.EIO))
 
 
-class AnswerCut(Exception):
-    """A message became unreadable in the middle of its answer: whatever is sent now would be taken for a part of it."""
-
-
-def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
+def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     """Untagged answers in pieces, then the Answer. Raises NoSuchMessage, AnswerCut."""
-    items = command.items
-    if command.uid and Plain(b"UID") not in items:
+    selected, items = session.current, arguments.items
+    if arguments.uid and Plain(b"UID") not in items:
         items = (Plain(b"UID"), *items)
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
     gone = False
     trouble: OSError | None = None
-    for uid in selected.targets(command.messages, uid=command.uid):
+    for uid in selected.targets(arguments.messages, uid=arguments.uid):
         try:
             yield from _whole(_message(selected, uid, items, seen=seen))
         except MessageGone:
@@ -45,12 +43,11 @@ def fetch(selected: Selected, command: Fetch) -> Generator[bytes, None, Answer]:
             trouble = error  # of this message; the others are no worse for it
             selected.mailbox.note_message(uid, error)
     selected.cache.flush()
-    verb = b"UID FETCH" if command.uid else b"FETCH"
     if trouble is not None:
         return unreadable(trouble)
-    if gone and not command.uid:
-        return Answer(b"NO", b"Some messages are gone.", code=replies.CODE_EXPUNGE_ISSUED)
-    return Answer(b"OK", replies.completed(verb))
+    if gone and not arguments.uid:
+        return Answer(b"NO", replies.GONE, code=replies.CODE_EXPUNGE_ISSUED)
+    return Answer()
 
 
 def unreadable(error: OSError) -> Answer:

@@ -8,11 +8,12 @@ import os
 from qmail.maildir.names import flagged_name
 from qmail.maildir.names import parse_flags as parse_name
 from services.imap import replies
-from services.imap.flags import NONE, BadFlag, FlagSet, canonical, changed, parse_flags
-from services.imap.grammar.commands import Store
+from services.imap.flags import NONE, FlagSet, canonical, changed, parse_flags
+from services.imap.grammar.messages import Store
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.session.results import Answer
-from services.imap.store.errors import MessageGone
+from services.imap.store.errors import BadFlag, MessageGone
 from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox, Message
 from services.imap.store.snapshot import File
@@ -20,35 +21,36 @@ from services.imap.store.snapshot import File
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
-def store(selected: Selected, command: Store) -> Answer:
-    """Raises NoSuchMessage, OSError."""
+def store(session: MailboxSession, arguments: Store) -> Answer:
+    """Raises NoSuchMessage, StoreError, OSError."""
+    selected = session.current
     if selected.mailbox.read_only:
-        return Answer(b"NO", b"Mailbox is selected read-only.")
-    uids = selected.targets(command.messages, uid=command.uid)
+        return Answer(b"NO", replies.READ_ONLY)
+    uids = selected.targets(arguments.messages, uid=arguments.uid)
     # What others have changed meanwhile is the ground for + and -, and is told with this.
-    lines = list(selected.tell(expunge=False, uid=command.uid))
+    lines = list(selected.tell(expunge=False, uid=arguments.uid))
     try:
-        given = _known(selected.mailbox, parse_flags(command.flags))
+        given = _known(selected.mailbox, parse_flags(arguments.flags))
     except BadFlag as error:
-        return Answer(b"NO", replies.error_text(str(error)), tuple(lines))
+        return Answer(b"NO", error.text, tuple(lines))
     gone = False
     stored = True
     for uid in uids:
         try:
-            message = change_flags(selected.mailbox, uid, command.mode, given)
+            message = change_flags(selected.mailbox, uid, arguments.mode, given)
         except MessageGone:
             gone = True
             continue
         selected.view.told(message)
         stored = stored and _is_stored(message)
-        if not command.silent:
-            lines.append(selected.flags_line(message, uid=command.uid))
+        if not arguments.silent:
+            lines.append(selected.flags_line(message, uid=arguments.uid))
     lines[:0] = selected.tell_new_keywords()
     if not stored:
         lines.append(replies.NOT_STORED)
-    if gone and not command.uid:
-        return Answer(b"NO", b"Some messages are gone.", tuple(lines), replies.CODE_EXPUNGE_ISSUED)
-    return Answer(b"OK", replies.completed(b"UID STORE" if command.uid else b"STORE"), tuple(lines))
+    if gone and not arguments.uid:
+        return Answer(b"NO", replies.GONE, tuple(lines), replies.CODE_EXPUNGE_ISSUED)
+    return Answer(lines=tuple(lines))
 
 
 def _known(mailbox: Mailbox, given: FlagSet) -> FlagSet:
@@ -56,7 +58,7 @@ def _known(mailbox: Mailbox, given: FlagSet) -> FlagSet:
 
 
 def add_flags(selected: Selected, uid: int, letters: bytes) -> None:
-    """Set flags on the way of another command. Raises MessageGone, OSError."""
+    """Set flags on the way of another arguments. Raises MessageGone, OSError."""
     selected.view.told(change_flags(selected.mailbox, uid, b"+", FlagSet(letters, NONE)))
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from qmail.maildir.names import flagged_name
 from services.imap import replies
-from services.imap.grammar import commands as c
+from services.imap.grammar.folders import Create, List, Lsub, Rename, Status
 from services.imap.grammar.patterns import Pattern, compile_pattern
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
@@ -27,32 +28,32 @@ SPECIAL = {
 }
 
 
-def create(maildir: Maildir, command: c.Create) -> Answer:
+def create(session: MailboxSession, arguments: Create) -> Answer:
     """Raises StoreError, OSError."""
     # With a delimiter at the end children are announced, which every folder may have; the name made is without it (RFC
     # 3501 section 6.3.3).
-    name = command.mailbox.removesuffix(b".")
-    if any(SPECIAL.get(name, b"").lower() != use for use in command.use):
-        return Answer(b"NO", b"That use goes with another name.", code=b"USEATTR")
+    name = arguments.mailbox.removesuffix(b".")
+    if any(SPECIAL.get(name, b"").lower() != use for use in arguments.use):
+        return Answer(b"NO", replies.OTHER_USE, code=replies.CODE_USE_ATTRIBUTE)
     if name == INBOX:
-        raise AlreadyExists("Mailbox exists already.")
-    maildir.create(name)
-    return Answer(b"OK", replies.completed(b"CREATE"))
+        raise AlreadyExists
+    session.maildir.create(name)
+    return Answer()
 
 
-def delete(maildir: Maildir, command: c.Delete) -> Answer:
+def delete(session: MailboxSession, name: bytes) -> Answer:
     """Raises StoreError, OSError."""
-    maildir.delete(command.mailbox)
-    return Answer(b"OK", replies.completed(b"DELETE"))
+    session.maildir.delete(name)
+    return Answer()
 
 
-def rename(maildir: Maildir, command: c.Rename) -> Answer:
+def rename(session: MailboxSession, arguments: Rename) -> Answer:
     """Renaming INBOX moves its messages into a new folder (RFC 3501 section 6.3.5). Raises StoreError, OSError."""
-    if command.mailbox == INBOX:
-        _move_inbox(maildir, command.to)
+    if arguments.mailbox == INBOX:
+        _move_inbox(session.maildir, arguments.to)
     else:
-        maildir.rename(command.mailbox, command.to)
-    return Answer(b"OK", replies.completed(b"RENAME"))
+        session.maildir.rename(arguments.mailbox, arguments.to)
+    return Answer()
 
 
 def _move_inbox(maildir: Maildir, to: bytes) -> None:
@@ -86,58 +87,58 @@ def _move_message(source: Mailbox, uid: int, target: Mailbox) -> None:
         return
 
 
-def subscribe(maildir: Maildir, command: c.Subscribe) -> Answer:
+def subscribe(session: MailboxSession, name: bytes) -> Answer:
     """Raises StoreError, OSError."""
-    change_subscription(maildir.fd, _plain(command.mailbox), subscribed=True)
-    return Answer(b"OK", replies.completed(b"SUBSCRIBE"))
+    change_subscription(session.maildir.fd, _plain(name), subscribed=True)
+    return Answer()
 
 
-def unsubscribe(maildir: Maildir, command: c.Unsubscribe) -> Answer:
+def unsubscribe(session: MailboxSession, name: bytes) -> Answer:
     """Raises StoreError, OSError."""
-    change_subscription(maildir.fd, _plain(command.mailbox), subscribed=False)
-    return Answer(b"OK", replies.completed(b"UNSUBSCRIBE"))
+    change_subscription(session.maildir.fd, _plain(name), subscribed=False)
+    return Answer()
 
 
 def _plain(name: bytes) -> bytes:
     if not name or len(name) > 1000 or any(octet < 32 for octet in name):
-        raise InvalidName("Invalid mailbox name.")
+        raise InvalidName
     return name
 
 
-def listing(maildir: Maildir, command: c.List) -> Answer:
+def listing(session: MailboxSession, arguments: List) -> Answer:
     """Raises StoreError, OSError."""
-    done = Answer(b"OK", replies.completed(b"LIST"))
-    if command.patterns == (b"",) and not command.select:
-        return Answer(b"OK", done.text, (replies.DELIMITER,))
+    if arguments.patterns == (b"",) and not arguments.select:
+        return Answer(lines=(replies.DELIMITER,))
+    maildir = session.maildir
     folders = maildir.folders()
     subscribed = frozenset(read_subscriptions(maildir.fd))
     lines: list[bytes] = []
-    for name, attributes, extra in _listed(command, folders, subscribed):
+    for name, attributes, extra in _listed(arguments, folders, subscribed):
         lines.append(replies.listed(b"LIST", attributes, name, extra))
-        if command.status and name in folders:
+        if arguments.status and name in folders:
             # RFC 5819 section 2: where the status cannot be had, its line is left out.
             with contextlib.suppress(StoreError, OSError):
-                lines.append(replies.status(name, _status_of(maildir, folders[name], command.status)))
-    return Answer(b"OK", done.text, tuple(lines))
+                lines.append(replies.status(name, _status_of(maildir, folders[name], arguments.status)))
+    return Answer(lines=tuple(lines))
 
 
 def _listed(
-    command: c.List, folders: dict[bytes, bytes], subscribed: frozenset[bytes]
+    arguments: List, folders: dict[bytes, bytes], subscribed: frozenset[bytes]
 ) -> Iterable[tuple[bytes, list[bytes], bytes]]:
     """Name, attributes and extended data of each answer."""
     chosen = set(folders)
-    if b"SUBSCRIBED" in command.select:
+    if b"SUBSCRIBED" in arguments.select:
         chosen = set(subscribed)
-    if b"SPECIAL-USE" in command.select:
+    if b"SPECIAL-USE" in arguments.select:
         chosen &= SPECIAL.keys() & folders.keys()
-    recursive = b"RECURSIVEMATCH" in command.select
+    recursive = b"RECURSIVEMATCH" in arguments.select
     with_children = frozenset(parent for name in folders for parent in parents(name))
-    patterns = [compile_pattern(command.reference, pattern) for pattern in command.patterns]
+    patterns = [compile_pattern(arguments.reference, pattern) for pattern in arguments.patterns]
     matched = {name for name in chosen | with_children | _above(chosen) if _matches(patterns, name)}
     # CHILDINFO speaks of what is below and not itself in the answer (RFC 5258 section 4).
     child_info = _above(chosen - matched) if recursive else frozenset()
-    shown = matched & (chosen | (child_info if command.select else with_children))
-    tell_subscribed = b"SUBSCRIBED" in (*command.select, *command.give)
+    shown = matched & (chosen | (child_info if arguments.select else with_children))
+    tell_subscribed = b"SUBSCRIBED" in (*arguments.select, *arguments.give)
     for name in sorted(shown, key=lambda one: (one != INBOX, one)):
         attributes = _attributes(name, with_children, folders)
         if tell_subscribed and name in subscribed:
@@ -162,25 +163,26 @@ def _attributes(name: bytes, with_children: frozenset[bytes], folders: dict[byte
     return found
 
 
-def lsub(maildir: Maildir, command: c.Lsub) -> Answer:
+def lsub(session: MailboxSession, arguments: Lsub) -> Answer:
     """Raises StoreError, OSError."""
-    pattern = compile_pattern(command.reference, command.pattern)
-    subscribed = read_subscriptions(maildir.fd)
+    pattern = compile_pattern(arguments.reference, arguments.pattern)
+    subscribed = read_subscriptions(session.maildir.fd)
     lines = []
     if pattern is not None:
         found: dict[bytes, tuple[bytes, ...]] = {name: () for name in subscribed if pattern.match(name)}
         # With % a name above a subscribed one stands for it (RFC 3501 section 6.3.9).
         above = {parent for name in subscribed for parent in parents(name) if pattern.match(parent)}
-        if b"%" in command.pattern:
+        if b"%" in arguments.pattern:
             found.update({name: (b"\\Noselect",) for name in sorted(above) if name not in subscribed})
         lines = [replies.listed(b"LSUB", attributes, name) for name, attributes in found.items()]
-    return Answer(b"OK", replies.completed(b"LSUB"), tuple(lines))
+    return Answer(lines=tuple(lines))
 
 
-def status(maildir: Maildir, command: c.Status) -> Answer:
+def status(session: MailboxSession, arguments: Status) -> Answer:
     """Raises StoreError, OSError."""
-    items = _status_of(maildir, maildir.directory_of(command.mailbox), command.items)
-    return Answer(b"OK", replies.completed(b"STATUS"), (replies.status(command.mailbox, items),))
+    maildir = session.maildir
+    items = _status_of(maildir, maildir.directory_of(arguments.mailbox), arguments.items)
+    return Answer(lines=(replies.status(arguments.mailbox, items),))
 
 
 def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
@@ -191,7 +193,7 @@ def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) ->
         finally:
             mailbox.close()
     except FileNotFoundError as error:
-        raise NoSuchMailbox("No such mailbox.") from error
+        raise NoSuchMailbox from error
     return [(item, _status_item(mailbox, item)) for item in dict.fromkeys(wanted)]
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from services.imap import message as mime
 from services.imap import replies
 from services.imap.flags import NAMES as LETTER_NAMES
 from services.imap.flags import Keywords
-from services.imap.grammar.commands import Search
 from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.messages import Search
 from services.imap.grammar.sequence import render_set
+from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.message.header import Field
 from services.imap.operations.fetch import render_size
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
+from services.imap.session.command import Answering
 from services.imap.session.results import Answer
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
@@ -62,17 +62,18 @@ class _Candidate:
         return self._opened.parsed()
 
 
-def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, None, Answer]:
+def search(session: MailboxSession, arguments: Search) -> Answering:
     """Nothing after each message, then the Answer.
 
     What cannot be read is not found, and does not keep the rest from being found: the client is told that there is such
     a message, an administrator which and why."""
+    selected = session.current
     try:
-        key = parse_search(command.tokens)
+        key = parse_search(arguments.tokens)
     except BadSyntax as error:
         return Answer(b"BAD", replies.error_text(str(error)))
     except BadCharset:
-        return Answer(b"NO", b"Charset not supported.", code=replies.CODE_BAD_CHARSET)
+        return Answer(b"NO", replies.UNKNOWN_CHARSET, code=replies.CODE_BAD_CHARSET)
     uids = selected.view.uids
     key = bind(key, len(uids), uids[-1] if uids else 0)
     found = []
@@ -84,7 +85,7 @@ def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, 
         with OpenMessage(selected.mailbox, uid) as opened:
             try:
                 if matches(key, _Candidate(selected, message, seq, opened)):
-                    found.append(uid if command.uid else seq)
+                    found.append(uid if arguments.uid else seq)
             except MessageGone:
                 pass
             except OSError as error:
@@ -92,21 +93,21 @@ def search(selected: Selected, command: Search, tag: bytes) -> Generator[bytes, 
                 selected.mailbox.note_message(uid, error)
         yield b""
     selected.cache.flush()
-    lines = (render_result(command, tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
-    return Answer(b"OK", replies.completed(b"UID SEARCH" if command.uid else b"SEARCH"), lines)
+    lines = (render_result(arguments, session.tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
+    return Answer(lines=lines)
 
 
-def render_result(command: Search, tag: bytes, found: list[int]) -> bytes:
+def render_result(arguments: Search, tag: bytes, found: list[int]) -> bytes:
     """The untagged answer: SEARCH, or ESEARCH where results were asked for by name."""
-    if command.returns is None:
+    if arguments.returns is None:
         return replies.search(found)
     results = b""
-    if found and b"MIN" in command.returns:
+    if found and b"MIN" in arguments.returns:
         results += b" MIN %d" % found[0]
-    if found and b"MAX" in command.returns:
+    if found and b"MAX" in arguments.returns:
         results += b" MAX %d" % found[-1]
-    if found and b"ALL" in command.returns:
+    if found and b"ALL" in arguments.returns:
         results += b" ALL " + render_set(found)
-    if b"COUNT" in command.returns:
+    if b"COUNT" in arguments.returns:
         results += b" COUNT %d" % len(found)
-    return replies.esearch(tag, results, uid=command.uid)
+    return replies.esearch(tag, results, uid=arguments.uid)

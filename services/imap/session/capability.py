@@ -1,18 +1,21 @@
-"""Capabilities, by what the connection is now (RFC 3501 section 6.1.1). One place to add an extension."""
+"""Capabilities, by what the connection is now (RFC 3501 section 6.1.1)."""
 
 from __future__ import annotations
 
 from qmail.door.sasl import MECHANISMS
+from services.imap.session.command import Commands
 
-EXTENSIONS = (
-    b"IMAP4rev1 UIDPLUS CHILDREN NAMESPACE IDLE LITERAL+ ID ENABLE UNSELECT MOVE MULTIAPPEND ESEARCH "
-    b"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE"
-)
+#: What belongs to no command.
+PROTOCOL = (b"IMAP4rev1", b"LITERAL+")
 
 
-def capabilities(*, authenticated: bool, tls_offered: bool, plain_allowed: bool) -> bytes:
-    """`tls_offered`: STARTTLS would work now; `plain_allowed`: passwords may be sent as things are."""
-    if authenticated:
-        return EXTENSIONS
-    ways = b" SASL-IR" + b"".join(b" AUTH=" + one for one in MECHANISMS) if plain_allowed else b" LOGINDISABLED"
-    return EXTENSIONS + (b" STARTTLS" if tls_offered else b"") + ways
+def extensions(commands: Commands) -> bytes:
+    """What is offered in every state."""
+    return b" ".join((*PROTOCOL, *(command.capability for command in commands.values() if command.capability)))
+
+
+def log_in(*, tls_offered: bool, plain_allowed: bool) -> bytes:
+    """What is offered before log-in alone. `tls_offered`: STARTTLS would work now; `plain_allowed`: passwords may be
+    sent as things are."""
+    mechanisms = b" SASL-IR" + b"".join(b" AUTH=" + one for one in MECHANISMS)
+    return (b" STARTTLS" if tls_offered else b"") + (mechanisms if plain_allowed else b" LOGINDISABLED")

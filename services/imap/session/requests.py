@@ -1,10 +1,12 @@
-"""What the session asks of the side with I/O, besides the commands themselves."""
+"""What the session asks of the side with I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from services.imap.grammar.commands import Append, Command
+from services.imap.grammar.folders import Append
+from services.imap.session.command import Command
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,17 +23,18 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Carry the command out. Answered by an Answer."""
+    """Carry the command's operation out. Answered by an Answer, or CutShort."""
 
     tag: bytes
     command: Command
+    arguments: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class AppendBegin:
     """A message of `size` octets is announced. Answered by Ready, or by an Answer that refuses it."""
 
-    command: Append
+    arguments: Append
     size: int
 
 

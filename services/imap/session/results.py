@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of a command: untagged lines, whole with CRLF, and the tagged reply's word, code and text.
+    """The end of a command: untagged lines, whole with CRLF, and the tagged reply's word, code and text; without a text
+    the command is completed.
 
     `selected`: whether a mailbox is selected now; None: as before. `why`: the rest of the reason, for the log alone;
     `noted`: what is wrong with which file was told to the log already."""
 
-    kind: bytes
-    text: bytes
+    kind: bytes = b"OK"
+    text: bytes = b""
     lines: tuple[bytes, ...] = ()
     code: bytes = b""
     selected: bool | None = None

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from services.imap import replies
 from services.imap.flags import MAX_KEYWORDS, Keywords
 from services.imap.store import files
 from services.imap.store.errors import Busy
@@ -78,7 +79,7 @@ def read_keywords(folder: int) -> KeywordTable:
             return _read_once(folder)
         except _Moved:
             continue
-    raise Busy("The keywords change too fast.")
+    raise Busy(replies.KEYWORDS_BUSY)
 
 
 class _Moved(Exception):

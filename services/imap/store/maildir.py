@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from qmail.maildir.parts import make_missing
+from services.imap import replies
 from services.imap.store import files, names
 from services.imap.store.errors import AlreadyExists, ImpossibleMailbox, InvalidName, MaildirUnusable, NoSuchMailbox
 from services.imap.store.mailbox import Mailbox
@@ -19,7 +20,6 @@ FOLDER_MARK = b"maildirfolder"
 _DOOMED = b"..deleted."
 # A loop of symbolic links or somebody else's directory is none of this account's folders, and hides none of the others.
 _NO_FOLDER = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.ENAMETOOLONG))
-_FOREIGN = "This account's Maildir belongs to somebody else."
 
 
 class Maildir:
@@ -35,15 +35,15 @@ class Maildir:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             self.troubles.note(b"", error)
-            raise MaildirUnusable("This account has no Maildir. Ask the administrator to make one.") from error
+            raise MaildirUnusable(replies.NO_MAILDIR) from error
         except OSError as error:
             self.troubles.note(b"", error)
-            raise MaildirUnusable("This account's Maildir cannot be opened.") from error
+            raise MaildirUnusable(replies.MAILDIR_CLOSED) from error
         try:
             found = os.fstat(self.fd).st_uid
             if owner is not None and found != owner:
                 self.troubles.note(b"", OSError(f"it belongs to uid {found}, the account is uid {owner}"))
-                raise MaildirUnusable(_FOREIGN)
+                raise MaildirUnusable(replies.MAILDIR_FOREIGN)
             self._check_complete()
         except BaseException:
             self.close()
@@ -60,10 +60,10 @@ class Maildir:
             make_missing(self.fd)
         except (FileNotFoundError, NotADirectoryError) as error:
             self.troubles.note(b"cur", error)
-            raise MaildirUnusable("This account's Maildir is not complete (cur, new, tmp).") from error
+            raise MaildirUnusable(replies.MAILDIR_INCOMPLETE) from error
         except PermissionError as error:
             self.troubles.note(b"cur", error)
-            raise MaildirUnusable(_FOREIGN) from error
+            raise MaildirUnusable(replies.MAILDIR_FOREIGN) from error
 
     def _has_folder(self, directory: bytes) -> bool:
         """Whether there is a folder that this account may enter. Raises OSError for trouble that may pass."""
@@ -91,12 +91,12 @@ class Maildir:
         try:
             candidates = names.directories(name)
         except InvalidName as error:
-            raise ImpossibleMailbox("No such mailbox: names begin with INBOX and a dot.") from error
+            raise ImpossibleMailbox from error
         for directory in candidates:
             if self._has_folder(directory):
                 make_missing(self.fd, directory and directory + b"/")
                 return directory
-        raise NoSuchMailbox("No such mailbox.")
+        raise NoSuchMailbox
 
     def mailbox(self, name: bytes, *, read_only: bool) -> Mailbox:
         """An existing folder, opened. Raises NoSuchMailbox, OSError."""
@@ -120,7 +120,7 @@ class Maildir:
         Made under another name and renamed, so that it is whole or not there."""
         directory = names.directories(name)[0]
         if self.exists(name):
-            raise AlreadyExists("Mailbox exists already.")
+            raise AlreadyExists
         made = b"tmp/" + files.unique_name().encode()
         os.mkdir(made, 0o700, dir_fd=self.fd)
         try:
@@ -138,7 +138,7 @@ class Maildir:
             os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise AlreadyExists("Mailbox exists already.") from error
+                raise AlreadyExists from error
             raise
         os.fsync(self.fd)
 
@@ -146,12 +146,12 @@ class Maildir:
         """Delete a folder with its messages; children stay. Raises NoSuchMailbox, InvalidName, OSError."""
         directory = self.directory_of(name)
         if not directory:
-            raise InvalidName("INBOX cannot be deleted.")
+            raise InvalidName(replies.INBOX_STAYS)
         doomed = _DOOMED + files.unique_name().encode()
         try:
             os.rename(directory, doomed, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except FileNotFoundError as error:
-            raise NoSuchMailbox("No such mailbox.") from error
+            raise NoSuchMailbox from error
         self._sweep()
 
     def _sweep(self) -> None:
@@ -171,17 +171,17 @@ class Maildir:
         Children first: after a crash in between the same command finishes the work."""
         target = names.directories(to)[0]
         if not target or to.startswith(name + b"."):
-            raise InvalidName("Invalid mailbox name.")
+            raise InvalidName
         if self.exists(to):
-            raise AlreadyExists("Mailbox exists already.")
+            raise AlreadyExists
         folders = self.folders()
         below = sorted(child for child in folders if child.startswith(name + b"."))
         if name not in folders and not below:
-            raise NoSuchMailbox("No such mailbox.")
+            raise NoSuchMailbox
         for child in below:
             new = to + child[len(name) :]
             if new in folders:
-                raise AlreadyExists("A mailbox below the new name exists already.")
+                raise AlreadyExists(replies.CHILD_EXISTS)
         for child in below:
             self._rename(folders[child], names.directories(to + child[len(name) :])[0])
         if name in folders:

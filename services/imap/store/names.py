@@ -33,20 +33,20 @@ def directories(name: bytes) -> tuple[bytes, ...]:
         return (b"",)
     text = mutf7.decode(name)
     if text is None or not name.startswith(INBOX + b"."):
-        raise InvalidName("Invalid mailbox name.")
+        raise InvalidName
     path = text[len(INBOX) :]
     _check(path)
     plain, shifted = os.fsencode(path), name[len(INBOX) :]
     found = tuple(dict.fromkeys(d for d in (plain, shifted) if wire_name(d) == name))
     if not found or max(map(len, found)) > MAX_NAME_BYTES:
-        raise InvalidName("Invalid mailbox name.")
+        raise InvalidName
     return found
 
 
 def _check(path: str) -> None:
     levels = path.split(".")[1:]
     if "" in levels or "/" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
-        raise InvalidName("Invalid mailbox name.")
+        raise InvalidName
 
 
 def parents(name: bytes) -> list[bytes]:

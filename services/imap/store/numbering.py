@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Mapping
 
+from services.imap import replies
 from services.imap.store import snapshot, uidstore
 from services.imap.store.errors import Busy
 from services.imap.store.snapshot import File
@@ -104,7 +105,7 @@ class Numbering:
             if self._claim(state, _in_order(new, files, first=state.number == 0), files):
                 forget_transient(self._folder)
                 return
-        raise Busy("The mailbox changes too fast.")
+        raise Busy(replies.MAILBOX_BUSY)
 
     def _read_list(self) -> UidList:
         state = uidstore.read_list(self._folder, self._stored)

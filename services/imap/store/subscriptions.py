@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from services.imap import replies
 from services.imap.store import files
 from services.imap.store.errors import Busy
 
@@ -36,7 +37,7 @@ def change_subscription(maildir: int, name: bytes, *, subscribed: bool) -> None:
             return
         wanted = [*names, name] if subscribed else [other for other in names if other != name]
         if len(wanted) > MAX_SUBSCRIPTIONS:
-            raise Busy("Too many subscriptions.")
+            raise Busy(replies.TOO_MANY_SUBSCRIPTIONS)
         files.replace_file(maildir, b"", FILE, b"".join(line + b"\n" for line in wanted))
 
 
@@ -55,7 +56,7 @@ def _alone(maildir: int) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
         time.sleep(_PAUSE_SECONDS)
-    raise Busy("The subscriptions are being changed. Try again.")
+    raise Busy(replies.SUBSCRIPTIONS_BUSY)
 
 
 def _locked(fd: int) -> bool:

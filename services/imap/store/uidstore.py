@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from services.imap import replies
 from services.imap.store import files
 from services.imap.store.errors import Busy
 from services.imap.store.uidlist import (
@@ -41,7 +42,7 @@ def read_list(folder: int, known: UidList | None = None) -> UidList:
             return _read_once(folder, known)
         except _Moved:
             continue
-    raise Busy("The mailbox changes too fast.")
+    raise Busy(replies.MAILBOX_BUSY)
 
 
 class _Moved(Exception):

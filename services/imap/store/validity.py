@@ -10,6 +10,7 @@ import os
 import threading
 import time
 
+from services.imap import replies
 from services.imap.store.errors import Busy
 
 _PREFIX = "imapuidvalidity."
@@ -35,7 +36,7 @@ def next_validity(maildir: int) -> int:
         if max(_taken(maildir), default=0) == mine:
             _clear(maildir, taken)
             return mine
-    raise Busy("Too many mailboxes are made at once.")
+    raise Busy(replies.VALIDITY_BUSY)
 
 
 def passing_validity(maildir: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 
 from qmail.maildir.reader import clean_tmp
 from services.imap.flags import MAX_KEYWORDS
-from services.imap.grammar import commands as c
-from services.imap.grammar.parse import Bad, parse_command
+from services.imap.grammar.folders import Append
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.view import Changes
 from services.imap.session.requests import AppendBegin
@@ -26,6 +24,7 @@ from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
 from services.imap.store.troubles import Trouble, Troubles
+from tests.support.imap_commands import perform
 
 
 @pytest.fixture
@@ -42,23 +41,8 @@ def put(maildir: Path, *names: str, folder: str = "cur") -> None:
 
 def ask(work: MailboxSession, text: bytes) -> tuple[bytes, Answer]:
     """A command's untagged lines together, and its Answer."""
-    parsed = parse_command((text,))
-    assert not isinstance(parsed, Bad)
-    tag, command = parsed
-    assert isinstance(command, c.Command)
-    if isinstance(command, c.Fetch):
-        turn = partial(work.fetch, command)
-    elif isinstance(command, c.Search):
-        turn = partial(work.search, tag, command)
-    else:
-        answer = work.perform(tag, command)
-        return b"".join(answer.lines), answer
-    data, end = turn(first=True)
-    while end is None:
-        piece, end = turn(first=False)
-        data += piece
-    assert isinstance(end, Answer)
-    return data + b"".join(end.lines), end
+    answer = perform(work, text)
+    return b"".join(answer.lines), answer
 
 
 def selected(maildir: Path) -> MailboxSession:
@@ -305,7 +289,7 @@ def test_select_sweeps_what_a_dead_writer_left_in_tmp_and_examine_does_not(
 def test_a_message_with_an_old_date_is_kept_while_somebody_selects_the_folder(maildir: Path) -> None:
     """MULTIAPPEND holds several complete messages in tmp until the last has come."""
     work, other = selected(maildir), selected(maildir)
-    append = c.Append(b"INBOX", (), int(time.time()) - 10 * 365 * 86400)
+    append = Append(b"INBOX", (), int(time.time()) - 10 * 365 * 86400)
     for _ in range(2):
         assert isinstance(work.append_begin(AppendBegin(append, 20)), Ready)
         work.append_data(b"Subject: lama\r\n\r\nisi\r\n")
@@ -398,7 +382,7 @@ def test_nobody_is_told_to_create_what_cannot_be_created(maildir: Path, name: by
     assert ask(work, b"a CREATE " + name)[1].kind == b"NO"
     for command in (b"a COPY 1 ", b"a MOVE 1 "):
         assert ask(work, command + name)[1].code == b"CANNOT"
-    refused = work.append_begin(AppendBegin(c.Append(name, (), None), 10))
+    refused = work.append_begin(AppendBegin(Append(name, (), None), 10))
     assert isinstance(refused, Answer) and refused.code == b"CANNOT"
     assert ask(work, b"a SELECT " + name)[1].code == b"NONEXISTENT"
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from services.imap.grammar import commands as c
-from services.imap.grammar.parse import parse_command
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session.results import Answer, CutShort
+from tests.support.imap_commands import perform, request
 
 PIECE = 64 * 1024
 LINE = b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\n"
@@ -31,25 +29,16 @@ def work(tmp_path: Path) -> Iterator[MailboxSession]:
     (tmp_path / "cur" / "1.a.h:2,").write_bytes(MESSAGE)
     (tmp_path / "cur" / "2.b.h:2,").write_bytes(MESSAGE.replace(b"\n", b"\r\n"))
     work = MailboxSession(tmp_path, None)
-    parsed = parse_command((b"a SELECT INBOX",))
-    assert isinstance(parsed, tuple)
-    work.perform(*parsed)
+    perform(work, b"a SELECT INBOX")
     yield work
     work.close()
 
 
 def ask(work: MailboxSession, text: bytes) -> bytes:
     """The whole answer to a FETCH or SEARCH."""
-    parsed = parse_command((b"a " + text,))
-    assert isinstance(parsed, tuple)
-    tag, command = parsed
-    turn = partial(work.fetch, command) if isinstance(command, c.Fetch) else partial(work.search, tag, command)  # type: ignore[arg-type]
-    data, end = turn(first=True)
-    while end is None:
-        more, end = turn(first=False)
-        data += more
-    assert isinstance(end, Answer) and end.kind == b"OK", end
-    return data + b"".join(end.lines)
+    answer = perform(work, b"a " + text)
+    assert answer.kind == b"OK", answer
+    return b"".join(answer.lines)
 
 
 def literal(answer: bytes) -> bytes:
@@ -130,10 +119,10 @@ def test_one_large_message_at_most_is_held_open_and_none_by_who_waits_or_has_lef
     assert open_files() == before
     ask(work, b"FETCH 1 BODY.PEEK[]<0.10>")
     (tmp_path / "cur" / "1.a.h:2,").unlink()
-    work.perform(b"a", c.Noop())
+    perform(work, b"a NOOP")
     assert open_files() == before, "what was deleted gives its room back"
     ask(work, b"FETCH 1 BODY.PEEK[]<0.10>")
-    work.perform(b"a", c.Close())
+    perform(work, b"a CLOSE")
     assert open_files() < before
 
 
@@ -155,7 +144,5 @@ def test_a_message_that_became_short_while_it_was_held_is_not_answered_with_othe
     ask(work, b"FETCH 1 BODY.PEEK[2]<0.10>")
     monkeypatch.setattr("services.imap.store.known.KnownFile.unchanged", lambda _: True)  # a moment too early
     os.truncate(tmp_path / "cur" / "1.a.h:2,", 2_000_000)
-    parsed = parse_command((b"a FETCH 1 BODY.PEEK[2]<6000000.65536>",))
-    assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
-    data, end = work.fetch(parsed[1], first=True)
+    data, end = work.begin(request(b"a FETCH 1 BODY.PEEK[2]<6000000.65536>"))
     assert data == b"" and isinstance(end, Answer | CutShort)

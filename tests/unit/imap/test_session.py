@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
-from services.imap.grammar import commands as c
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.commands import COMMANDS
+from services.imap.grammar.folders import Append
+from services.imap.session.dialogue import Terms
 from services.imap.session.requests import (
     AppendAbort,
     AppendBegin,
@@ -25,13 +26,14 @@ from services.imap.session.requests import (
     Refresh,
 )
 from services.imap.session.results import Answer, Changed, LoggedIn, LoginRefused, Ready, Updates
+from services.imap.session.session import ImapSession
 
 PEER = Peer("192.0.2.1", 40000, "192.0.2.2", 143, False)
 JONI = LoggedIn(Account(b"joni", 2001, 2001, Path("/home/joni")))
 
 
 def session(*, plain: bool = True, tls: bool = True) -> ImapSession:
-    made = ImapSession(Terms(plain_allowed=lambda _: plain, tls_available=lambda: tls))
+    made = ImapSession(COMMANDS, Terms(plain_allowed=lambda _: plain, tls_available=lambda: tls))
     made.connected(PEER)
     return made
 
@@ -56,11 +58,11 @@ def asked(effects: Sequence[Effect]) -> object:
 
 
 def test_greeting_tells_what_can_be_done_now() -> None:
-    made = ImapSession(Terms(plain_allowed=lambda _: False, tls_available=lambda: True))
+    made = ImapSession(COMMANDS, Terms(plain_allowed=lambda _: False, tls_available=lambda: True))
     greeting = text(made.connected(PEER))
     assert greeting.startswith(b"* OK [CAPABILITY IMAP4rev1 ")
     assert b"STARTTLS LOGINDISABLED]" in greeting and b"AUTH=PLAIN" not in greeting
-    made = ImapSession(Terms(plain_allowed=lambda _: False, tls_available=lambda: True))
+    made = ImapSession(COMMANDS, Terms(plain_allowed=lambda _: False, tls_available=lambda: True))
     greeting = text(made.connected(Peer("192.0.2.1", 1, "192.0.2.2", 993, True)))
     assert b"AUTH=PLAIN" in greeting and b"STARTTLS" not in greeting and b"LOGINDISABLED" not in greeting
 
@@ -141,7 +143,7 @@ def answer_to(request: object) -> object:
             return Ready()
         case IdleBegin() | IdleEnd() | Refresh():
             return Updates(())
-        case Execute(_, c.Select()):
+        case Execute(_, command) if command.name == b"SELECT":
             return Answer(b"OK", b"done", selected=True)
     return Answer(b"OK", b"done")
 
@@ -162,16 +164,16 @@ def test_no_input_makes_the_session_raise_or_stay_silent_about_a_line(pieces: li
 
 def test_nothing_is_done_while_a_question_is_open() -> None:
     made = logged_in()
-    assert asked(made.received(b"a SELECT INBOX\r\nb NOOP\r\n")) == Execute(b"a", c.Select(b"INBOX"))
+    assert asked(made.received(b"a SELECT INBOX\r\nb NOOP\r\n")) == Execute(b"a", COMMANDS[b"SELECT"], b"INBOX")
     assert made.received(b"c NOOP\r\n") == []
     effects = made.answered(Answer(b"OK", b"done", selected=True))
     assert text(effects) == b"a OK done\r\n"
-    assert asked(effects) == Execute(b"b", c.Noop())
+    assert asked(effects) == Execute(b"b", COMMANDS[b"NOOP"])
 
 
 def test_append_asks_before_the_octets_and_commits_after_them() -> None:
     made = logged_in()
-    assert asked(made.received(b"a APPEND INBOX {6}\r\n")) == AppendBegin(c.Append(b"INBOX", (), None), 6)
+    assert asked(made.received(b"a APPEND INBOX {6}\r\n")) == AppendBegin(Append(b"INBOX", (), None), 6)
     assert text(made.answered(Ready())).startswith(b"+ ")
     assert asked(made.received(b"abc")) == AppendData(b"abc")
     assert made.answered(Ready()) == []
@@ -213,7 +215,7 @@ def test_a_failed_question_is_no_and_the_session_goes_on() -> None:
     made.received(b"a FETCH 1 UID\r\nb NOOP\r\n")
     effects = made.failed(RuntimeError("path /home/joni is broken"))
     assert text(effects).startswith(b"a NO [SERVERBUG]") and b"/home" not in text(effects)
-    assert asked(effects) == Execute(b"b", c.Noop())
+    assert asked(effects) == Execute(b"b", COMMANDS[b"NOOP"])
 
 
 def test_a_failure_in_the_middle_of_append_ends_the_connection() -> None:
@@ -252,3 +254,14 @@ def test_a_literal_beyond_the_bound_is_refused_without_reading_it() -> None:
     made = session()
     assert text(made.received(b"a LOGIN {70000}\r\n")).startswith(b"a BAD")
     assert text(made.received(b"b CAPABILITY\r\n")).endswith(b"b OK CAPABILITY completed.\r\n")
+
+
+def test_a_message_for_a_command_without_a_tag_is_not_taken() -> None:
+    made = logged_in()
+    assert text(made.received(b" APPEND INBOX {3}\r\n")) == b"* BAD Not an IMAP command: no tag.\r\n"
+    assert text(made.received(b" APPEND INBOX {3+}\r\nabc\r\n")) == b"* BAD Not an IMAP command: no tag.\r\n"
+
+
+def test_two_blanks_before_a_message_are_as_good_as_one() -> None:
+    made = logged_in()
+    assert asked(made.received(b"a  APPEND  INBOX {6}\r\n")) == AppendBegin(Append(b"INBOX", (), None), 6)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.imap.flags import MAX_KEYWORDS, NONE, BadFlag, FlagSet, canonical, changed, parse_flags, render_flags
+from services.imap.flags import MAX_KEYWORDS, NONE, FlagSet, canonical, changed, parse_flags, render_flags
 from services.imap.mailbox.view import View
 from services.imap.store import files
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
+from services.imap.store.errors import BadFlag
 from services.imap.store.keywords import merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.mailbox import Message
 

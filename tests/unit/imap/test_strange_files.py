@@ -9,8 +9,6 @@ import tempfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,16 +18,17 @@ from hypothesis import strategies as st
 from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Peer
 from services.imap import message as mail
-from services.imap.grammar import commands as c
-from services.imap.grammar.parse import parse_command
+from services.imap.commands import COMMANDS
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.operations import copy as copying
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.session.dialogue import Terms
 from services.imap.session.results import Answer, CutShort, LoggedIn
+from services.imap.session.session import ImapSession
 from services.imap.store import content, files, uidstore
 from services.imap.store.content import FileContent
 from services.imap.store.errors import MessageGone
 from services.imap.store.mailbox import Mailbox
+from tests.support import imap_commands
 
 LISTS = (
     "courierimapsubscribed",
@@ -57,34 +56,12 @@ def work(maildir: Path) -> Iterator[MailboxSession]:
 
 def perform(work: MailboxSession, line: bytes) -> Answer:
     """A command's answer, in a thread that may hang."""
-    parsed = parse_command((line,))
-    assert isinstance(parsed, tuple), parsed
-    tag, command = parsed
     found: list[Answer] = []
-
-    def do() -> None:
-        if isinstance(command, c.Fetch):
-            found.append(in_turns(partial(work.fetch, command)))
-        elif isinstance(command, c.Search):
-            found.append(in_turns(partial(work.search, tag, command)))
-        else:
-            found.append(work.perform(tag, command))
-
-    thread = threading.Thread(target=do, daemon=True)
+    thread = threading.Thread(target=lambda: found.append(imap_commands.perform(work, line)), daemon=True)
     thread.start()
     thread.join(20)
     assert not thread.is_alive(), "a thread of the pool is lost"
     return found[0]
-
-
-def in_turns(turn: Callable[..., tuple[bytes, Answer | CutShort | None]]) -> Answer:
-    """A whole answer; what was sent before it is its first line."""
-    data, answer = turn(first=True)
-    while answer is None:
-        more, answer = turn(first=False)
-        data += more
-    assert isinstance(answer, Answer)
-    return replace(answer, lines=(data, *answer.lines) if data else answer.lines)
 
 
 def fifo(path: Path) -> None:
@@ -109,7 +86,7 @@ def test_what_is_no_list_counts_as_none(
     maildir: Path, work: MailboxSession, name: str, make: Callable[[Path], None]
 ) -> None:
     make(maildir / name)
-    assert perform(work, b'a LSUB "" *') == Answer(b"OK", b"LSUB completed.")
+    assert perform(work, b'a LSUB "" *') == Answer()
     selected = perform(work, b"a SELECT INBOX")
     assert selected.kind == b"OK" and b"* 1 EXISTS\r\n" in selected.lines
 
@@ -238,12 +215,12 @@ def test_a_message_read_in_windows_is_parsed_like_bytes(words: list[bytes]) -> N
 def test_a_session_holds_no_large_message_in_memory(maildir: Path, work: MailboxSession) -> None:
     (maildir / "cur" / "2.a:2,").write_bytes(LARGE * 6)
     perform(work, b"a SELECT INBOX")
-    parsed = parse_command((b"a FETCH 2 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])",))
-    assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
+    wanted = imap_commands.request(b"a FETCH 2 (RFC822.SIZE BODYSTRUCTURE BODY.PEEK[])")
     tracemalloc.start()
-    size, answer = 0, None
+    data, answer = work.begin(wanted)
+    size = len(data)
     while answer is None:
-        data, answer = work.fetch(parsed[1], first=size == 0)
+        data, answer = work.go_on()
         size += len(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -266,16 +243,13 @@ def test_a_message_that_changes_in_the_middle_of_its_answer_ends_the_connection(
     path = maildir / "cur" / "2.a:2,"
     path.write_bytes(LARGE)
     perform(work, b"a SELECT INBOX")
-    parsed = parse_command((b"a FETCH 2,1 BODY.PEEK[]",))
-    assert isinstance(parsed, tuple) and isinstance(parsed[1], c.Fetch)
-    while True:  # up to the large one
-        data, answer = work.fetch(parsed[1], first=True)
-        if b"besar" in data:
-            break
+    data, answer = work.begin(imap_commands.request(b"a FETCH 2,1 BODY.PEEK[]"))
+    while b"besar" not in data:  # up to the large one
+        data, answer = work.go_on()
     change(path)
     sent = len(data)
     while answer is None:
-        data, answer = work.fetch(parsed[1], first=False)
+        data, answer = work.go_on()
         sent += len(data)
     assert answer == CutShort() and sent < len(LARGE) + LARGE.count(b"\n")
     assert b"FETCH (UID 1" not in data, "the next message would be taken for the rest of this"
@@ -283,7 +257,7 @@ def test_a_message_that_changes_in_the_middle_of_its_answer_ends_the_connection(
 
 
 def test_after_an_answer_that_was_cut_short_nothing_more_is_said() -> None:
-    session = ImapSession(Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
+    session = ImapSession(COMMANDS, Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
     session.connected(Peer("192.0.2.1", 1, "192.0.2.2", 143, False))
     session.received(b"a LOGIN joni rahasia\r\n")
     session.answered(LoggedIn(Account(b"joni", 2001, 2001, Path("/home/joni"))))

@@ -12,13 +12,11 @@ import pytest
 
 from qmail.accounts.assign import Account
 from qmail.door.session import Peer
-from services.imap.grammar import commands as c
-from services.imap.grammar.parse import parse_command
 from services.imap.handler import ImapHandler, Shared
 from services.imap.mailbox.mailbox_session import MailboxSession
-from services.imap.session import requests
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.opened import OpenMessage
+from tests.support.imap_commands import perform, request
 
 MESSAGES = 20
 
@@ -30,23 +28,16 @@ def work(tmp_path: Path) -> Iterator[MailboxSession]:
     for number in range(MESSAGES):
         (tmp_path / "cur" / f"{number}.a:2,").write_bytes(b"Subject: x\n\nisi\n")
     work = MailboxSession(tmp_path, None)
-    work.perform(b"a", c.Select(b"INBOX"))
+    perform(work, b"a SELECT INBOX")
     yield work
     work.close()
 
 
-def command(text: bytes) -> c.Command:
-    parsed = parse_command((b"a " + text,))
-    assert isinstance(parsed, tuple), parsed
-    return parsed[1]
-
-
 def test_a_turn_of_a_search_ends_with_its_time(work: MailboxSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = command(b"SEARCH BODY isi")
-    assert isinstance(wanted, c.Search)
-    assert work.search(b"a", wanted, first=True)[1] is not None, "one turn for a short search"
+    wanted = request(b"a SEARCH BODY isi")
+    assert work.begin(wanted)[1] is not None, "one turn for a short search"
     monkeypatch.setattr("services.imap.mailbox.mailbox_session.TURN_SECONDS", 0.0)
-    turns = [work.search(b"a", wanted, first=number == 0) for number in range(MESSAGES + 1)]
+    turns = [work.begin(wanted), *(work.go_on() for _ in range(MESSAGES))]
     assert [data for data, _ in turns] == [b""] * (MESSAGES + 1)
     assert [answer is not None for _, answer in turns] == [False] * MESSAGES + [True]
 
@@ -77,7 +68,7 @@ def test_nothing_more_is_done_for_a_client_that_is_gone(
 
     shared = cast(Shared, SimpleNamespace(pool=SimpleNamespace(run=run)))
     handler = ImapHandler(shared, Peer("192.0.2.1", 1, "192.0.2.2", 143, False), lambda event: None)
-    handler._account, handler._work = Account(b"joni", 2001, 2001, Path("/home/joni")), work
+    handler._account, handler._mailboxes = Account(b"joni", 2001, 2001, Path("/home/joni")), work
     with pytest.raises(ConnectionResetError):
-        asyncio.run(handler.answer(requests.Execute(b"a", command(text)), send))
+        asyncio.run(handler.answer(request(b"a " + text), send))
     assert len(looked_into) == 3

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from services.imap.flags import NONE, FlagSet
+from services.imap.mailbox.incoming import Incoming
 from services.imap.mailbox.selected import Selected
-from services.imap.operations.append import Incoming, TooManyMessages
 from services.imap.store import files, snapshot, uidstore
 from services.imap.store.cache import MailboxCache
-from services.imap.store.errors import Busy, StoreError
+from services.imap.store.errors import Busy, StoreError, TooManyMessages
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.snapshot import File
@@ -168,7 +168,7 @@ def test_a_crash_at_any_step_of_append_leaves_the_whole_message_or_none(
 def test_messages_of_one_append_hold_one_descriptor_at_a_time_and_have_a_bound(
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.imap.operations.append.MAX_MESSAGES", 30)
+    monkeypatch.setattr("services.imap.mailbox.incoming.MAX_MESSAGES", 30)
     opened = Maildir(maildir)
     incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
     before = len(os.listdir("/proc/self/fd"))
@@ -326,7 +326,7 @@ def test_a_message_numbered_by_another_session_after_our_look_is_shown_at_its_pl
 ) -> None:
     opened = Maildir(maildir)
     other = Mailbox(opened.fd, b"", read_only=False)
-    selected = Selected(Mailbox(opened.fd, b"", read_only=False), MailboxCache())
+    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=False), MailboxCache())
     selected.begin()
     put(maildir, "1.a.h", "3.c.h")
 
@@ -350,7 +350,7 @@ def test_while_others_number_faster_than_we_look_nothing_is_shown_above_a_gap(
 ) -> None:
     opened = Maildir(maildir)
     other = Mailbox(opened.fd, b"", read_only=False)
-    selected = Selected(Mailbox(opened.fd, b"", read_only=read_only), MailboxCache())
+    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=read_only), MailboxCache())
     mailbox = selected.mailbox
     selected.begin()
     put(maildir, "100.z.h")

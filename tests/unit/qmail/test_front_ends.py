@@ -9,8 +9,10 @@ import pytest
 from qmail.control.files import Control
 from qmail.control.front_ends import client_ip, is_front_end
 from qmail.door.session import Ask, Peer
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.commands import COMMANDS
+from services.imap.session.dialogue import Terms
 from services.imap.session.requests import CheckPassword
+from services.imap.session.session import ImapSession
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_without_the_file_nobody_is_a_front_end(tmp_path: Path) -> None:
 
 
 def test_imap_takes_the_address_from_id_before_the_log_in() -> None:
-    session = ImapSession(Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
+    session = ImapSession(COMMANDS, Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
     session.connected(Peer("192.0.2.7", 1, "192.0.2.1", 143, False))
     session.received(b'a ID ("name" "webmail" "X-Originating-IP" "203.0.113.9")\r\n')
     [effect] = session.received(b"b LOGIN ari aripass\r\n")

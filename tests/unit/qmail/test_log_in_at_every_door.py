@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from qmail.bus.talk.ask_pass import MAX_NAME_BYTES, MAX_PASSWORD_BYTES, Question
 from qmail.control.files import Control
 from qmail.door.session import Ask, Effect, Peer, Send
-from services.imap.session.dialogue import ImapSession, Terms
+from services.imap.commands import COMMANDS
+from services.imap.session.dialogue import Terms
 from services.imap.session.requests import CheckPassword
+from services.imap.session.session import ImapSession
 from services.pop3.requests import Login as Pop3Login
 from services.pop3.transaction import Manner
 from services.pop3.transaction import Transaction as Pop3Transaction
@@ -60,7 +62,7 @@ def pop3() -> Pop3Transaction:
 
 
 def imap() -> ImapSession:
-    session = ImapSession(Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
+    session = ImapSession(COMMANDS, Terms(plain_allowed=lambda peer: True, tls_available=lambda: False))
     session.connected(PEER)
     return session
 

@@ -13,16 +13,12 @@ from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
 from services.imap.session.results import Answer
 from services.imap.store import files
-from services.imap.store.errors import StoreError
+from services.imap.store.errors import TooManyMessages
 from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
 
 #: Messages in one command: each is a file in tmp until all are there.
 MAX_MESSAGES = 1000
-
-
-class TooManyMessages(StoreError):
-    """More messages in one command than are taken."""
 
 
 @dataclass(slots=True)
@@ -53,7 +49,7 @@ class Incoming:
         """Open a file for the next message; `date` in seconds since the epoch. Raises OSError, TooManyMessages."""
         self._end_message()
         if len(self._messages) >= MAX_MESSAGES:
-            raise TooManyMessages("Too many messages in one command.")
+            raise TooManyMessages
         tmp = files.unique_name()
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(f"tmp/{tmp}", mode, 0o600, dir_fd=self._mailbox.fd)
@@ -148,8 +144,7 @@ class Incoming:
         uids = assigned(self._mailbox, bases)
         validity = self._mailbox.validity
         self._mailbox.close()
-        code = b"APPENDUID %d %b" % (validity, render_set(uids)) if uids else b""
-        return Answer(b"OK", replies.completed(b"APPEND"), code=code)
+        return Answer(code=replies.uid_code(b"APPENDUID", validity, render_set(uids)) if uids else b"")
 
 
 def _close(message: _Message) -> None:
