@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.admin.accounts.private_mounts import open_way
+from services.admin.accounts.private_mounts import make_reachable
 from services.admin.directories import REPOSITORY, Places, read_places
 from services.admin.install import Installer
 from services.admin.rights import Rights, read_rights
@@ -58,7 +58,7 @@ def write_whole_lines() -> None:
 
 def _let_roles_in(directory: Path) -> None:
     try:
-        open_way([REPOSITORY, directory, Path(sys.prefix), Path(sys.base_prefix)])
+        make_reachable([REPOSITORY, directory, Path(sys.prefix), Path(sys.base_prefix)])
     except OSError as error:
         # Perhaps there is another Python that they can use; what they cannot, `_prepare` says.
         print(f"run: {error}; the roles may use only what is open to all", file=sys.stderr, flush=True)

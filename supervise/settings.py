@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.admin.install import is_per_user
+
 DEFAULT_DIRECTORY = "var"
 PORTS = {"SMTP_PORT": 2525, "SUBMISSION_PORT": 2587, "POP3_PORT": 2110, "IMAP_PORT": 2143, "HTTP_PORT": 2180}
 HOST = "127.0.0.1"
@@ -28,20 +30,16 @@ class RunSettings:
 
 def read_settings(environ: Mapping[str, str], euid: int) -> RunSettings:
     """Raises ValueError with name, value and what was expected."""
-    identity = environ.get("IDENTITY") or ("per-user" if euid == 0 else "single")
-    if identity == "single" and euid == 0:
-        raise ValueError("IDENTITY is single; expected per-user, because uid 0 runs nothing as itself")
-    if identity == "per-user" and euid != 0:
+    per_user = is_per_user(environ, euid)
+    if per_user and euid != 0:
         raise ValueError("IDENTITY is per-user; expected single, because only root can give out identities")
-    if identity not in ("single", "per-user"):
-        raise ValueError(f"IDENTITY is {identity!r}; expected per-user or single")
     directory = Path(os.path.abspath(environ.get("QMAIL_DIR") or DEFAULT_DIRECTORY))
     ports = {name: _port(name, environ.get(name), default) for name, default in PORTS.items()}
     if len(set(ports.values())) < len(ports):
         raise ValueError(
             f"the ports {sorted(ports.values())} are not all different; expected one for each of {list(PORTS)}"
         )
-    return RunSettings(directory=directory, ports=ports, per_user=identity == "per-user")
+    return RunSettings(directory=directory, ports=ports, per_user=per_user)
 
 
 def _port(name: str, value: str | None, default: int) -> int:

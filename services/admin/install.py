@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,16 @@ class Installer:
     def _own(self, path: Path, uid: int, gid: int) -> None:
         if self.per_user:
             os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def is_per_user(environ: Mapping[str, str], euid: int) -> bool:
+    """IDENTITY: whether each role and account has a uid of its own. Raises ValueError with what was expected."""
+    identity = environ.get("IDENTITY") or ("per-user" if euid == 0 else "single")
+    if identity not in ("per-user", "single"):
+        raise ValueError(f"IDENTITY is {identity!r}; expected per-user or single")
+    if identity == "single" and euid == 0:
+        raise ValueError("IDENTITY is single; expected per-user, because uid 0 runs nothing as itself")
+    return identity == "per-user"
 
 
 def sync_directory(path: Path) -> None:

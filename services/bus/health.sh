@@ -9,7 +9,7 @@ STORE=${STORE:-/var/lib/bus}
 MARKS=${MARKS:-/tmp}
 SILENT_SECONDS=60
 
-# No clock that can be set.
+# Monotonic.
 read -r uptime _ </proc/uptime
 now=${uptime%.*}
 # Before asking: an engine that does not wait for this script must not stop the count.

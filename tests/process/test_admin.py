@@ -19,7 +19,7 @@ from qmail.bus.ports import BusDown
 from qmail.control.paths import read_paths
 from qmail.log.notices import Notices
 from services.admin.bus.streams import read_definitions
-from services.admin.commands.bus_monitor import Figures, read_figures
+from services.admin.commands.bus_monitor import BusState, read_bus_state
 from services.admin.commands.roll_call import Roll, call_roll, hearing
 from tests.support.bus_server import BusServer
 from tests.support.ports import free_port
@@ -53,14 +53,14 @@ async def connected(server: BusServer, role: str) -> AsyncIterator[JetStreamBus]
 
 
 def test_stat_sees_who_is_connected_and_how_full_the_streams_are(server: BusServer) -> None:
-    async def look() -> Figures:
+    async def look() -> BusState:
         async with connected(server, "queue"), connected(server, "imap"):
-            return await read_figures(read_paths(environ(server)), environ(server))
+            return await read_bus_state(read_paths(environ(server)), environ(server))
 
-    figures = asyncio.run(look())
-    assert {"queue", "imap"} <= set(hearing(figures.connections))
-    assert {stream.name for stream in figures.streams} == set(read_definitions()["stream"])
-    assert all(stream.max_bytes > stream.bytes >= 0 for stream in figures.streams)
+    state = asyncio.run(look())
+    assert {"queue", "imap"} <= set(hearing(state.connections))
+    assert {stream.name for stream in state.streams} == set(read_definitions()["stream"])
+    assert all(stream.max_bytes > stream.bytes >= 0 for stream in state.streams)
 
 
 def test_every_process_of_a_role_answers_stat_with_what_stands(server: BusServer) -> None:
@@ -71,8 +71,8 @@ def test_every_process_of_a_role_answers_stat_with_what_stands(server: BusServer
         paths, known = read_paths(environ(server)), environ(server)
         async with connected(server, "queue"), connected(server, "imap"), connected(server, "admin") as admin:
             imap = await connect("imap", paths, known, notices)
-            figures = await read_figures(paths, known)
-            roll = await call_roll(admin, hearing(figures.connections), WAIT_SECONDS)
+            state = await read_bus_state(paths, known)
+            roll = await call_roll(admin, hearing(state.connections), WAIT_SECONDS)
             await imap.close()
         return roll
 

@@ -1,9 +1,9 @@
-"""A way for the roles to what lies in a home that nobody else may enter, as /root is.
+"""Mounts of the supervisor's own, by which the roles reach what lies in a home that nobody else may enter, as /root is.
 
 Without containers each role has a uid of its own, which must reach the repository, the Python and the deployment's
-directory. Where a directory above one of these is closed to others, the supervisor sees the file system as before but
-for that directory: in its place is an empty one, in which only those ways exist (a mount namespace of the supervisor
-and its children, mount_namespaces(7)). Paths stay the same, and nothing changes for anybody else.
+directory. Where a directory above one of these is closed to others, an empty directory is mounted over it, and in that
+the needed ones alone are mounted again (a mount namespace of the supervisor and its children, mount_namespaces(7)).
+Paths stay the same, and nothing changes for anybody else.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def obstacles(paths: Iterable[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-def open_way(paths: Iterable[Path]) -> None:
+def make_reachable(paths: Iterable[Path]) -> None:
     """Make these directories reachable for every uid in this process and its children. For uid 0.
 
     Raises OSError where the kernel does not allow it; what is closed is seen as before then."""

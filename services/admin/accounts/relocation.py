@@ -18,7 +18,7 @@ _HOME = 4  # the field of a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Relocation:
     """Old places and new ones; whatever else a line says was put there by hand, and stays."""
 
     old_alias: Path
@@ -40,7 +40,7 @@ class Move:
         return f"users/assign had the accounts' homes in {self.old_home}, and has them in {self.home} from now on"
 
 
-def find_move(lines: Iterable[str], alias: Path, home: Path) -> Move | None:
+def find_relocation(lines: Iterable[str], alias: Path, home: Path) -> Relocation | None:
     """What has to change of these lines for a deployment with these places; None where they fit.
 
     An alias/ elsewhere without an account's home beside it is somebody's own choice."""
@@ -50,4 +50,4 @@ def find_move(lines: Iterable[str], alias: Path, home: Path) -> Move | None:
     ours = old_alias.name == _CONTAINER.alias.name and any(old_home in Path(each[_HOME]).parents for each in fields)
     if old_alias == alias or not ours:
         return None
-    return Move(old_alias=old_alias, alias=alias, old_home=old_home, home=home)
+    return Relocation(old_alias=old_alias, alias=alias, old_home=old_home, home=home)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from services.admin.accounts.assign import User
-from services.admin.accounts.private_mounts import open_way
+from services.admin.accounts.private_mounts import make_reachable
 
 SHELL = "/bin/sh"
 # A .qmail that others may write is not obeyed (dot-qmail(5)); control files are read by roles with other uids.
@@ -42,7 +42,7 @@ def become(user: User, environ: Mapping[str, str], argv: tuple[str, ...], *, per
     """Replace this process by the shell, as the account where each has its uid. Raises OSError."""
     if per_user:
         with contextlib.suppress(PermissionError):
-            open_way([user.home])
+            make_reachable([user.home])
         os.setgroups([])
         os.setresgid(user.uid, user.uid, user.uid)
         os.setresuid(user.uid, user.uid, user.uid)

@@ -11,7 +11,7 @@ DELETED = "deleted"
 REMOVED = "removed"
 
 
-class Ledger:
+class UidRegistry:
     """The file; all methods are called under the lock of users/."""
 
     def __init__(self, path: Path, installer: Installer) -> None:

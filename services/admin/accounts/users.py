@@ -1,6 +1,6 @@
 """Accounts: users/assign is the authority, written by admin alone, under a lock.
 
-Order of useradd: the uid is put down in the ledger (so that it is never given twice), the home is made, the password
+Order of useradd: the uid is put down in users/uids (so that it is never given twice), the home is made, the password
 is stored, the NSS files, and last users/assign: only then does the account exist. A crash before that leaves nothing
 that receives mail, and the next useradd of that name goes on where the last one stopped.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 from services.admin.accounts import assign, passwords
 from services.admin.accounts.assign import FIRST_UID, User, check_name
 from services.admin.accounts.home import make_home
-from services.admin.accounts.relocation import Move, find_move
-from services.admin.accounts.uid_registry import DELETED, REMOVED, Ledger
+from services.admin.accounts.relocation import Relocation, find_relocation
+from services.admin.accounts.uid_registry import DELETED, REMOVED, UidRegistry
 from services.admin.directories import Places
 from services.admin.install import Installer
 
@@ -37,7 +37,7 @@ class Users:
         self._alias_uid = alias_uid
         self._assign = self._paths.users / "assign"
         self._hashes = self._paths.auth / "passwd"
-        self._ledger = Ledger(self._paths.users / "uids", installer)
+        self._registry = UidRegistry(self._paths.users / "uids", installer)
 
     @property
     def founded(self) -> bool:
@@ -75,10 +75,10 @@ class Users:
             user = self._known(name, table)
             self._write(table.without(name), [u for u in table.users if u.name != name])
             self._store_hash(name, None)
-            self._ledger.mark(user.uid, DELETED)
+            self._registry.mark(user.uid, DELETED)
             if remove_home:
                 shutil.rmtree(user.home)
-                self._ledger.mark(user.uid, REMOVED)
+                self._registry.mark(user.uid, REMOVED)
 
     def set_password(self, name: str, password: str) -> None:
         """Raises UserError, ValueError, OSError."""
@@ -94,20 +94,20 @@ class Users:
             old = passwords.read_hashes(self._hashes).get(name, "").removeprefix(passwords.LOCKED)
             self._store_hash(name, passwords.LOCKED + old if locked else old)
 
-    def refresh(self) -> Move | None:
+    def refresh(self) -> Relocation | None:
         """Make the NSS files fit users/assign, modes and owners what they should be, and homes those of this place;
         what was moved. Raises OSError, ValueError for a bad line."""
         with self._lock():
-            move = self._move(self._found())
+            relocation = self._relocation(self._found())
             table = self._read()
             self._write(table.lines, table.users)
             if self._hashes.exists():
                 self._installer.settle(self._hashes, 0o400, 0, 0)
-        return move
+        return relocation
 
     def _claim(self, name: str, table: assign.Table) -> User:
         taken = max((u.uid for u in table.users), default=FIRST_UID - 1)
-        uid = self._ledger.claim(name, max(FIRST_UID, taken + 1))
+        uid = self._registry.claim(name, max(FIRST_UID, taken + 1))
         return User(name=name, uid=uid, home=self._paths.home / name)
 
     def _make_home(self, user: User) -> None:
@@ -118,7 +118,7 @@ class Users:
     def _ours(self, user: User) -> None:
         """A home found in the way may only be one that a broken-off useradd of ours has made."""
         found = os.lstat(user.home)
-        foreign = found.st_uid != user.uid if self._installer.per_user else self._ledger.was_deleted(user.name)
+        foreign = found.st_uid != user.uid if self._installer.per_user else self._registry.was_deleted(user.name)
         if foreign:
             raise UserError(f"{user.home} exists already and was somebody else's; move it away or remove it")
 
@@ -138,13 +138,13 @@ class Users:
     def _read(self) -> assign.Table:
         """The accounts with their homes in this place."""
         table = self._found()
-        move = self._move(table)
-        if move is None:
+        relocation = self._relocation(table)
+        if relocation is None:
             return table
-        return assign.parse_assign(assign.render_assign(map(move.line, table.lines)), self._assign)
+        return assign.parse_assign(assign.render_assign(map(relocation.line, table.lines)), self._assign)
 
-    def _move(self, table: assign.Table) -> Move | None:
-        return find_move(table.lines, self._paths.alias, self._paths.home)
+    def _relocation(self, table: assign.Table) -> Relocation | None:
+        return find_relocation(table.lines, self._paths.alias, self._paths.home)
 
     def _found(self) -> assign.Table:
         try:

@@ -1,4 +1,4 @@
-"""The bus's figures, asked of its system account with a user that may do nothing else: it sees no mail."""
+"""What the bus says of itself, asked of its system account with a user that may do nothing else: it sees no mail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class BusState:
     """The connections as the server lists them (its /connz), its streams (/jsz), and how long it has run (/varz)."""
 
     connections: list[dict[str, Any]]
@@ -34,7 +34,7 @@ class Figures:
     uptime: str
 
 
-async def read_figures(paths: Paths, environ: Mapping[str, str]) -> Figures:
+async def read_bus_state(paths: Paths, environ: Mapping[str, str]) -> BusState:
     """Raises BusDown, CredentialsError."""
     bus = await connect_user(STAT_USER, paths, environ)
     try:
@@ -45,7 +45,7 @@ async def read_figures(paths: Paths, environ: Mapping[str, str]) -> Figures:
         await bus.close()
     found = [stream for account in accounts.get("account_details", ()) for stream in account.get("stream_detail", ())]
     streams = sorted(map(_stream, found), key=lambda stream: stream.name)
-    return Figures(connections["connections"], streams, str(server["uptime"]))
+    return BusState(connections["connections"], streams, str(server["uptime"]))
 
 
 async def _ask(bus: JetStreamBus, what: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from qmail.control.table import ME, TABLE
 from qmail.message.printable import printable
 from services.admin.commands.check_control import control_faults, control_notes
 from services.admin.commands.check_files import alias_faults, certificate_faults, postmaster_faults
-from services.admin.commands.deployment import Deployment, Usage
-from services.admin.commands.rules_check import open_relay, smtpd_fault, smtpd_networks, traps
+from services.admin.commands.deployment import Deployment, no_arguments
+from services.admin.commands.rules_check import open_relay, smtpd_fault, traps
 from services.admin.rights import read_rights
 
 
@@ -32,8 +32,7 @@ class Findings:
 
 def check(deployment: Deployment, arguments: list[str]) -> int:
     """The command; 1 where there is a fault."""
-    if arguments:
-        raise Usage
+    no_arguments(arguments)
     found = find(deployment)
     print(found.render(), end="")
     return 1 if found.faults else 0
@@ -69,8 +68,7 @@ def _rules(deployment: Deployment) -> tuple[list[str], list[str]]:
         return [], []
     except OSError as error:
         return [f"{path}: {error.strerror}; expected a readable file"], []
-    # Without containers smtpd sees the clients themselves, and may let its own networks relay.
-    networks = [] if deployment.places.below_qmail_dir else smtpd_networks(deployment.environ)
+    networks = deployment.smtpd_networks
     faults = filter(None, (smtpd_fault(content, networks), open_relay(content)))
     return [f"{path}: {fault}" for fault in faults], [f"{path}: {trap}" for trap in traps(content)]
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from services.admin.accounts.users import Users
 from services.admin.bus.losses import Losses
 from services.admin.commands.queue_client import QueueClient
+from services.admin.commands.rules_check import smtpd_networks
 from services.admin.directories import Places
-from services.admin.install import Installer
+from services.admin.install import Installer, is_per_user
 from services.admin.rights import read_rights
 
 
 class Usage(Exception):
     """The arguments are none that a command takes."""
+
+
+def no_arguments(arguments: Sequence[str]) -> None:
+    """Raises Usage where there is one."""
+    if arguments:
+        raise Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,12 @@ class Deployment:
     @property
     def per_user(self) -> bool:
         """Whether each account has a uid of its own."""
-        return (self.environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")) == "per-user"
+        return is_per_user(self.environ, os.geteuid())
+
+    @property
+    def smtpd_networks(self) -> list[IPv4Network]:
+        """Those of smtpd's container, whom it lets not relay; without containers it sees the clients themselves."""
+        return [] if self.places.below_qmail_dir else smtpd_networks(self.environ)
 
     @property
     def losses(self) -> Losses:

@@ -18,11 +18,11 @@ from services.admin.accounts.su import BadArguments, become, parse_order, stay
 from services.admin.accounts.users import UserError
 from services.admin.commands import report
 from services.admin.commands.check import check, faults_beside_the_queue
-from services.admin.commands.deployment import Deployment, Usage
+from services.admin.commands.deployment import Deployment, Usage, no_arguments
 from services.admin.commands.logins import logins
 from services.admin.commands.queue_client import QueueUnreachable
 from services.admin.commands.rescue import rescue
-from services.admin.commands.rules_check import first_fault, smtpd_networks
+from services.admin.commands.rules_check import first_fault
 from services.admin.commands.showctl import showctl
 from services.admin.commands.stat import stat
 from services.admin.commands.usage import HELP, USAGE
@@ -41,7 +41,7 @@ Command = Callable[[Deployment, list[str]], int]
 
 def queue(deployment: Deployment, arguments: list[str]) -> int:
     """qmail-qstat and qmail-qread."""
-    _none(arguments)
+    no_arguments(arguments)
     client = deployment.queue
     print(report.render_qstat(client.status()) + report.render_qread(client.messages()), end="")
     return 0
@@ -49,7 +49,7 @@ def queue(deployment: Deployment, arguments: list[str]) -> int:
 
 def _order(name: str, text: str) -> Command:
     def command(deployment: Deployment, arguments: list[str]) -> int:
-        _none(arguments)
+        no_arguments(arguments)
         print(text, flush=True)
         faults = deployment.queue.command(name).get("faults") or []
         for fault in faults:
@@ -61,11 +61,9 @@ def _order(name: str, text: str) -> Command:
 
 def cdb(deployment: Deployment, arguments: list[str]) -> int:
     """Check tcp.smtp; smtpd reads it at the next connection."""
-    _none(arguments)
+    no_arguments(arguments)
     path = deployment.places.paths.tcp_smtp
-    # Without containers smtpd sees the clients themselves, and may let its own networks relay.
-    networks = [] if deployment.places.below_qmail_dir else smtpd_networks(deployment.environ)
-    fault = first_fault(path, networks)
+    fault = first_fault(path, deployment.smtpd_networks)
     if fault is not None:
         print(fault, file=sys.stderr)
         return EX_TEMPORARY
@@ -118,7 +116,7 @@ def _forget_first_password(deployment: Deployment, name: str) -> None:
 
 def users(deployment: Deployment, arguments: list[str]) -> int:
     """The accounts, as in /etc/passwd: name, uid, home."""
-    _none(arguments)
+    no_arguments(arguments)
     for user in deployment.users.all():
         print(f"{user.name}:{user.uid}:{user.home}")
     return 0
@@ -153,7 +151,7 @@ def su(deployment: Deployment, arguments: list[str]) -> int:
 
 def acknowledge(deployment: Deployment, arguments: list[str]) -> int:
     """The losses are known: they stand no more, and stat's exit code is no longer theirs."""
-    _none(arguments)
+    no_arguments(arguments)
     for loss in deployment.losses.acknowledge():
         print(f"acknowledged: {loss.text}")
     return 0
@@ -217,11 +215,6 @@ COMMANDS: dict[str, Command] = {
     "inject": put(qmail_inject),
     "sendmail": put(sendmail),
 }
-
-
-def _none(arguments: list[str]) -> None:
-    if arguments:
-        raise Usage
 
 
 def _one(arguments: list[str]) -> str:

@@ -10,15 +10,14 @@ from qmail.control.kinds import Addresses, ClientRules, Instructions, Names, Pai
 from qmail.control.names import unread_in
 from qmail.control.table import TABLE, ControlFile
 from qmail.message.printable import printable
-from services.admin.commands.deployment import Deployment, Usage
+from services.admin.commands.deployment import Deployment, no_arguments
 
 _OF_LINES = Addresses | ClientRules | Instructions | Names | Pairs
 
 
 def showctl(deployment: Deployment, arguments: list[str]) -> int:
     """The command."""
-    if arguments:
-        raise Usage
+    no_arguments(arguments)
     print(render(Control(deployment.places.paths.control)), end="")
     return 0
 

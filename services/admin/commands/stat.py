@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from qmail.bus.connect import connect_user
 from services.admin.commands import report
-from services.admin.commands.bus_monitor import Figures, read_figures
-from services.admin.commands.deployment import Deployment, Usage
+from services.admin.commands.bus_monitor import BusState, read_bus_state
+from services.admin.commands.deployment import Deployment, no_arguments
 from services.admin.commands.name_server import name_server_answers
 from services.admin.commands.queue_client import QueueUnreachable
 from services.admin.commands.roll_call import Roll, call_roll, hearing
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import FIRST_PASSWORD
-from services.admin.setup.generated_files import Made
+from services.admin.setup.generated_files import GeneratedFiles
 
 LISTEN_TIMEOUT_SECONDS = 20.0
 EX_ROLE_DOWN = 2
@@ -28,7 +28,7 @@ EX_LOSS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    figures: Figures
+    bus: BusState
     roll: Roll
     dns: bool | None  # None: this deployment has no name server of its own
 
@@ -36,16 +36,15 @@ class _Found:
 def stat(deployment: Deployment, arguments: list[str]) -> int:
     """Print all of it; the exit code. Raises Usage, and BusDown, TimeoutError or CredentialsError where the bus cannot
     be asked."""
-    if arguments:
-        raise Usage
+    no_arguments(arguments)
     found = asyncio.run(asyncio.wait_for(_look(deployment), LISTEN_TIMEOUT_SECONDS))
     roles = [role.name for role in read_rights().bus_users]
     print(report.render_roles(roles, found.roll), end="")
-    print(f"bus: up {found.figures.uptime}")
+    print(f"bus: up {found.bus.uptime}")
     if found.dns is not None:
         print("dns: up" if found.dns else "dns: down")
     queue_answers = _show_queue(deployment)
-    print(report.render_streams(found.figures.streams), end="")
+    print(report.render_streams(found.bus.streams), end="")
     print(report.render_standing(found.roll), end="")
     _show_hints(deployment)
     well = queue_answers and found.dns is not False and all(map(found.roll.is_up, roles))
@@ -56,14 +55,14 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
 
 async def _look(deployment: Deployment) -> _Found:
     paths, environ = deployment.places.paths, deployment.environ
-    figures = await read_figures(paths, environ)
+    state = await read_bus_state(paths, environ)
     bus = await connect_user("admin", paths, environ)
     try:
-        roll = await call_roll(bus, hearing(figures.connections))
+        roll = await call_roll(bus, hearing(state.connections))
     finally:
         await bus.close()
     server = environ.get("DNS_SERVER")
-    return _Found(figures, roll, await name_server_answers(server) if server else None)
+    return _Found(state, roll, await name_server_answers(server) if server else None)
 
 
 def _show_queue(deployment: Deployment) -> bool:
@@ -80,7 +79,7 @@ def _show_queue(deployment: Deployment) -> bool:
 def _show_hints(deployment: Deployment) -> None:
     address = deployment.environ.get("ADDRESS") or "127.0.0.1"
     directories = (deployment.places.paths.control, deployment.places.zones)
-    left = [str(path) for directory in directories for path in Made(directory).left_behind(address)]
+    left = [str(path) for directory in directories for path in GeneratedFiles(directory).left_behind(address)]
     print(report.render_address(address, left), end="")
     path = deployment.places.paths.credentials / FIRST_PASSWORD
     try:

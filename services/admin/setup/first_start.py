@@ -21,12 +21,12 @@ from qmail.control.files import Control, ControlError
 from qmail.control.table import ME
 from services.admin.accounts.users import Users
 from services.admin.directories import Places, read_places
-from services.admin.install import Installer
+from services.admin.install import Installer, is_per_user
 from services.admin.rights import Rights, read_rights
 from services.admin.setup import config_fast
 from services.admin.setup.bus_rights import make_credentials
 from services.admin.setup.certificate import make_certificate
-from services.admin.setup.generated_files import Made, Origin
+from services.admin.setup.generated_files import GeneratedFiles, Origin
 from services.admin.setup.release import check_release, mark_release
 from services.admin.setup.zones import make_zones
 
@@ -53,11 +53,7 @@ class Settings:
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Raises ValueError with the name, the value and what was expected."""
-        identity = environ.get("IDENTITY") or ("per-user" if os.geteuid() == 0 else "single")
-        if identity not in ("per-user", "single"):
-            raise ValueError(f"IDENTITY is {identity!r}; expected per-user or single")
-        if identity == "single" and os.geteuid() == 0:
-            raise ValueError("IDENTITY is single; expected per-user, because uid 0 runs nothing as itself")
+        per_user = is_per_user(environ, os.geteuid())
         size = environ.get("QUEUE_BYTES")
         if size and not (size.isdecimal() and int(size) >= MIN_QUEUE_BYTES):
             raise ValueError(f"QUEUE_BYTES is {size!r}; expected a number of bytes, {MIN_QUEUE_BYTES} or more")
@@ -66,7 +62,7 @@ class Settings:
             address=environ.get("ADDRESS") or "127.0.0.1",
             admin_user=environ.get("ADMIN_USER") or DEFAULT_ADMIN_USER,
             queue_bytes=int(size) if size else None,
-            per_user=identity == "per-user",
+            per_user=per_user,
         )
 
 
@@ -105,13 +101,14 @@ def _release(places: Places, installer: Installer) -> None:
     if word := mark_release(places.paths.control, installer):
         print(f"admin: {word}", file=sys.stderr, flush=True)
     for directory in (places.paths.control, places.zones):
-        Made(directory).keep_first_release_out(installer)
+        GeneratedFiles(directory).keep_first_release_out(installer)
 
 
 def _control(settings: Settings, places: Places, installer: Installer) -> None:
-    paths, made, origin = places.paths, Made(places.paths.control), Origin(settings.address, settings.me)
+    paths, origin = places.paths, Origin(settings.address, settings.me)
+    generated = GeneratedFiles(paths.control)
     localips = {LOCALIPS: config_fast.render_localips(settings.address)}
-    made.renew(localips, origin, installer)
+    generated.renew(localips, origin, installer)
     if (paths.control / "me").exists():
         return
     size = settings.queue_bytes or _half_of_free(places)
@@ -119,7 +116,7 @@ def _control(settings: Settings, places: Places, installer: Installer) -> None:
         installer.file_once(paths.alias / name, text.encode(), 0o644)
     rules = config_fast.render_tcp_smtp(loopback_only=places.below_qmail_dir)
     installer.file_once(paths.tcp_smtp, rules.encode(), 0o644)
-    made.make(localips, origin, installer)
+    generated.make(localips, origin, installer)
     for name, text in config_fast.render_control(settings.me, size).items():
         installer.file_once(paths.control / name, text.encode(), 0o644)
 
@@ -167,8 +164,8 @@ def _http_token(places: Places, rights: Rights, installer: Installer) -> None:
 def _accounts(settings: Settings, places: Places, rights: Rights, installer: Installer) -> None:
     users = Users(places, installer, rights.alias_uid)
     if users.founded:
-        if move := users.refresh():
-            print(f"admin: {move}", file=sys.stderr, flush=True)
+        if relocation := users.refresh():
+            print(f"admin: {relocation}", file=sys.stderr, flush=True)
         return
     password = secrets.token_urlsafe(12)
     admin_uid = rights.roles["admin"].credential_uid

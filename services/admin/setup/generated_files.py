@@ -35,7 +35,7 @@ class _Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedFiles:
     """The memory of one directory."""
 
     directory: Path
@@ -74,7 +74,7 @@ class Made:
             return False
         backwards = ".".join(reversed(address.split(".")))
         text = path.read_text(encoding="utf-8", errors="replace")
-        return not any(re.search(rf"(?<![\d.]){re.escape(way)}(?!\.?\d)", text) for way in (address, backwards))
+        return not any(re.search(rf"(?<![\d.]){re.escape(written)}(?!\.?\d)", text) for written in (address, backwards))
 
     def keep_first_release_out(self, installer: Installer) -> None:
         """Where there is a memory already, begin it with the comment. Raises OSError."""

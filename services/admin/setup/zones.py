@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.admin.install import Installer
 from services.admin.setup.config_fast import default_domain
-from services.admin.setup.generated_files import Made, Origin
+from services.admin.setup.generated_files import GeneratedFiles, Origin
 
 CONFIGURATION = "named.conf"
 # A name that no domain's own zone file can have: there the first label stands alone.
@@ -83,17 +83,17 @@ def make_zones(host: str, address: str, directory: Path, installer: Installer) -
     The configuration comes last, because CoreDNS begins with it. The reverse zone and the configuration that names it
     stay together."""
     installer.directory(directory, 0o755)
-    made = Made(directory)
+    generated = GeneratedFiles(directory)
     if not (directory / CONFIGURATION).exists():
-        made.make(_render(host, address, directory, FIRST_SERIAL), Origin(address, host), installer)
-    last = made.last_origin(CONFIGURATION)
+        generated.make(_render(host, address, directory, FIRST_SERIAL), Origin(address, host), installer)
+    last = generated.last_origin(CONFIGURATION)
     if last is None:
         return  # brought along from elsewhere
     # The name that the zone was made for: control/me may have been edited since.
     host, zone = last.host, _file_name(last.host)
     texts = _render(host, address, directory, _next_serial(directory / name for name in (zone, REVERSE)))
     for group in ((zone,), (REVERSE, CONFIGURATION)):
-        made.renew({name: texts[name] for name in group}, Origin(address, host), installer)
+        generated.renew({name: texts[name] for name in group}, Origin(address, host), installer)
 
 
 def _render(host: str, address: str, directory: Path, serial: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from qmail.accounts.assign import Accounts
 from services.admin.accounts import passwords
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import first_start
-from services.admin.setup.generated_files import Made
+from services.admin.setup.generated_files import GeneratedFiles
 
 Tree = dict[str, tuple[int, int, int, int, bytes]]
 
@@ -98,10 +98,10 @@ def test_localips_follows_the_address_until_it_is_edited(tmp_path: Path) -> None
     localips.write_text("127.0.0.1\n192.168.1.1\n203.0.113.9\n")
     first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
     assert localips.read_text() == "127.0.0.1\n192.168.1.1\n203.0.113.9\n"
-    assert Made(tmp_path / "control").left_behind("192.168.1.2") == [localips]
+    assert GeneratedFiles(tmp_path / "control").left_behind("192.168.1.2") == [localips]
     localips.unlink()
     first_start(environ(tmp_path, ADDRESS="192.168.1.2"))
-    assert not localips.exists() and Made(tmp_path / "control").left_behind("192.168.1.2") == []
+    assert not localips.exists() and GeneratedFiles(tmp_path / "control").left_behind("192.168.1.2") == []
 
 
 def test_wrong_modes_and_owners_are_mended(tmp_path: Path) -> None:

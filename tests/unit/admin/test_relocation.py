@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from services.admin.accounts import passwords
-from services.admin.accounts.relocation import find_move
+from services.admin.accounts.relocation import find_relocation
 from services.admin.accounts.users import Users
 from services.admin.directories import read_places
 from services.admin.install import Installer
@@ -70,14 +70,14 @@ def test_a_command_before_that_does_not_touch_the_old_one(copied: tuple[Path, Pa
 
 def test_containers_volumes_fit_a_directory_and_the_other_way_round() -> None:
     lines = ["=ari:ari:2001:2001:/home/ari:::", "+:alias:900:900:/var/qmail/alias:-::"]
-    move = find_move(lines, Path("/srv/mail/alias"), Path("/srv/mail/home"))
-    assert move is not None
-    there = [move.line(line) for line in lines]
+    relocation = find_relocation(lines, Path("/srv/mail/alias"), Path("/srv/mail/home"))
+    assert relocation is not None
+    there = [relocation.line(line) for line in lines]
     assert there == ["=ari:ari:2001:2001:/srv/mail/home/ari:::", "+:alias:900:900:/srv/mail/alias:-::"]
-    back = find_move(there, Path("/var/qmail/alias"), Path("/home"))
+    back = find_relocation(there, Path("/var/qmail/alias"), Path("/home"))
     assert back is not None and [back.line(line) for line in there] == lines
 
 
 def test_an_alias_elsewhere_is_somebody_s_own_choice() -> None:
     lines = ["=ari:ari:2001:2001:/srv/mail/home/ari:::", "+:alias:900:900:/srv/aliases:-::"]
-    assert find_move(lines, Path("/srv/mail/alias"), Path("/srv/mail/home")) is None
+    assert find_relocation(lines, Path("/srv/mail/alias"), Path("/srv/mail/home")) is None

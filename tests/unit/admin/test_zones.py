@@ -11,7 +11,7 @@ import dns.zone
 import pytest
 
 from services.admin.install import Installer
-from services.admin.setup.generated_files import Made
+from services.admin.setup.generated_files import GeneratedFiles
 from services.admin.setup.zones import make_zones, render_reverse, render_zone, reverse_zone
 
 
@@ -77,19 +77,19 @@ def test_the_zones_follow_the_address_and_their_serials_grow(tmp_path: Path) -> 
     assert {serial(found[name], origin) for name, origin in ORIGINS.items()} == {43}
     back_again = made(tmp_path, "127.0.0.1")
     assert serial(back_again["xeris.db"], "xeris.com.") == 44
-    assert Made(tmp_path).left_behind("127.0.0.1") == []
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.1") == []
 
 
 def test_an_edited_zone_is_kept_and_told_of_until_it_knows_the_address(tmp_path: Path) -> None:
     made(tmp_path, "127.0.0.1")
     (tmp_path / "xeris.db").write_text("mine 127.0.0.1 and 127.0.0.22")
-    assert Made(tmp_path).left_behind("127.0.0.1") == []
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.1") == []
     found = made(tmp_path, "127.0.0.2")
     assert found["xeris.db"] == "mine 127.0.0.1 and 127.0.0.22"
     assert "2.0.0.127.in-addr.arpa" in found["named.conf"]
-    assert Made(tmp_path).left_behind("127.0.0.2") == [tmp_path / "xeris.db"]
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == [tmp_path / "xeris.db"]
     (tmp_path / "xeris.db").write_text("mine 127.0.0.2")
-    assert Made(tmp_path).left_behind("127.0.0.2") == []
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == []
 
 
 @pytest.mark.parametrize("name", ["named.conf", "in-addr.arpa.db"])
@@ -99,9 +99,9 @@ def test_an_edited_configuration_and_its_reverse_zone_stay_together(tmp_path: Pa
     before = made(tmp_path, "127.0.0.1")
     found = made(tmp_path, "127.0.0.2")
     assert {each for each in found if found[each] != before[each]} == {"xeris.db"}
-    assert Made(tmp_path).left_behind("127.0.0.2") == [tmp_path / name]
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == [tmp_path / name]
     (tmp_path / name).write_text("2.0.0.127.in-addr.arpa:5353")
-    assert Made(tmp_path).left_behind("127.0.0.2") == []
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == []
 
 
 def test_zones_are_those_of_the_name_that_they_were_made_for(tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_a_torn_memory_of_what_was_made_stops_nothing_and_changes_nothing(tmp_pa
     (tmp_path / ".made").write_bytes(torn)
     make_zones("mail.xeris.com", "127.0.0.2", tmp_path, installer)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name in before} == before
-    assert Made(tmp_path).left_behind("127.0.0.2") == []
+    assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == []

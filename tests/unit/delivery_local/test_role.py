@@ -17,8 +17,8 @@ pytestmark = pytest.mark.root(reason="only root gives out identities")
 OPEN_WAY = """
 import os, sys
 from pathlib import Path
-from services.admin.accounts.private_mounts import open_way
-open_way([Path(os.environ["PYTHONPATH"]), Path(sys.prefix), Path(sys.base_prefix)])
+from services.admin.accounts.private_mounts import make_reachable
+make_reachable([Path(os.environ["PYTHONPATH"]), Path(sys.prefix), Path(sys.base_prefix)])
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 ROLE = (
