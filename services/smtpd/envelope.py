@@ -9,13 +9,13 @@ from qmail.message.envelope import MAX_RECIPIENTS_BYTES, MailParameters, Recipie
 from qmail.message.existence import Exists
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
+from services.smtpd.extensions import mail_parameters, refuse_parameters
 from services.smtpd.facts import AskRecipient, Hooked, Ready
 from services.smtpd.grammar import (
     MAX_ADDRESS_BYTES,
     has_unknown,
     is_mailbox,
     is_null_path,
-    mail_parameters,
     parse_parameters,
     parse_path,
     replace_address_literal,
@@ -23,8 +23,6 @@ from services.smtpd.grammar import (
 from services.smtpd.mail_transaction import MailTransaction
 
 _NONE: frozenset[bytes] = frozenset()
-_OFFERED_WITHOUT_AUTH = frozenset({b"SIZE", b"BODY", b"SMTPUTF8"})
-_OFFERED = _OFFERED_WITHOUT_AUTH | {b"AUTH"}
 _NO_PARAMETERS: Mapping[bytes, bytes] = {}
 _READY = Ready()
 _NO, _QUOTA = Exists.NO, Exists.QUOTA
@@ -66,25 +64,7 @@ def _refuse_mail(
         return replies.TLS_FIRST if client.tls_offered and not client.auth_offered else replies.AUTH_FIRST
     if not (is_mailbox(address) if address else is_null_path(argument)):
         return replies.BAD_SENDER
-    return _refuse_parameters(dialogue, parameters) if parameters else None
-
-
-def _refuse_parameters(dialogue: Dialogue, parameters: Mapping[bytes, bytes]) -> bytes | None:
-    """RFC 1870 6.1, RFC 6152 2; 555 for what EHLO does not announce (RFC 5321 4.1.1.11).
-
-    AUTH= is taken where AUTH is announced, and no more: whose mail it was is not passed on (RFC 4954 5)."""
-    known = _OFFERED if dialogue.client.auth_offered or dialogue.account else _OFFERED_WITHOUT_AUTH
-    if has_unknown(parameters, known):
-        return replies.UNKNOWN_PARAMETER
-    size = parameters.get(b"SIZE")
-    if size is not None:
-        if not size.isdigit() or len(size) > 20:
-            return replies.BAD_SIZE
-        if 0 < dialogue.limit_bytes < int(size):
-            return replies.TOO_BIG
-    if parameters.get(b"BODY", b"7BIT").upper() not in (b"7BIT", b"8BITMIME"):
-        return replies.BAD_BODY
-    return None
+    return refuse_parameters(dialogue, parameters) if parameters else None
 
 
 def _begin_mail(dialogue: Dialogue, sender: Address, parameters: MailParameters, text: bytes) -> None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Set
 
 from qmail.message.address import Address
-from qmail.message.envelope import MailParameters
 
 # qmail: 900 with the closing NUL. RFC 5321 4.5.3.1.3 demands 256.
 MAX_ADDRESS_BYTES = 899
@@ -110,12 +109,6 @@ def parse_parameters(rest: bytes) -> dict[bytes, bytes]:
         keyword, _, value = word.partition(b"=")
         parameters.setdefault(keyword.upper(), value)
     return parameters
-
-
-def mail_parameters(given: Mapping[bytes, bytes]) -> MailParameters:
-    """What the message carries on of MAIL's parameters. SIZE is of this dialogue alone, and so is AUTH=: whose mail it
-    was is not passed on (RFC 4954 5)."""
-    return MailParameters(given.get(b"BODY", b"7BIT").upper().decode(), b"SMTPUTF8" in given)
 
 
 def has_unknown(parameters: Mapping[bytes, bytes], known: Set[bytes]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue
+from services.smtpd.extensions import keywords
 from services.smtpd.facts import Hooked
 
 
@@ -14,7 +15,7 @@ def helo(dialogue: Dialogue, argument: bytes) -> None:
 
 def ehlo(dialogue: Dialogue, argument: bytes) -> None:
     dialogue.greeted(argument, extended=True)
-    _answer(dialogue, "EHLO", argument, replies.ehlo(dialogue.policy.greeting, _keywords(dialogue)))
+    _answer(dialogue, "EHLO", argument, replies.ehlo(dialogue.policy.greeting, keywords(dialogue)))
 
 
 def _answer(dialogue: Dialogue, verb: str, argument: bytes, text: bytes) -> None:
@@ -25,15 +26,3 @@ def _answer(dialogue: Dialogue, verb: str, argument: bytes, text: bytes) -> None
         dialogue.ask_plugin(verb, argument, decided, text.splitlines())
     else:
         dialogue.proceed(text)
-
-
-def _keywords(dialogue: Dialogue) -> list[bytes]:
-    """RFC 5321 4.1.1.1. qmail 1.03 has the first two."""
-    if not dialogue.policy.extensions:
-        return [b"PIPELINING", b"8BITMIME"]
-    keywords = [b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"SIZE %d" % dialogue.limit_bytes]
-    if dialogue.client.tls_offered:
-        keywords.append(b"STARTTLS")
-    if dialogue.client.auth_offered:
-        keywords.append(b"AUTH PLAIN LOGIN")
-    return [*keywords, b"HELP"]
