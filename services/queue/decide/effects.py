@@ -15,22 +15,27 @@ A crash between two lines repeats a step that finds itself done; it never leaves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from qmail.queue.talk.jobs import Job
 from qmail.queue.talk.reports import Report
 from services.queue.decide.message import QueuedMessage
 
 
+class Effect:
+    """One of these."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Log:
+class Log(Effect):
     """Lines in qmail's words (qmail-log(5))."""
 
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StartJob:
+class StartJob(Effect):
     """Give a job to a worker of the channel."""
 
     channel: str
@@ -38,7 +43,7 @@ class StartJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(Effect):
     """Tell a worker that its report need not be repeated."""
 
     channel: str
@@ -47,7 +52,7 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreDone:
+class StoreDone(Effect):
     """A success of a message that has no state record: a line in the next done record."""
 
     message: QueuedMessage
@@ -56,7 +61,7 @@ class StoreDone:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreState:
+class StoreState(Effect):
     """The state record as it is when its turn comes; `confirm` is None where no report is behind it."""
 
     message: QueuedMessage
@@ -64,65 +69,49 @@ class StoreState:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreEnd:
+class StoreEnd(Effect):
     """A line in the next done record for the whole message, after its last state record."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Clean:
+class Clean(Effect):
     """Remove what the streams have of a message."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Effect):
     """The message has left memory: the same number stored once more is no new message."""
 
     message_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class WriteBounce:
+class WriteBounce(Effect):
     """Have the bounce put, as often as it takes."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """Read a sleeping message's state record; it comes as `events.Woken`, or as `events.Unreadable`."""
+class Read(Effect):
+    """Read a sleeping message's state record; it comes as `events.Woken`, or is set aside."""
 
     message_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class LetSleep:
+class LetSleep(Effect):
     """The message need not stay in memory, if it only waits."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class LookFor:
+class LookFor(Effect):
     """A worker did not find the message where it should be."""
 
     message_id: int
-
-
-Effect: TypeAlias = (
-    Log
-    | StartJob
-    | Confirm
-    | StoreDone
-    | StoreState
-    | StoreEnd
-    | Clean
-    | Forget
-    | WriteBounce
-    | Read
-    | LetSleep
-    | LookFor
-)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from qmail.message.envelope import Envelope
 from qmail.queue.record_position import Place
@@ -16,8 +15,14 @@ from services.queue.decide.message import QueuedMessage
 from services.queue.decide.waiting import DueTimes, NumberSet
 
 
+class Event:
+    """One of these."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Event):
     """A new message, or one of before a restart of which the recipients `done` were done by the done records.
 
     Where it cannot be routed or logged, `step` raises whatever that raises, and does not know the message."""
@@ -29,7 +34,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Proceed:
+class Proceed(Event):
     """Begin the attempts that are due and start what waits, as far as there is room."""
 
     now: int
@@ -37,7 +42,7 @@ class Proceed:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(Event):
     """A worker tells how deliveries ended."""
 
     channel: str
@@ -46,14 +51,14 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Event):
     """A record that an effect asked for is on stable storage."""
 
     effect: StoreDone | StoreState | StoreEnd
 
 
 @dataclass(frozen=True, slots=True)
-class Bounced:
+class Bounced(Event):
     """The bounce is on the bus, or there was nobody to send it to: `line` says which."""
 
     message: QueuedMessage
@@ -61,7 +66,7 @@ class Bounced:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(Event):
     """A worker tells what it runs."""
 
     channel: str
@@ -70,7 +75,7 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class SecondPassed:
+class SecondPassed(Event):
     """Look who fell silent. deaf: nobody could be heard, and silence says nothing."""
 
     now: int
@@ -79,42 +84,42 @@ class SecondPassed:
 
 
 @dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(Event):
     """SIGALRM: everything that waits is due now (qmail-send(8))."""
 
     now: int
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(Event):
     """Whether deliveries are to be started no more."""
 
     paused: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(Event):
     """From now on: what runs goes on, what waits is routed as it was, and is tried as long as is said now."""
 
     controls: Controls
 
 
 @dataclass(frozen=True, slots=True)
-class Slept:
+class Slept(Event):
     """Forget a message whose record is stored, if it only waits; it is read again when it is due."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class Needed(Event):
     """Somebody is going to work on a message: if it sleeps, and nobody reads it yet, it is to be read."""
 
     message_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class Woken(Event):
     """A message that slept has been read: what is due begins, what was flushed is due."""
 
     message: QueuedMessage
@@ -122,28 +127,21 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The record of a message that slept cannot be read."""
+class SetAside(Event):
+    """Forget a message that has not ended, where nothing of it runs: its record cannot be read, or it is nowhere."""
 
     message_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """Forget a message though it has not ended (`Scheduler.can_set_aside`)."""
-
-    message_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(Event):
     """A message that was set aside needs no more."""
 
     message: QueuedMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Event):
     """Messages from before a restart that need not be in memory until they are due; both are of no use afterwards."""
 
     numbers: NumberSet
@@ -151,7 +149,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Event):
     """A job of the scheduler before us still runs: it holds its place until its report comes."""
 
     channel: str
@@ -162,28 +160,5 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class Rebuilt(Event):
     """Everything from before the restart is known."""
-
-
-Event: TypeAlias = (
-    Accepted
-    | Proceed
-    | Reported
-    | Stored
-    | Bounced
-    | Beat
-    | SecondPassed
-    | Flushed
-    | Paused
-    | Reloaded
-    | Needed
-    | Slept
-    | Woken
-    | Unreadable
-    | SetAside
-    | GivenUp
-    | Remembered
-    | Adopted
-    | Rebuilt
-)

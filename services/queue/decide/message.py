@@ -64,11 +64,10 @@ class QueuedMessage:
     bouncing: bool = False
     # Whether a worker has told this scheduler of a failure, since the message was read.
     failed: bool = field(default=False, compare=False)
+    id: int = field(init=False)  # qmail's msg number
 
-    @property
-    def id(self) -> int:
-        """qmail's msg number."""
-        return self.envelope.id
+    def __post_init__(self) -> None:
+        self.id = self.envelope.id
 
     @property
     def sequence(self) -> int:

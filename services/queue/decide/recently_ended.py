@@ -15,10 +15,10 @@ class RecentlyEnded:
         self._before: set[int] = set()
         self._since = 0.0
 
-    def add(self, message_id: int, uptime: float) -> None:
-        """A message has ended. uptime: seconds by a clock that nobody sets."""
-        if uptime - self._since >= REMEMBER_SECONDS:
-            self._now, self._before, self._since = set(), self._now, uptime
+    def add(self, message_id: int, monotonic: float) -> None:
+        """A message has ended. monotonic: time.monotonic's seconds."""
+        if monotonic - self._since >= REMEMBER_SECONDS:
+            self._now, self._before, self._since = set(), self._now, monotonic
         self._now.add(message_id)
 
     def __contains__(self, message_id: int) -> bool:

@@ -14,28 +14,13 @@ from qmail.control.routing import LOCAL, REMOTE
 from qmail.message.address import Address
 from qmail.queue.talk.jobs import Job
 from qmail.queue.talk.reports import MISSING, Report
-from services.queue.decide import events
+from services.queue.decide import effects, events
 from services.queue.decide.controls import Controls
 from services.queue.decide.deliveries import Deliveries, Key, Workers
-from services.queue.decide.effects import (
-    Clean,
-    Confirm,
-    Effect,
-    Forget,
-    LetSleep,
-    Log,
-    LookFor,
-    Read,
-    StartJob,
-    StoreDone,
-    StoreEnd,
-    StoreState,
-    WriteBounce,
-)
 from services.queue.decide.message import Channel, QueuedMessage
-from services.queue.decide.ready import READY_ENOUGH, READY_MOST, Ready
+from services.queue.decide.ready import READY_ENOUGH, READY_MOST, Entry, Ready
 from services.queue.decide.schedule import is_dying, next_attempt
-from services.queue.decide.shares import itself
+from services.queue.decide.shares import Shares, itself
 from services.queue.decide.text import GIVING_UP, bounce_paragraph, logged, verp, with_paragraph
 from services.queue.decide.waiting import DueTimes, NumberSet
 
@@ -60,19 +45,20 @@ class Scheduler:
         self.rebuilt = False
         self._flushed = NumberSet()
         self._due = {name: DueTimes() for name in CHANNELS}
-        self._ready = Ready(account_of, lambda message: self.messages.get(message.id) is message)
+        self._shares: Shares[Entry] = Shares(account_of)
+        self._ready = Ready(self._shares, self.messages)
         self._deliveries = Deliveries()
         self._workers = Workers()
         # How many records with the end of a delivery are on their way, by message.
         self._storing: Counter[int] = Counter()
-        self._effects: list[Effect] = []
+        self._effects: list[effects.Effect] = []
 
-    def step(self, event: events.Event) -> list[Effect]:
+    def step(self, event: events.Event) -> list[effects.Effect]:
         """What follows from an event."""
-        effects: list[Effect] = []
-        self._effects = effects
+        follows: list[effects.Effect] = []
+        self._effects = follows
         _STEPS[type(event)](self, event)
-        return effects
+        return follows
 
     # Questions.
 
@@ -176,10 +162,9 @@ class Scheduler:
         most, in_use = self.controls.concurrency, self._deliveries.in_use
         self._ready.release(most[LOCAL])
         for name in CHANNELS:
-            if self.paused or not self._workers.are_there(name):
-                continue
-            while (entry := self._ready.next(name, most[name], in_use[name])) is not None:
-                self._start(*entry, name, monotonic)
+            if not self.paused and self._workers.are_there(name):
+                for message, number in self._ready.to_start(name, most[name], in_use):
+                    self._start(message, number, name, monotonic)
 
     def _start(self, message: QueuedMessage, number: int, name: str, monotonic: float) -> None:
         channel = message.channels[name]
@@ -191,17 +176,20 @@ class Scheduler:
         self._log(f"starting delivery {delivery}: msg {message.id} to {name} {to}", self.status_line())
         sender = verp(message.envelope.sender, recipient)
         job = Job(message.id, number, attempt, message.held, message.place, sender, recipient)
-        self._effects.append(StartJob(name, job))
+        self._effects.append(effects.StartJob(name, job))
 
     # What ends.
 
     def _reported(self, event: events.Reported) -> None:
         group = event.group
+        missing = set()
         for report in group.reports:
-            self._take_report(Confirm(event.channel, group.worker, report), event.now)
-        self._effects += [LookFor(each) for each in {r.id for r in group.reports if r.letter == MISSING}]
+            self._take_report(effects.Confirm(event.channel, group.worker, report), event.now)
+            if report.letter == MISSING:
+                missing.add(report.id)
+        self._effects += map(effects.LookFor, missing)
 
-    def _take_report(self, confirm: Confirm, now: int) -> None:
+    def _take_report(self, confirm: effects.Confirm, now: int) -> None:
         """Until it is confirmed, the worker repeats it."""
         report = confirm.report
         message = self.messages.get(report.id)
@@ -225,7 +213,7 @@ class Scheduler:
         # An older attempt that failed says nothing about the one that runs or waits now.
         return report.letter == "K" or (delivery is not None and delivery.attempt == report.attempt)
 
-    def _end_delivery(self, message: QueuedMessage, confirm: Confirm, now: int) -> None:
+    def _end_delivery(self, message: QueuedMessage, confirm: effects.Confirm, now: int) -> None:
         report, name = confirm.report, confirm.channel
         channel = message.channels[name]
         delivery = self._release((message.id, report.number), channel)
@@ -241,7 +229,7 @@ class Scheduler:
                 self._wait(message, name, channel, next_attempt(message.birth, now, name))
         if letter == "K" and not message.saved and not message.bounce:
             self._storing[message.id] += 1
-            self._effects.append(StoreDone(message, report.number, confirm))
+            self._effects.append(effects.StoreDone(message, report.number, confirm))
         else:
             self._store_state(message, confirm)
         if message.is_done():
@@ -259,7 +247,7 @@ class Scheduler:
             message.bounce = with_paragraph(message.bounce, bounce_paragraph(address, text))
 
     def _release(self, key: Key, channel: Channel) -> int:
-        self._ready.ended(key)
+        self._shares.ended(key)
         channel.stop(key[1])
         return self._deliveries.end(key)
 
@@ -267,15 +255,15 @@ class Scheduler:
         channel.due = due
         self._due[name].push(due, message.id)
 
-    def _store_state(self, message: QueuedMessage, confirm: Confirm | None) -> None:
+    def _store_state(self, message: QueuedMessage, confirm: effects.Confirm | None) -> None:
         message.saved = True
         self._storing[message.id] += 1
-        self._effects.append(StoreState(message, confirm))
+        self._effects.append(effects.StoreState(message, confirm))
 
     def _finish(self, message: QueuedMessage) -> None:
         if message.bounce and not message.bouncing:
             message.bouncing = True
-            self._effects.append(WriteBounce(message))
+            self._effects.append(effects.WriteBounce(message))
         elif not message.bounce:
             self._forget(message)
 
@@ -289,14 +277,14 @@ class Scheduler:
         self._end(message)
 
     def _end(self, message: QueuedMessage) -> None:
-        self._effects.append(Forget(message.id))
+        self._effects.append(effects.Forget(message.id))
         if message.saved or not message.envelope.recipients:
-            self._effects.append(StoreEnd(message))
+            self._effects.append(effects.StoreEnd(message))
 
     def _stored(self, event: events.Stored) -> None:
         effect, message = event.effect, event.effect.message
-        if isinstance(effect, StoreEnd):
-            self._effects.append(Clean(message))
+        if isinstance(effect, effects.StoreEnd):
+            self._effects.append(effects.Clean(message))
             return
         self._storing[message.id] -= 1
         last = not self._storing[message.id]
@@ -304,17 +292,17 @@ class Scheduler:
             del self._storing[message.id]
         if effect.confirm is not None:
             self._effects.append(effect.confirm)
-        if isinstance(effect, StoreState):
-            self._effects.append(LetSleep(message))
+        if isinstance(effect, effects.StoreState):
+            self._effects.append(effects.LetSleep(message))
         elif last and message.is_done() and not message.saved:
-            self._effects.append(Clean(message))
+            self._effects.append(effects.Clean(message))
 
     # What sleeps.
 
     def _read(self, message_id: int) -> None:
         if message_id not in self.loading:
             self.loading.add(message_id)
-            self._effects.append(Read(message_id))
+            self._effects.append(effects.Read(message_id))
 
     def _need(self, event: events.Needed) -> None:
         if event.message_id in self.asleep:
@@ -358,13 +346,10 @@ class Scheduler:
             if channel.undone:
                 self._begin(message, name, channel, channel.due, now)
 
-    def _drop_asleep(self, event: events.Unreadable | events.SetAside) -> None:
-        for numbers in (self.asleep, self._flushed, self.loading):
-            numbers.discard(event.message_id)
-
     def _set_aside(self, event: events.SetAside) -> None:
         self.messages.pop(event.message_id, None)
-        self._drop_asleep(event)
+        for numbers in (self.asleep, self._flushed, self.loading):
+            numbers.discard(event.message_id)
 
     def _give_up(self, event: events.GivenUp) -> None:
         self._end(event.message)
@@ -410,7 +395,7 @@ class Scheduler:
         for key in slow:
             message, delivery = self.messages.get(key[0]), self._deliveries.get(key)
             if message is not None and delivery is not None and delivery.channel == LOCAL:
-                fresh = self._ready.slowed(key, message.addresses[key[1]]) or fresh
+                fresh = self._shares.slowed(key, message.addresses[key[1]]) or fresh
         return fresh
 
     def _second_passed(self, event: events.SecondPassed) -> None:
@@ -445,7 +430,7 @@ class Scheduler:
         self._log(self.status_line())
 
     def _log(self, *lines: str) -> None:
-        self._effects.append(Log(lines))
+        self._effects.append(effects.Log(lines))
 
 
 _STEPS: dict[type[events.Event], Callable[[Scheduler, Any], None]] = {
@@ -460,7 +445,6 @@ _STEPS: dict[type[events.Event], Callable[[Scheduler, Any], None]] = {
     events.Needed: Scheduler._need,
     events.Slept: Scheduler._sleep,
     events.Woken: Scheduler._wake,
-    events.Unreadable: Scheduler._drop_asleep,
     events.SetAside: Scheduler._set_aside,
     events.GivenUp: Scheduler._give_up,
     events.Remembered: Scheduler._remember,

@@ -44,6 +44,8 @@ class NumberSet:
             yield from part
 
     def __contains__(self, number: int) -> bool:
+        if not self._count:
+            return False
         index, place = self._find(number)
         return index < len(self._parts) and self._parts[index][place] == number
 

@@ -107,7 +107,7 @@ class Driver:
         async with self._read_slots:
             message = await self.store.reading.readable_state(message_id)
         if message is None:
-            self.step(events.Unreadable(message_id))
+            self.step(events.SetAside(message_id))
         else:
             self.step(events.Woken(message, self.context.now()))
             self.proceed()
