@@ -30,7 +30,7 @@ class MailNotifier:
         #: Accounts whose subscription failed to begin or to end; it is tried again.
         self._unsettled: set[int] = set()
         self._idle: list[set[Listener]] = [set() for _ in range(new_mail.LOOK_SECONDS)]
-        self._place: dict[Listener, int] = {}
+        self._second_of: dict[Listener, int] = {}
         self._turn = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,15 +83,15 @@ class MailNotifier:
 
     def idle_begins(self, listener: Listener) -> None:
         """Announcements may be lost: look at intervals as well. Spread, so that not all look at once."""
-        place = min(range(new_mail.LOOK_SECONDS), key=lambda number: len(self._idle[number]))
-        self._idle[place].add(listener)
-        self._place[listener] = place
+        second = min(range(new_mail.LOOK_SECONDS), key=lambda number: len(self._idle[number]))
+        self._idle[second].add(listener)
+        self._second_of[listener] = second
 
     def idle_ends(self, listener: Listener) -> None:
         """No looking needed any more."""
-        place = self._place.pop(listener, None)
-        if place is not None:
-            self._idle[place].discard(listener)
+        second = self._second_of.pop(listener, None)
+        if second is not None:
+            self._idle[second].discard(listener)
 
     def changed(self, uid: int, folder: bytes) -> None:
         """This process has changed a folder (its path below the home): tell everybody's idling clients."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,13 +21,17 @@ from tests.support.memory_bus import MemoryBus, MemorySubscription
 
 
 class Client:
-    """Counts what it is told."""
+    """Remembers when it was told."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.told: list[float] = []
 
     def announce(self) -> None:
-        self.told += 1
+        self.told.append(asyncio.get_running_loop().time())
+
+
+async def told(client: Client, times: int) -> None:
+    await warp.until(lambda: len(client.told) >= times, seconds=5)
 
 
 def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nobody_else() -> None:
@@ -40,26 +45,31 @@ def test_an_announcement_reaches_the_account_s_sessions_in_every_process_and_nob
         await here.settled()
         await there.settled()
         here.changed(2001, b"Maildir")
-        await asyncio.sleep(0)
-        assert (joni.told, joni_there.told, ari.told) == (1, 1, 0)
+        await told(joni, 1)
+        await told(joni_there, 1)
         bus.publish("new.abc", b"")
         there.leave(2001, joni_there)
         bus.publish("new.2001", b"Maildir")
-        await asyncio.sleep(0)
-        assert (joni.told, joni_there.told) == (2, 1)
+        bus.publish("new.2002", b"Maildir")
+        await told(ari, 1)
+        assert (len(joni.told), len(joni_there.told), len(ari.told)) == (2, 1, 1)
 
-    asyncio.run(scenario())
+    warp.run(scenario())
 
 
 class CountingBus(MemoryBus):
-    """Knows what is listened to, and can fail as a bus that is away."""
+    """Knows what is listened to, can fail as a bus that is away, and can be held while a subscription begins."""
 
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.asked = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def subscribe(self, subject: str, callback: Callable[[Message], None], group: str = "") -> MemorySubscription:
-        await asyncio.sleep(0)
+        self.asked.set()
+        await self.free.wait()
         if self.away:
             raise BusDown("away")
         return await super().subscribe(subject, callback, group)
@@ -86,30 +96,32 @@ def test_the_bus_is_asked_about_the_accounts_that_are_here_and_no_others() -> No
         notifier.leave(2001, second)
         notifier.join(2001, first)
         notifier.leave(2001, first)
+        bus.free.clear()
+        bus.asked.clear()
         notifier.join(2002, ari)
-        await asyncio.sleep(0)
+        await bus.asked.wait()
         notifier.leave(2002, ari)
+        bus.free.set()
         await notifier.settled()
         assert bus.patterns == [], "who leaves while the subscription begins ends it"
 
-    asyncio.run(scenario())
+    warp.run(scenario())
 
 
 def test_a_bus_that_is_away_at_the_login_is_asked_again() -> None:
     async def scenario() -> None:
         bus = CountingBus()
         notifier = MailNotifier(bus)
+        notifier.start()
         bus.away = True
         notifier.join(2001, Client())
         await notifier.settled()
         assert bus.patterns == []
         bus.away = False
-        notifier._look()
-        await notifier.settled()
+        await warp.until(lambda: bus.patterns == ["new.2001"], seconds=LOOK_SECONDS)
         notifier.stop()
-        assert bus.patterns == ["new.2001"]
 
-    asyncio.run(scenario())
+    warp.run(scenario())
 
 
 def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcement() -> None:
@@ -118,19 +130,17 @@ def test_who_idles_is_made_to_look_once_in_half_a_minute_without_any_announcemen
         clients = [Client() for _ in range(90)]
         for client in clients:
             notifier.idle_begins(client)
-        for _ in range(LOOK_SECONDS):
-            before = sum(client.told for client in clients)
-            notifier._look()
-            assert sum(client.told for client in clients) - before == 3, "spread over the time"
-            notifier.stop()
-        assert {client.told for client in clients} == {1}
+        notifier.start()
+        await warp.until(lambda: all(client.told for client in clients), seconds=LOOK_SECONDS + 1)
+        seconds = Counter(round(client.told[0]) for client in clients)
+        assert len(seconds) == LOOK_SECONDS and set(seconds.values()) == {3}, "spread over the time"
         notifier.idle_ends(clients[0])
-        for _ in range(LOOK_SECONDS):
-            notifier._look()
-            notifier.stop()
-        assert clients[0].told == 1
+        await warp.until(lambda: all(len(client.told) == 2 for client in clients[1:]), seconds=LOOK_SECONDS + 1)
+        assert len(clients[0].told) == 1
+        assert all(round(client.told[1] - client.told[0]) == LOOK_SECONDS for client in clients[1:])
+        notifier.stop()
 
-    asyncio.run(scenario())
+    warp.run(scenario())
 
 
 def test_defaults(tmp_path: Path) -> None:
