@@ -1,4 +1,4 @@
-"""The POP3 dialogue: two states, one table of verbs for each, no I/O.
+"""The POP3 dialogue: two states, one table of verbs, no I/O.
 
 Two manners of speaking: `classic` is qmail-popup and qmail-pop3d 1.03 to the letter (control/extensions `none`);
 otherwise the extensions of RFC 2449, 2595 and 5034 are offered, and RFC 1939 is followed where qmail did not.
@@ -21,12 +21,11 @@ from services.pop3.grammar import (
     Lines,
     LineTooLong,
     parse_command,
-    scan_number,
     second_number,
     unique_id,
-    whole_number,
 )
-from services.pop3.requests import LoggedIn, Login, Message, Refusal, Retrieve, Update, Write
+from services.pop3.maildrop import Maildrop, Refused
+from services.pop3.requests import LoggedIn, Login, Message, Refusal, Retrieve, Write
 
 LOGIN_SECONDS: Final = 120.0
 #: qmail-pop3d's; RFC 1939 section 3 asks for ten minutes at least.
@@ -68,10 +67,7 @@ class Transaction:
         self._peer_ip = ""
         self._user: bytes | None = None
         self._failures = 0
-        self._messages: tuple[Message, ...] = ()
-        self._present_bytes = 0
-        self._deleted: set[int] = set()
-        self._last = 0
+        self._maildrop = Maildrop((), classic=manner.classic)
 
     # --- the session's side ---
 
@@ -152,7 +148,10 @@ class Transaction:
         verbs = tables[self.state]
         verb = verbs.get(command.verb)
         if verb is not None:
-            return verb(self, command.argument)
+            try:
+                return verb(self, command.argument)
+            except Refused as refused:
+                return [Send(refused.reply)]
         first = self.state is State.AUTHORIZATION and (self.manner.classic or command.verb in tables[State.TRANSACTION])
         return [Send(replies.AUTHORIZATION_FIRST if first else replies.UNIMPLEMENTED)]
 
@@ -212,8 +211,7 @@ class Transaction:
         if isinstance(answer, Refusal):
             return self._refused(answer)
         assert isinstance(answer, LoggedIn)
-        self._messages = answer.messages
-        self._present_bytes = self._total_bytes()
+        self._maildrop = Maildrop(answer.messages, classic=self.manner.classic)
         self.state = State.TRANSACTION
         return [Send(replies.OK)]
 
@@ -265,76 +263,46 @@ class Transaction:
         return [Send(replies.OK)]
 
     def stat(self, argument: bytes) -> Sequence[Effect]:
-        """qmail-pop3d counts the deleted in the number, not in the size; RFC 1939 in neither."""
-        count = len(self._messages) - (0 if self.manner.classic else len(self._deleted))
-        return [Send(replies.numbers(count, self._present_bytes))]
+        return [Send(replies.numbers(self._maildrop.count, self._maildrop.size_bytes))]
 
     def list(self, argument: bytes) -> Sequence[Effect]:
         if argument:
-            return self._of_one(argument, lambda n, message: [Send(replies.numbers(n, message.size_bytes))])
-        return self._write(b"%d %d" % (n, message.size_bytes) for n, message in self._present())
+            number, message = self._maildrop.meant(argument)
+            return [Send(replies.numbers(number, message.size_bytes))]
+        return self._write(b"%d %d" % (n, message.size_bytes) for n, message in self._maildrop.present())
 
     def uidl(self, argument: bytes) -> Sequence[Effect]:
         if argument:
-            return self._of_one(argument, lambda n, message: [Send(replies.unique_id(n, self._uid(message)))])
-        return self._write(b"%d %s" % (n, self._uid(message)) for n, message in self._present())
+            number, message = self._maildrop.meant(argument)
+            return [Send(replies.unique_id(number, self._uid(message)))]
+        return self._write(b"%d %s" % (n, self._uid(message)) for n, message in self._maildrop.present())
 
     def retr(self, argument: bytes) -> Sequence[Effect]:
         # qmail-pop3d has one procedure for RETR and TOP, so RETR takes a second number too.
-        limit = second_number(argument) if self.manner.classic else None
-        return self._of_one(argument, lambda n, message: self._retrieve(message, limit))
+        return self._retrieve(argument, second_number(argument) if self.manner.classic else None)
 
     def top(self, argument: bytes) -> Sequence[Effect]:
-        return self._of_one(argument, lambda n, message: self._retrieve(message, second_number(argument)))
+        return self._retrieve(argument, second_number(argument))
 
     def dele(self, argument: bytes) -> Sequence[Effect]:
-        return self._of_one(argument, self._delete)
+        self._maildrop.delete(*self._maildrop.meant(argument))
+        return [Send(replies.OK)]
 
     def last(self, argument: bytes) -> Sequence[Effect]:
-        return [Send(replies.last(self._last))]
+        return [Send(replies.last(self._maildrop.last))]
 
     def rset(self, argument: bytes) -> Sequence[Effect]:
-        if self._deleted:
-            self._deleted.clear()
-            self._present_bytes = self._total_bytes()
-        self._last = 0
+        self._maildrop.reset()
         return [Send(replies.OK)]
 
     def quit(self, argument: bytes) -> Sequence[Effect]:
-        numbered = list(enumerate(self._messages, 1))
-        deleted = tuple(message for n, message in numbered if n in self._deleted)
-        seen = tuple(message for n, message in numbered if message.is_new and n not in self._deleted)
-        return self._ask(Update(deleted, seen), self._updated)
+        return self._ask(self._maildrop.update(), self._updated)
 
     def _updated(self, answer: object) -> Sequence[Effect]:
         return self._end(replies.OK if answer else replies.NO_UNLINK, asked=True)
 
-    def _total_bytes(self) -> int:
-        return sum(message.size_bytes for message in self._messages)
-
-    def _present(self) -> Iterator[tuple[int, Message]]:
-        deleted = self._deleted
-        return ((n, message) for n, message in enumerate(self._messages, 1) if n not in deleted)
-
-    def _of_one(self, argument: bytes, do: Callable[[int, Message], Sequence[Effect]]) -> Sequence[Effect]:
-        number = scan_number(argument)[0] if self.manner.classic else whole_number(argument)
-        if number is None:
-            return [Send(replies.SYNTAX)]
-        if number == 0:
-            return [Send(replies.FROM_ONE)]
-        if number > len(self._messages):
-            return [Send(replies.NOT_THAT_MANY)]
-        if number in self._deleted:
-            return [Send(replies.ALREADY_DELETED)]
-        return do(number, self._messages[number - 1])
-
-    def _delete(self, number: int, message: Message) -> Sequence[Effect]:
-        self._deleted.add(number)
-        self._present_bytes -= message.size_bytes
-        self._last = max(self._last, number)
-        return [Send(replies.OK)]
-
-    def _retrieve(self, message: Message, body_lines: int | None) -> Sequence[Effect]:
+    def _retrieve(self, argument: bytes, body_lines: int | None) -> Sequence[Effect]:
+        _, message = self._maildrop.meant(argument)
         request = Retrieve(message=message, body_lines=body_lines, as_stored=self.manner.classic)
         return self._ask(request, self._retrieved)
 
@@ -353,40 +321,43 @@ class Transaction:
 
 Verb: TypeAlias = Callable[[Transaction, bytes], Sequence[Effect]]
 
-_MAILDROP: Final[dict[bytes, Verb]] = {
-    b"stat": Transaction.stat,
-    b"list": Transaction.list,
-    b"uidl": Transaction.uidl,
-    b"retr": Transaction.retr,
-    b"top": Transaction.top,
-    b"dele": Transaction.dele,
-    b"last": Transaction.last,
-    b"rset": Transaction.rset,
-    b"noop": Transaction.okay,
-    b"quit": Transaction.quit,
-}
-_LOGIN: Final[dict[bytes, Verb]] = {
-    b"user": Transaction.user,
-    b"pass": Transaction.password,
-    b"quit": Transaction.quit_early,
-}
+_BOTH = (True, False)
+_ONLY_CLASSIC, _ONLY_EXTENDED = (True,), (False,)
 
-#: qmail-popup.c and qmail-pop3d.c: their tables of commands.
-CLASSIC: Final[dict[State, dict[bytes, Verb]]] = {
-    State.AUTHORIZATION: {**_LOGIN, b"apop": Transaction.apop, b"noop": Transaction.okay},
-    State.TRANSACTION: _MAILDROP,
-}
-#: APOP is absent: auth keeps hashes, from which nobody can answer it.
-EXTENDED: Final[dict[State, dict[bytes, Verb]]] = {
-    State.AUTHORIZATION: {
-        **_LOGIN,
-        b"noop": Transaction.okay,
-        b"capa": Transaction.capa,
-        b"stls": Transaction.stls,
-        b"auth": Transaction.auth,
-    },
-    State.TRANSACTION: {**_MAILDROP, b"capa": Transaction.capa},
-}
+#: Verb, where it is allowed, in which manners of speaking (whether classic), and what it does. qmail-popup.c and
+#: qmail-pop3d.c have the classic ones; APOP is among them alone: auth keeps hashes, from which nobody can answer it.
+_ROWS: Final[tuple[tuple[bytes, State, tuple[bool, ...], Verb], ...]] = (
+    (b"user", State.AUTHORIZATION, _BOTH, Transaction.user),
+    (b"pass", State.AUTHORIZATION, _BOTH, Transaction.password),
+    (b"apop", State.AUTHORIZATION, _ONLY_CLASSIC, Transaction.apop),
+    (b"auth", State.AUTHORIZATION, _ONLY_EXTENDED, Transaction.auth),
+    (b"stls", State.AUTHORIZATION, _ONLY_EXTENDED, Transaction.stls),
+    (b"capa", State.AUTHORIZATION, _ONLY_EXTENDED, Transaction.capa),
+    (b"noop", State.AUTHORIZATION, _BOTH, Transaction.okay),
+    (b"quit", State.AUTHORIZATION, _BOTH, Transaction.quit_early),
+    (b"stat", State.TRANSACTION, _BOTH, Transaction.stat),
+    (b"list", State.TRANSACTION, _BOTH, Transaction.list),
+    (b"uidl", State.TRANSACTION, _BOTH, Transaction.uidl),
+    (b"retr", State.TRANSACTION, _BOTH, Transaction.retr),
+    (b"top", State.TRANSACTION, _BOTH, Transaction.top),
+    (b"dele", State.TRANSACTION, _BOTH, Transaction.dele),
+    (b"last", State.TRANSACTION, _BOTH, Transaction.last),
+    (b"rset", State.TRANSACTION, _BOTH, Transaction.rset),
+    (b"capa", State.TRANSACTION, _ONLY_EXTENDED, Transaction.capa),
+    (b"noop", State.TRANSACTION, _BOTH, Transaction.okay),
+    (b"quit", State.TRANSACTION, _BOTH, Transaction.quit),
+)
+
+
+def _table(*, classic: bool) -> dict[State, dict[bytes, Verb]]:
+    return {
+        state: {verb: do for verb, where, manners, do in _ROWS if where is state and classic in manners}
+        for state in State
+    }
+
+
+CLASSIC: Final = _table(classic=True)
+EXTENDED: Final = _table(classic=False)
 
 CLASSIC_REFUSALS: Final = {
     Refusal.WRONG: replies.AUTHORIZATION_FAILED,
