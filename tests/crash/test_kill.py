@@ -50,6 +50,7 @@ VICTIMS = (
     "services.queue",
     "services.delivery.local",
     "services.delivery.remote",
+    "services.log",
     "nats-server",
     "all",
 )

@@ -19,8 +19,11 @@ from services.log import reader
 from services.log.directories import LogDirectories
 from services.log.reader import SILENCE_SECONDS, Reader
 from tests.support.bus_server import BusServer
+from tests.support.deployment import eventually
+from tests.support.mail_run import fill, mail_run, small_disk
 
 WAIT_SECONDS = 60
+MANY = 30
 
 
 @pytest.fixture
@@ -179,3 +182,27 @@ def test_a_full_disk_is_told_and_nothing_said_meanwhile_is_lost(
     assert lines(tmp_path) == ["new msg 1", "new msg 2"]
     what = "qmail: No space left on device; log lines wait on the bus"
     assert said == [f"alert: {what}", f"mended: {what}"]
+
+
+@pytest.mark.root(reason="only root can mount")
+def test_mail_waits_neither_for_a_full_log_disk_nor_for_a_role_that_stands_still() -> None:
+    with mail_run() as run, small_disk(run.directory / "log", "1m") as disk:
+        run.start()
+        filler = fill(disk)
+        # More lines than the file's last page takes.
+        for number in range(1, MANY):
+            assert run.send(number) == 250
+        run.drained()
+        eventually(lambda: "log lines wait on the bus" in run.qmailctl("stat").stdout, "the alert", WAIT_SECONDS)
+        # Degraded is not down.
+        assert run.qmailctl("stat").returncode == 0
+        run.signal("services.log", signal.SIGSTOP)
+        try:
+            filler.unlink()
+            assert run.send(MANY) == 250
+            run.drained()
+        finally:
+            run.signal("services.log", signal.SIGCONT)
+        assert run.numbers("ari") == list(range(1, MANY + 1))
+        run.logged_after(0, "end msg", MANY)
+        assert "log lines wait on the bus" not in run.qmailctl("stat").stdout
