@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qmail.control.settings import SettingsError
 from services.admin.accounts.private_mounts import make_reachable
 from services.admin.directories import REPOSITORY, Places, read_places
 from services.admin.install import Installer
@@ -43,7 +44,7 @@ def main() -> int:
         with _locked(settings.directory):
             supervisor = _prepare(settings)
             return asyncio.run(_run(supervisor))
-    except (RunError, NoInterpreter, ValueError, OSError) as error:
+    except (RunError, NoInterpreter, SettingsError, ValueError, OSError) as error:
         print(f"run: {error}", file=sys.stderr)
         return EX_CONFIG
 

@@ -9,11 +9,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from qmail.control.settings import SettingsError
+
 # Ids are below 2^32.
 MAX_ID_DIGITS = 10
 
 
-class AssignError(Exception):
+class AssignError(SettingsError):
     """users/assign cannot be understood; the text names file, line and what was expected."""
 
 

@@ -15,9 +15,11 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Final, Protocol, TypeAlias, TypeVar, TypeVarTuple, cast
+
+from qmail.control.settings import SettingsError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -44,17 +46,15 @@ class Identity(Protocol):
     def gid(self) -> int: ...
 
 
-class FileIdentity:
-    """The file-system identity of the calling thread; one object per thread.
+def _has_identity_per_thread() -> bool:
+    return platform.machine() in _CALLS and struct.calcsize("P") == 8
 
-    Raises IdentityError on a machine whose system call numbers are not known.
-    """
+
+class FileIdentity:
+    """The file-system identity of the calling thread; one object per thread. Not on every machine."""
 
     def __init__(self) -> None:
-        numbers = _CALLS.get(platform.machine())
-        if numbers is None or struct.calcsize("P") != 8:
-            raise IdentityError(f"no per-thread identity on {platform.machine()}")
-        self._setgroups, self._setfsuid, self._setfsgid = numbers
+        self._setgroups, self._setfsuid, self._setfsgid = _CALLS[platform.machine()]
         # PyDLL keeps the interpreter lock: the calls take less time than giving it up would.
         self._syscall = ctypes.PyDLL(None, use_errno=True).syscall
         self._syscall.restype = ctypes.c_long
@@ -148,14 +148,14 @@ class ActingPool:
 
     per_user: as the account given (needs SETUID and SETGID); else plainly as the caller, who must not be
     uid 0. A thread keeps the last account's identity until it is given another's job, so runs of work for one
-    account switch once. Raises IdentityError if the machine or the caller does not fit the mode.
+    account switch once. Raises SettingsError if the machine or the caller does not fit the mode.
     """
 
     def __init__(self, *, per_user: bool, threads: int = _DEFAULT_THREADS) -> None:
         if not per_user and os.geteuid() == 0:
-            raise IdentityError("IDENTITY=single is refused to uid 0")
-        if per_user:
-            FileIdentity()
+            raise SettingsError("IDENTITY=single is refused to uid 0")
+        if per_user and not _has_identity_per_thread():
+            raise SettingsError(f"IDENTITY=per-user: no per-thread identity on {platform.machine()}; expected single")
         self._per_user = per_user
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._done: deque[_Job] = deque()
@@ -238,8 +238,10 @@ class ActingPool:
                 job.future.set_result(job.result)
 
 
-def acting_pool(identity: str, threads: int = _DEFAULT_THREADS) -> ActingPool:
-    """The pool for the setting IDENTITY: `per-user` or `single`. Raises IdentityError for anything else."""
+def read_identity(environ: Mapping[str, str]) -> bool:
+    """IDENTITY: True for `per-user`, the default, which is to act as each account; False for `single`, to act as the
+    caller. Raises SettingsError."""
+    identity = environ.get("IDENTITY") or "per-user"
     if identity not in ("per-user", "single"):
-        raise IdentityError(f"IDENTITY must be per-user or single, not {identity!r}")
-    return ActingPool(per_user=identity == "per-user", threads=threads)
+        raise SettingsError(f"IDENTITY is {identity!r}; expected per-user or single")
+    return identity == "per-user"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from qmail.control.kinds import Fault
+from qmail.control.settings import SettingsError
 from qmail.control.table import EXTENSIONS, ControlFile, files_of
 from qmail.log.notices import Notices
 
@@ -26,7 +27,7 @@ MAX_CONTROL_BYTES = 64 * 1024 * 1024
 Stamp: TypeAlias = "tuple[int, int, int] | None"
 
 
-class ControlError(Exception):
+class ControlError(SettingsError):
     """A control file cannot be read or understood; the text names file, line and what was expected."""
 
 

@@ -8,8 +8,15 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import FrameType
+
+from qmail.door.admission import Admission
+from qmail.log.log import Log
+from qmail.role.exits import exit_code
+from qmail.role.loop import run
+from qmail.role.process import RoleProcess
 
 MAX_PROCESSES = 64
 PR_SET_PDEATHSIG = 1
@@ -21,6 +28,24 @@ def parse_processes(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PROCESSES):
         raise ValueError(f"PROCESSES is {text!r}; expected a number from 1 to {MAX_PROCESSES}")
     return int(text)
+
+
+def run_door(
+    name: str,
+    log: Log,
+    processes: int,
+    serve: Callable[[Admission, RoleProcess], Awaitable[None]],
+    doors: Sequence[str] = ("",),
+) -> int:
+    """Serve in so many processes, which count the clients of each door together; the exit code. What the role is told
+    by its environment and its control files is checked by then."""
+    admission = Admission(processes, doors)
+
+    def one() -> int:
+        admission.claim_row()
+        return exit_code(name, lambda: run(RoleProcess(name, log).live(partial(serve, admission))))
+
+    return run_processes(processes, one)
 
 
 def run_processes(count: int, main: Callable[[], int]) -> int:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from qmail.bus.ports import TemporaryError
@@ -23,6 +22,8 @@ from qmail.door.listeners import Listener, bind_all
 from qmail.door.session import Peer, Reception, Session, TurnedAway
 from qmail.log.log import Log
 from qmail.log.notices import Refused
+from qmail.role.health import Check
+from qmail.role.process import RoleProcess
 
 _log = logging.getLogger(__name__)
 
@@ -181,13 +182,12 @@ def _why(admitted: Admitted, budget: Budget) -> str:
     return whys[admitted]
 
 
-async def serve(server: Server, on_ready: Callable[[Server], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then stop gracefully. Raises OSError when a listener cannot be bound."""
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        server.loop.add_signal_handler(number, told.set)
+async def serve(process: RoleProcess, server: Server, *checks: Check, seen: Sequence[Check] = ()) -> None:
+    """Serve until told to end, then stop gracefully. Raises OSError when a listener cannot be bound.
+
+    checks, seen: whether the role can work (RoleProcess.watch)."""
     await server.start()
-    if on_ready is not None:
-        on_ready(server)
-    await told.wait()
+    # Whoever is seen to be healthy is asked: healthy only after it listens.
+    process.watch(*checks, seen=seen)
+    await process.until_told()
     await server.stop()

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from qmail.accounts.identity import read_identity
 from qmail.control.files import Control
 from qmail.control.paths import Paths, read_paths
+from qmail.control.settings import SettingsError, read_address
 from qmail.door.admission import Budget
 from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
 from qmail.role.interfaces import read_gateways
-
-
-class SettingsError(Exception):
-    """The configuration is not to be started with; the text says what is there and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Settings:
     paths: Paths
     listeners: tuple[Listener, ...]
     processes: int
-    identity: str
+    per_user: bool
     address: str
     gateways: frozenset[str]
     budget: Budget
@@ -47,7 +45,7 @@ def read_settings(
 ) -> Settings:
     """The variable of `ports`, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; the role's control files, checked.
 
-    read_budget: from the control files. Raises SettingsError, ControlError.
+    read_budget: from the control files. Raises SettingsError.
     """
     paths = read_paths(environ)
     try:
@@ -64,8 +62,8 @@ def read_settings(
         paths=paths,
         listeners=listeners,
         processes=processes,
-        identity=environ.get("IDENTITY") or "per-user",
-        address=environ.get("ADDRESS") or "127.0.0.1",
+        per_user=read_identity(environ),
+        address=read_address(environ),
         # Without a container the gateway is the way to strangers.
         gateways=frozenset() if environ.get("QMAIL_DIR") else read_gateways(),
         budget=read_budget(control),

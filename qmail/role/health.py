@@ -15,9 +15,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from qmail.bus.ports import Bus, BusDown
 from qmail.log.notices import Notices
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
 
 FILE = "healthy"
 
@@ -41,9 +43,9 @@ def _end() -> None:
 
 async def keep_watch(
     run: Path,
-    check: Callable[[], Awaitable[None]],
+    check: Check,
     *,
-    also: Callable[[], Awaitable[None]] | None = None,
+    also: Check | None = None,
     rhythm: Rhythm | None = None,
     end: Callable[[], None] = _end,
     notices: Notices | None = None,
@@ -61,8 +63,8 @@ async def keep_watch(
 
 async def _watch(
     run: Path,
-    check: Callable[[], Awaitable[None]],
-    also: Callable[[], Awaitable[None]] | None,
+    check: Check,
+    also: Check | None,
     rhythm: Rhythm,
     end: Callable[[], None],
     tell: _Teller,
@@ -83,7 +85,7 @@ async def _watch(
         await asyncio.sleep(rhythm.interval_seconds)
 
 
-async def _trouble(check: Callable[[], Awaitable[None]], seconds: float) -> str | None:
+async def _trouble(check: Check, seconds: float) -> str | None:
     try:
         async with asyncio.timeout(seconds):
             await check()
@@ -92,7 +94,7 @@ async def _trouble(check: Callable[[], Awaitable[None]], seconds: float) -> str 
     return None
 
 
-async def _show(run: Path, also: Callable[[], Awaitable[None]] | None, seconds: float, tell: _Teller) -> None:
+async def _show(run: Path, also: Check | None, seconds: float, tell: _Teller) -> None:
     trouble = await _trouble(also, seconds) if also is not None else None
     tell("not well", trouble)
     if trouble is not None:
@@ -119,20 +121,11 @@ class _Teller:
             self._notices.stands(words, f"{words}: {trouble}")
 
 
-def both(
-    first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]] | None
-) -> Callable[[], Awaitable[None]]:
-    """One check of two; the second may be missing."""
+def every(*checks: Check) -> Check:
+    """One check of several, in order."""
 
     async def check() -> None:
-        await first()
-        if second is not None:
-            await second()
+        for each in checks:
+            await each()
 
     return check
-
-
-async def check_bus(bus: Bus) -> None:
-    """The least that every role needs. Raises BusDown."""
-    if not bus.connected:
-        raise BusDown("not connected")

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import dns.asyncresolver
 import dns.resolver
 
+from qmail.control.files import Control
+from qmail.control.settings import read_name_server
+from qmail.control.table import DEFAULTDOMAIN
+from qmail.role.health import Check
+
 LIFETIME_SECONDS = 5.0
 
 
-def names_check(domain: str, environ: Mapping[str, str] = os.environ) -> Callable[[], Awaitable[None]] | None:
-    """A check that asks DNS_SERVER (`address` or `address:port`) for the MX of our own domain; None where this is
-    not set. "No such name" is an answer too. The check raises dns.exception.DNSException."""
-    server = environ.get("DNS_SERVER")
-    if not server:
-        return None
+def names_checks(control: Control, environ: Mapping[str, str] = os.environ) -> tuple[Check, ...]:
+    """A check that asks DNS_SERVER for the MX of control/defaultdomain; none where DNS_SERVER is not set. "No such
+    name" is an answer too. The check raises DNSException, ControlError. Raises SettingsError."""
+    server = read_name_server(environ)
+    if server is None:
+        return ()
     resolver = dns.asyncresolver.Resolver(configure=False)
-    address, _, port = server.partition(":")
+    address, resolver.port = server
     resolver.nameservers = [address]
-    resolver.port = int(port or 53)
     resolver.lifetime = LIFETIME_SECONDS
 
     async def check() -> None:
+        domain = control.get(DEFAULTDOMAIN).decode("latin-1")
         try:
             await resolver.resolve(domain, "MX", search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return
 
-    return check
+    return (check,)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from functools import partial
 
 from qmail.bus import subjects
-from qmail.bus.connect import connect
-from qmail.bus.jetstream import JetStreamBus
-from qmail.bus.nodes import NodeLease
 from qmail.control.files import Control, ControlError
-from qmail.control.paths import Paths
+from qmail.control.settings import SettingsError
 from qmail.control.table import DATABYTES, QUEUEBYTES
 from qmail.log.log import Log
-from qmail.message.ids import IdSource
 from qmail.queue.put import Submitter
 from qmail.queue.socket.server import serve_socket
-from qmail.role.health import keep_watch
+from qmail.role.exits import exit_code
+from qmail.role.process import RoleProcess
 from services.admin.bus.losses import Losses
 from services.admin.bus.store import Store
 from services.admin.bus.store_watch import StoreWatch
@@ -30,77 +26,38 @@ from services.admin.install import Installer
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import first_start
 
-EX_CONFIG = 78
 # The streams of which nothing may be lost.
 TRUTH = [name for name in read_definitions()["stream"] if name != subjects.EVENTS]
 
 
-def main() -> int:
-    """Exit code 0 after TERM, 78 for a setting or file that must be set right first."""
-    places = read_places(os.environ)
-    try:
-        first_start(os.environ)
-    except ValueError as error:
-        print(f"admin: {error}", file=sys.stderr)
-        return EX_CONFIG
-    places.paths.run.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_serve(places))
-    return 0
-
-
-async def _serve(places: Places) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    alive = asyncio.create_task(keep_watch(places.paths.run, _first_start_is_done))
-    work = asyncio.create_task(_work(places))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({alive, work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (alive, work):
-        task.cancel()
-    for result in await asyncio.gather(alive, work, return_exceptions=True):
-        if isinstance(result, Exception):
-            raise result
-
-
-async def _first_start_is_done() -> None:
-    """All that the others wait for: the bus itself starts only after admin."""
-
-
-async def _work(places: Places) -> None:
-    paths, log = places.paths, Log("admin")
-    bus = await connect("admin", paths, os.environ, log.notices)
-    log.attach(bus.publish)
-    control = Control(paths.control, log.notices)
-    size = partial(_queue_bytes, control)
+async def serve(places: Places, process: RoleProcess) -> None:
+    """Look after the bus until TERM, which cancels it wherever it is."""
+    # The first start is all that the others wait for: the bus itself starts only after admin.
+    process.watch()
+    bus, log = await process.reach_bus(), process.log
     store, installer = Store(places.bus_store), Installer(per_user=False)
     watch = StoreWatch(bus, store, TRUTH, installer, Losses(store.root, installer), log.notices)
-    streams = StreamKeeper(bus, store, size, log.line, watch)
-    ids = IdSource()
-    lease = NodeLease(bus, ids)
+    streams = StreamKeeper(bus, store, partial(_queue_bytes, process.control), log.line, watch)
     try:
         await watch.begin()
         await streams.start()
         putting_down = asyncio.create_task(watch.run())
-        await lease.claim()
-        async with await _queue_socket(bus, ids, paths, control):
+        await process.claim_node()
+        async with await _queue_socket(process, Submitter(bus, process.ids)):
             await putting_down
     finally:
         streams.close()
-        await lease.release()
         await watch.end()
-        log.close()
-        await bus.close()
 
 
-async def _queue_socket(bus: JetStreamBus, ids: IdSource, paths: Paths, control: Control) -> asyncio.Server:
+async def _queue_socket(process: RoleProcess, submitter: Submitter) -> asyncio.Server:
     """Where `qmail-inject` and `sendmail` in this shell put their mail."""
     return await serve_socket(
-        paths.run / "queue",
-        Submitter(bus, ids),
+        process.paths.run / "queue",
+        submitter,
         "admin",
-        max_bytes=lambda: control.get(DATABYTES),
-        exact=control.exact,
+        max_bytes=lambda: process.control.get(DATABYTES),
+        exact=process.control.exact,
         alias_uid=read_rights().alias_uid,
     )
 
@@ -113,5 +70,16 @@ def _queue_bytes(control: Control) -> int | None:
         return None
 
 
+def start() -> None:
+    """The first start, then serve. Raises SettingsError for a setting or file that must be set right first."""
+    places = read_places(os.environ)
+    try:
+        first_start(os.environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    places.paths.run.mkdir(parents=True, exist_ok=True)
+    asyncio.run(RoleProcess("admin", Log("admin")).live(partial(serve, places)))
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(exit_code("admin", start))

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from qmail.accounts.hasher import HASHER
+from qmail.control.settings import SettingsError
 from services.auth.hashes import Hashes
 
 #: What people log in to; Courier's services that have files in /etc/pam.d (chapter 7.2).
@@ -47,7 +48,7 @@ class Module(Protocol):
     def __call__(self, name: bytes, password: bytes, service: str) -> Verdict: ...
 
 
-class ModuleError(Exception):
+class ModuleError(SettingsError):
     """authmodulelist names what there is not; the text says what was expected."""
 
 

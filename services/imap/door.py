@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import os
 from pathlib import Path
 from typing import Final
 
-from qmail.accounts.identity import ActingPool, acting_pool
-from qmail.bus.connect import connect
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Bus
 from qmail.control.files import Control
+from qmail.door import server
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed
 from qmail.door.limits import Limits
-from qmail.door.server import Server, serve
+from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
 from qmail.door.user_sessions import UserSessions
 from qmail.log.log import Log
-from qmail.role.health import both, check_bus, keep_watch
+from qmail.role.process import RoleProcess
 from services.imap.commands import COMMANDS
 from services.imap.handler import ImapHandler, Shared
 from services.imap.mail_notifier import MailNotifier
@@ -65,7 +64,7 @@ class Door:
             log=log,
             control=control,
             cache=settings.paths.imapcache,
-            per_user=settings.identity == "per-user",
+            per_user=settings.per_user,
             gateways=settings.gateways,
         )
         for name in _CODECS:
@@ -97,25 +96,14 @@ async def keep_bounded(cache: Path) -> None:
         await asyncio.sleep(CACHE_SWEEP_SECONDS)
 
 
-async def run_door(settings: Settings, admission: Admission) -> None:
-    """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
-    log = Log("imapd")
-    pool = acting_pool(settings.identity, THREADS)
-    bus = await connect("imap", settings.paths, os.environ, log.notices)
-    log.attach(bus.publish)
-    door = Door(settings, bus, pool, log)
+async def serve(settings: Settings, admission: Admission, process: RoleProcess) -> None:
+    """Serve until told to end. Raises SettingsError, CredentialsError, OSError."""
+    pool = ActingPool(per_user=settings.per_user, threads=THREADS)
+    process.at_end.callback(pool.close)
+    bus = await process.reach_bus()
+    door = Door(settings, bus, pool, process.log)
     door.notifier.start()
-    tasks = [asyncio.create_task(keep_bounded(settings.paths.imapcache))]
-
-    def listening(server: Server) -> None:
-        # Not before: who is seen to be healthy is asked.
-        check = both(lambda: check_bus(bus), pool.answers)
-        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
-
-    await serve(door.server(admission), listening)
-    for task in tasks:
-        task.cancel()
+    sweeping = asyncio.create_task(keep_bounded(settings.paths.imapcache))
+    await server.serve(process, door.server(admission), process.bus_is_there, pool.answers)
+    sweeping.cancel()
     door.notifier.stop()
-    await bus.close()
-    log.close()
-    pool.close()

@@ -16,7 +16,7 @@ PORTS: Final = door_settings.Ports(variable="IMAP_LISTEN", default="0.0.0.0:143,
 def read_settings(environ: Mapping[str, str]) -> door_settings.Settings:
     """IMAP_LISTEN, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; control/concurrencyimap, control/concurrencyimapperip.
 
-    Raises SettingsError, ControlError."""
+    Raises SettingsError."""
     return door_settings.read_settings("imap", environ, PORTS, _budget)
 
 

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
-from qmail.accounts.identity import IdentityError
-from qmail.bus.connect import CredentialsError
-from qmail.control.files import ControlError
-from qmail.door.admission import Admission
-from qmail.door.processes import run_processes
-from qmail.door.settings import SettingsError
-from qmail.role.loop import run
-from services.pop3.door import run_door
+from qmail.door.processes import run_door
+from qmail.log.log import Log
+from qmail.role.exits import exit_code
+from services.pop3.door import serve
 from services.pop3.settings import read_settings
 
 
-def main() -> int:
-    """78: the configuration is wrong (EX_CONFIG); 111: something else is, and trying again may help."""
-    try:
-        settings = read_settings(os.environ)
-    except (SettingsError, ControlError) as error:
-        print(f"pop3: fatal: {error}", file=sys.stderr)
-        return 78
-
-    admission = Admission(settings.processes)
-
-    def one() -> int:
-        admission.claim_row()
-        try:
-            run(run_door(settings, admission))
-        except (CredentialsError, ControlError, IdentityError, OSError) as error:
-            print(f"pop3: fatal: {error}", file=sys.stderr)
-            return 111
-        return 0
-
-    return run_processes(settings.processes, one)
+def start() -> int:
+    """Serve until TERM; the exit code. Raises SettingsError."""
+    settings = read_settings(os.environ)
+    return run_door("pop3", Log("qmail-pop3d"), settings.processes, partial(serve, settings))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("pop3", start))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import Final
 
-from qmail.accounts.identity import ActingPool, acting_pool
-from qmail.bus.connect import connect
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import Bus
 from qmail.control.files import Control
+from qmail.door import server
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.limits import Limits
-from qmail.door.server import Server, serve
+from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, Visitor
 from qmail.door.settings import Settings
 from qmail.door.user_sessions import UserSessions
 from qmail.log.log import Log
-from qmail.role.health import both, check_bus, keep_watch
+from qmail.role.process import RoleProcess
 from services.pop3.handler import Maildrops, Pop3Handler
 from services.pop3.replies import TOO_MANY
 from services.pop3.settings import Manners
@@ -38,9 +36,7 @@ class Door:
         control.remember("pop3")
         self._manners = Manners(settings, control, lambda: self.tls.available)
         sessions = UserSessions(control)
-        self._maildrops = Maildrops(
-            bus, pool, log, sessions, per_user=settings.identity == "per-user", gateways=settings.gateways
-        )
+        self._maildrops = Maildrops(bus, pool, log, sessions, per_user=settings.per_user, gateways=settings.gateways)
         self._log = log
 
     def budget(self, peer: Peer) -> Budget:
@@ -58,23 +54,10 @@ class Door:
         return Server(self._settings.listeners, self, self._log, limits, self.tls, admission)
 
 
-async def run_door(settings: Settings, admission: Admission) -> None:
-    """Serve until TERM. Raises CredentialsError, IdentityError, ControlError, OSError."""
-    log = Log("qmail-pop3d")
-    pool = acting_pool(settings.identity)
-    bus = await connect("pop3", settings.paths, os.environ, log.notices)
-    log.attach(bus.publish)
-    door = Door(settings, bus, pool, log)
-    tasks: list[asyncio.Task[None]] = []
-
-    def listening(server: Server) -> None:
-        # Not before: who is seen to be healthy is asked.
-        check = both(lambda: check_bus(bus), pool.answers)
-        tasks.append(asyncio.create_task(keep_watch(settings.paths.run, check, notices=log.notices)))
-
-    await serve(door.server(admission), listening)
-    for task in tasks:
-        task.cancel()
-    log.close()
-    await bus.close()
-    pool.close()
+async def serve(settings: Settings, admission: Admission, process: RoleProcess) -> None:
+    """Serve until told to end. Raises SettingsError, CredentialsError, OSError."""
+    pool = ActingPool(per_user=settings.per_user)
+    process.at_end.callback(pool.close)
+    bus = await process.reach_bus()
+    door = Door(settings, bus, pool, process.log)
+    await server.serve(process, door.server(admission), process.bus_is_there, pool.answers)

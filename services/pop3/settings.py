@@ -21,7 +21,7 @@ PORTS: Final = door_settings.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,
 def read_settings(environ: Mapping[str, str]) -> door_settings.Settings:
     """POP3_LISTEN, PROCESSES, IDENTITY, ADDRESS, QMAIL_DIR; control/concurrencypop3, control/concurrencypop3perip.
 
-    Raises SettingsError, ControlError.
+    Raises SettingsError.
     """
     return door_settings.read_settings("pop3", environ, PORTS, _budget)
 

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 from qmail.control.files import Control
 from qmail.control.read_routes import read_routes
+from qmail.control.settings import SettingsError, read_port
 from qmail.control.table import CONCURRENCYLOCAL, CONCURRENCYREMOTE, QUEUELIFETIME
 from qmail.role.interfaces import host_to_listen
 from services.queue.decide.controls import Controls
 
 DEFAULT_HTTP_PORT = 2180
-
-
-class SettingsError(Exception):
-    """The environment cannot be started with; the text says what is there and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +27,12 @@ def read_http(environ: Mapping[str, str]) -> HttpListen:
     """HTTP_LISTEN, LISTEN_NETWORK. Raises SettingsError."""
     text = environ.get("HTTP_LISTEN", f"0.0.0.0:{DEFAULT_HTTP_PORT}")
     host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not port.isascii():
-        raise SettingsError(f"HTTP_LISTEN={text}: expected address:port, as in 127.0.0.1:2180")
     try:
-        return HttpListen(host=host_to_listen(host, environ), port=int(port))
+        number = read_port(port)
+    except ValueError as error:
+        raise SettingsError(f"HTTP_LISTEN={text}: expected address:port, as in 127.0.0.1:2180") from error
+    try:
+        return HttpListen(host=host_to_listen(host, environ), port=number)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 

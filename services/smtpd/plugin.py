@@ -6,16 +6,16 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from aiosmtpd.smtp import SMTP
 
 from qmail.control.files import Control
 from qmail.control.paths import Paths
+from qmail.control.settings import SettingsError
 from qmail.control.table import SMTPDHANDLER
 from qmail.door.session import Peer, Visitor
 from services.smtpd.plugin_session import PluginSession
-from services.smtpd.settings import SettingsError
 
 #: The hooks that are called, and those by which a plug-in's session and envelope follow the dialogue.
 HOOKS: Final = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "VRFY", "QUIT"})
@@ -50,7 +50,10 @@ def _prototype(handler: object) -> dict[str, Any]:
     return {name: value for name, value in vars(made).items() if name not in _PER_CONNECTION}
 
 
-def load_plugin(paths: Paths) -> Callable[[], Plugin] | None:
+MakePlugin: TypeAlias = Callable[[], Plugin]
+
+
+def load_plugin(paths: Paths) -> MakePlugin | None:
     """What makes the handler that control/smtpdhandler names, once in each process; None: there is none.
 
     Its package is looked for among ours and in the directory `plugins`. Raises SettingsError, now or when called.

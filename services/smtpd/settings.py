@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from qmail.control.files import Control
 from qmail.control.paths import Paths, read_paths
 from qmail.control.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
+from qmail.control.settings import SettingsError, read_address
 from qmail.control.table import files_of
 from qmail.door.cleartext import is_loopback
 from qmail.door.listeners import Listener, read_listeners
@@ -21,10 +21,6 @@ DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
 #: Mail from everywhere, and mail of our own people (RFC 6409): neither takes the other's places.
 SMTP_DOOR, SUBMISSION_DOOR = "smtp", "submission"
 DOORS = (SMTP_DOOR, SUBMISSION_DOOR)
-
-
-class SettingsError(Exception):
-    """The configuration is not to be started with; the text says where, what is there, and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         smtp=_listeners(environ, "SMTP_LISTEN", DEFAULT_SMTP_LISTEN, SMTP_DOOR),
         submission=_listeners(environ, "SUBMISSION_LISTEN", DEFAULT_SUBMISSION_LISTEN, SUBMISSION_DOOR),
         processes=_processes(environ.get("PROCESSES", "1")),
-        address=_address(environ.get("ADDRESS") or "127.0.0.1"),
+        address=read_address(environ),
         contained=not environ.get("QMAIL_DIR"),
     )
 
@@ -69,13 +65,6 @@ def _processes(text: str) -> int:
         return parse_processes(text)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise SettingsError(f"ADDRESS is {text!r}; expected an IP address of this host") from error
 
 
 def check(settings: Settings, interfaces: Iterable[Interface]) -> None:

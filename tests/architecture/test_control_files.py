@@ -73,6 +73,8 @@ def rows_read_in(files: Iterable[Path]) -> set[str]:
     found = rows_behind(each for path in files for each in _imported(_tree(path)))
     whole: set[ControlFile[Any]] = {row for row in TABLE if row.name in found}
     whole |= {row.stands_in for row in whole if row.stands_in is not None}
+    # It says how qmail's files are read; whoever has a Control and no file of them, as `log` has, reads nothing by it.
+    whole.discard(EXTENSIONS)
     if any(row.of_qmail for row in whole):
         whole.add(EXTENSIONS)
     return {row.name for row in whole}

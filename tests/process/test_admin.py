@@ -120,12 +120,15 @@ def qmailctl(directory: Path, *arguments: str, text: str = "") -> subprocess.Com
     )
 
 
+FIRST_START = "import os; from services.admin.setup.first_start import first_start; first_start(os.environ)"
+
+
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("accounts") / "var"
     known = {name: value for name, value in os.environ.items() if name != "IDENTITY"}
     subprocess.run(
-        [sys.executable, "-m", "services.admin.setup.first_start"],
+        [sys.executable, "-c", FIRST_START],
         env={**known, "QMAIL_DIR": str(made)},
         cwd=ROOT,
         check=True,

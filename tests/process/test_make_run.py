@@ -253,7 +253,8 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SMTP_PORT", "smtp"), ("IMAP_PORT", "70000"), ("IDENTITY", "root"), ("ME", "mail")]
+    ("name", "value"),
+    [("SMTP_PORT", "smtp"), ("IMAP_PORT", "70000"), ("IDENTITY", "root"), ("ME", "mail"), ("ADDRESS", "mail")],
 )
 def test_a_bad_setting_is_told(tmp_path: Path, name: str, value: str) -> None:
     found = refused(tmp_path, **{name: value})

@@ -152,7 +152,7 @@ def deployment() -> Iterator[Deployment]:
         paths=read_paths({"QMAIL_DIR": str(root)}),
         listeners=(Listener(host="127.0.0.1", port=0),),
         processes=1,
-        identity="per-user",
+        per_user=True,
         address="127.0.0.1",
         gateways=frozenset(),
         budget=Budget(1000, 100),

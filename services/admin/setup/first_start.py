@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from qmail.control.files import Control, ControlError
+from qmail.control.settings import read_address
 from qmail.control.table import ME
 from services.admin.accounts.users import Users
 from services.admin.directories import Places, read_places
@@ -52,14 +53,14 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
-        """Raises ValueError with the name, the value and what was expected."""
+        """Raises ValueError or SettingsError with the name, the value and what was expected."""
         per_user = is_per_user(environ, os.geteuid())
         size = environ.get("QUEUE_BYTES")
         if size and not (size.isdecimal() and int(size) >= MIN_QUEUE_BYTES):
             raise ValueError(f"QUEUE_BYTES is {size!r}; expected a number of bytes, {MIN_QUEUE_BYTES} or more")
         return cls(
             me=config_fast.parse_host(environ.get("ME") or DEFAULT_ME),
-            address=environ.get("ADDRESS") or "127.0.0.1",
+            address=read_address(environ),
             admin_user=environ.get("ADMIN_USER") or DEFAULT_ADMIN_USER,
             queue_bytes=int(size) if size else None,
             per_user=per_user,
@@ -67,7 +68,8 @@ class Settings:
 
 
 def first_start(environ: Mapping[str, str]) -> None:
-    """Make what is missing. Raises ValueError for a bad setting or file, or a newer release's deployment, OSError."""
+    """Make what is missing. Raises ValueError or SettingsError for a bad setting or file, or a newer release's
+    deployment, OSError."""
     settings, places, rights = Settings.read(environ), read_places(environ), read_rights()
     check_release(places.paths.control)
     installer = Installer(per_user=settings.per_user)
@@ -173,17 +175,3 @@ def _accounts(settings: Settings, places: Places, rights: Rights, installer: Ins
     line = f"{settings.admin_user} {password}\n".encode()
     installer.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
     users.add(settings.admin_user, password)
-
-
-def main() -> int:
-    """Run the first start alone; exit code 0, or 78 (EX_CONFIG) for a bad setting."""
-    try:
-        first_start(os.environ)
-    except ValueError as error:
-        print(f"admin: {error}", file=sys.stderr)
-        return 78
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from qmail.accounts.identity import read_identity
+
 #: What programs may know of our environment.
 _PASSED_ON: Final = ("PATH", "QMAIL_DIR", "RUN_DIR", "TZ", "LANG")
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the text names it and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +22,5 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """The settings in an environment. Raises SettingsError."""
-    identity = environ.get("IDENTITY", "per-user")
-    if identity not in ("per-user", "single"):
-        raise SettingsError(f"IDENTITY is {identity!r}; expected per-user or single")
     passed = {name.encode(): environ[name].encode() for name in _PASSED_ON if name in environ}
-    return Settings(per_user=identity == "per-user", program_environment=passed)
+    return Settings(per_user=read_identity(environ), program_environment=passed)

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_world(control: Control, environ: Mapping[str, str] = os.environ) -> World:
-    """What a worker process needs for its whole life. Raises ValueError where DNS_SERVER is no address."""
+    """What a worker process needs for its whole life. Raises SettingsError where DNS_SERVER is no address."""
     return World(control=control, resolver=make_resolver(environ), tcpto=TcpTo(time.monotonic))
 
 

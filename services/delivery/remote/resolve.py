@@ -16,6 +16,7 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 
+from qmail.control.settings import read_name_server
 from services.delivery.remote.mx import (
     MAX_ADDRESSES,
     MAX_EXCHANGERS,
@@ -177,26 +178,13 @@ def make_resolver(
     ipv6: bool = True,
     lifetime_seconds: float = LIFETIME_SECONDS,
 ) -> Resolver:
-    """The resolver for this process: DNS_SERVER (`address` or `address:port`), else /etc/resolv.conf.
-
-    Raises ValueError where DNS_SERVER is no literal address."""
-    server = environ.get("DNS_SERVER", "")
-    resolver = dns.asyncresolver.Resolver(configure=not server)
-    if server:
-        address, port = _server_address(server)
+    """The resolver for this process: DNS_SERVER, else /etc/resolv.conf. Raises SettingsError."""
+    server = read_name_server(environ)
+    resolver = dns.asyncresolver.Resolver(configure=server is None)
+    if server is not None:
+        address, resolver.port = server
         resolver.nameservers = [address]
-        resolver.port = port
     resolver.timeout = _TRY_SECONDS
     resolver.lifetime = lifetime_seconds
     resolver.retry_servfail = False
     return Resolver(resolver, ipv6=ipv6)
-
-
-def _server_address(server: str) -> tuple[str, int]:
-    if server.startswith("["):
-        address, _, port = server[1:].partition("]")
-        return address, int(port.removeprefix(":") or 53)
-    if server.count(":") > 1:
-        return server, 53
-    address, _, port = server.partition(":")
-    return address, int(port or 53)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qmail.control.settings import SettingsError
 from services.delivery.remote.mx import HostAddress
 from services.delivery.remote.resolve import (
     Canonical,
@@ -118,5 +119,5 @@ def test_a_dead_name_server_is_temporary() -> None:
 
 
 def test_a_dns_server_that_is_no_address_is_refused_at_start() -> None:
-    with pytest.raises(ValueError, match="dns"):
+    with pytest.raises(SettingsError, match=r"DNS_SERVER: 'dns' .* expected address or address:port"):
         make_resolver({"DNS_SERVER": "dns"})

@@ -8,11 +8,12 @@ import pytest
 
 from qmail.control.files import Control, ControlError
 from qmail.control.paths import read_paths
+from qmail.control.settings import SettingsError
 from qmail.control.table import CONCURRENCYPOP3
 from qmail.door import settings as door_settings
 from qmail.door.admission import Budget
 from qmail.door.listeners import Listener
-from qmail.door.settings import Ports, Settings, SettingsError, read_settings
+from qmail.door.settings import Ports, Settings, read_settings
 
 PORTS = Ports(variable="MAIL_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
 
@@ -34,14 +35,14 @@ def test_what_is_unset_or_empty_has_its_default(tmp_path: Path, text: str | None
         Listener(host="0.0.0.0", port=110),
         Listener(host="0.0.0.0", port=995, tls=True),
     )
-    assert (settings.processes, settings.identity, settings.address) == (1, "per-user", "127.0.0.1")
+    assert (settings.processes, settings.per_user, settings.address) == (1, True, "127.0.0.1")
     assert settings.paths.control == tmp_path / "control"
 
 
 def test_what_is_set_is_taken(tmp_path: Path) -> None:
     settings = read(tmp_path, MAIL_LISTEN="127.0.0.1:2110", PROCESSES="64", IDENTITY="single", ADDRESS="192.0.2.1")
     assert settings.listeners == (Listener(host="127.0.0.1", port=2110),)
-    assert (settings.processes, settings.identity, settings.address) == (64, "single", "192.0.2.1")
+    assert (settings.processes, settings.per_user, settings.address) == (64, False, "192.0.2.1")
 
 
 def test_the_budget_is_read_from_the_control_files_and_is_that_of_all_processes(tmp_path: Path) -> None:
@@ -57,6 +58,8 @@ def test_the_budget_is_read_from_the_control_files_and_is_that_of_all_processes(
     ("name", "value", "text"),
     [
         ("PROCESSES", "many", "PROCESSES is 'many'; expected a number from 1 to 64"),
+        ("ADDRESS", "mail", "ADDRESS is 'mail'; expected an IP address of this host"),
+        ("IDENTITY", "nobody", "IDENTITY is 'nobody'; expected per-user or single"),
         (
             "MAIL_LISTEN",
             "110",

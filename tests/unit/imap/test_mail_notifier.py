@@ -11,8 +11,8 @@ import pytest
 
 from qmail.bus.ports import BusDown, Message
 from qmail.bus.talk.new_mail import LOOK_SECONDS
+from qmail.control.settings import SettingsError
 from qmail.door.admission import Budget
-from qmail.door.settings import SettingsError
 from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
 from services.imap.mail_notifier import MailNotifier
 from services.imap.settings import read_settings

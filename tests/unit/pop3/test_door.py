@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from qmail.accounts.hasher import HASHER
-from qmail.accounts.identity import acting_pool
+from qmail.accounts.identity import ActingPool
 from qmail.door.admission import Budget
 from qmail.door.limits import Limits
 from qmail.log.log import Log
@@ -89,7 +89,7 @@ class Deployment:
         }
         settings = replace(read_settings(environ), budget=self.budget)
         log = Log("qmail-pop3d")
-        pool = acting_pool(settings.identity, threads=2)
+        pool = ActingPool(per_user=settings.per_user, threads=2)
         threads = ThreadPoolExecutor(2)
         desk = (await Clerk(self.root, threads, self.bus).open()).desk
         door = Door(settings, self.bus, pool, log)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from qmail.control.settings import SettingsError
 from qmail.door.admission import Budget
-from qmail.door.settings import SettingsError
 from services.pop3.door import Door
 from services.pop3.settings import read_settings
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from qmail.accounts.identity import ActingPool, IdentityError, acting_pool
+from qmail.accounts.identity import ActingPool, IdentityError, read_identity
+from qmail.control.settings import SettingsError
 
 needs_root = pytest.mark.root(reason="only root acts as others")
 
@@ -103,13 +104,24 @@ def test_root_is_nobody_to_act_as() -> None:
 
 @needs_root
 def test_single_mode_is_refused_to_root() -> None:
-    with pytest.raises(IdentityError, match="single"):
-        acting_pool("single")
+    with pytest.raises(SettingsError, match="single"):
+        ActingPool(per_user=False)
 
 
 def test_another_mode_is_refused() -> None:
-    with pytest.raises(IdentityError, match="nobody"):
-        acting_pool("nobody")
+    with pytest.raises(SettingsError, match="IDENTITY is 'nobody'; expected per-user or single"):
+        read_identity({"IDENTITY": "nobody"})
+
+
+@pytest.mark.parametrize(("text", "per_user"), [(None, True), ("", True), ("per-user", True), ("single", False)])
+def test_who_says_nothing_acts_as_each_account(text: str | None, per_user: bool) -> None:
+    assert read_identity({} if text is None else {"IDENTITY": text}) is per_user
+
+
+def test_a_machine_without_an_identity_per_thread_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "armv7l")
+    with pytest.raises(SettingsError, match="no per-thread identity on armv7l; expected single"):
+        ActingPool(per_user=True)
 
 
 def test_what_a_call_raises_comes_to_the_caller() -> None:

@@ -14,10 +14,10 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from qmail.control.paths import read_paths
+from qmail.control.settings import SettingsError
 from services.smtpd import door as door_module
 from services.smtpd import replies
 from services.smtpd.plugin import load_plugin
-from services.smtpd.settings import SettingsError
 from tests.support.deployment import eventually
 
 Connect = Callable[[int], Any]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from qmail.control.settings import SettingsError
 from qmail.role.interfaces import read_interfaces
-from services.smtpd.settings import SettingsError, check, read_settings
+from services.smtpd.settings import check, read_settings
 
 LOOPBACK = [ipaddress.IPv4Interface("127.0.0.1/8")]
 CONTAINER = [*LOOPBACK, ipaddress.IPv4Interface("172.18.0.3/16")]

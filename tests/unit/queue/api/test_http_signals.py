@@ -7,17 +7,17 @@ import signal
 
 import uvicorn
 
-from services.queue.__main__ import _HttpServer
+from services.queue.api.server import HttpServer
 from tests.support.source import ROOT
 
 
 def test_it_captures_no_signal() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with _HttpServer(uvicorn.Config(lambda: None)).capture_signals():
+    with HttpServer(uvicorn.Config(lambda: None)).capture_signals():
         assert {number: signal.getsignal(number) for number in before} == before
 
 
 def test_nothing_private_of_uvicorn_is_used() -> None:
-    tree = ast.parse((ROOT / "services" / "queue" / "__main__.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "services" / "queue" / "api" / "server.py").read_text(encoding="utf-8"))
     names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     assert [name for name in names if name.startswith("_") and not name.endswith("__")] == []
