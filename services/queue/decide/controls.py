@@ -1,4 +1,4 @@
-"""What the control files tell the scheduler."""
+"""What the control files tell the scheduler. Pure."""
 
 from __future__ import annotations
 

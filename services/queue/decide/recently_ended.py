@@ -1,5 +1,6 @@
 """Which messages ended lately: a record whose acknowledgement was lost is stored again by its smtpd, and IN may have
-forgotten the first one by then."""
+forgotten the first one by then. Pure.
+"""
 
 from __future__ import annotations
 

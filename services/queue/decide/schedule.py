@@ -1,6 +1,6 @@
 """When a deferred channel of a message is tried again: qmail-send's quadratic schedule.
 
-Source: qmail-send.c nextretry(); every recorded row of kind `retry` obeys it.
+Source: qmail-send.c nextretry(); every recorded row of kind `retry` obeys it. Pure.
 """
 
 from __future__ import annotations

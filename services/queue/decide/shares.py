@@ -1,7 +1,7 @@
 """A share of the channel for each account, so that one whose deliveries take long does not keep the others waiting.
 
 A delivery is slow once its worker has said so: a program that waits, a locked mbox. Slow ones have places of their own,
-as many again as the channel has, and of these no account has more than half.
+as many again as the channel has, and of these no account has more than half. Pure.
 """
 
 from __future__ import annotations

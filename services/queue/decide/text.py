@@ -1,6 +1,6 @@
 """qmail-send's words: log lines, the text of a report in them, and the paragraph of a bounce.
 
-Source: qmail-log(5); qmail-send.c del_dochan(), addbounce(), safeext.
+Source: qmail-log(5); qmail-send.c del_dochan(), addbounce(), safeext. Pure.
 """
 
 from __future__ import annotations

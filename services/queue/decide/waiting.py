@@ -1,4 +1,4 @@
-"""What memory keeps of messages that wait on the bus alone: a number, and when. A million of them must fit."""
+"""What memory keeps of messages that wait on the bus alone: a number, and when. A million of them must fit. Pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The scheduler at work: what drives it, and the tasks around it."""
