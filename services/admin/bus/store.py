@@ -68,16 +68,20 @@ class Store:
             return None
         return (self.root / BEFORE).rename(self._place(BEFORE))
 
-    def left_out(self, name: str) -> list[Entry]:
+    def left_out(self, name: str, seen: int) -> list[Entry]:
         """The records that a stream had before the start and that its blocks have no more.
 
         Without those that were removed or overwritten: of these the server rids a block when it rewrites it, at its
-        start for one. Raises OSError."""
+        start for one. And without an unfinished last one above the sequence that was `seen`: the power failed while it
+        was written, and nobody was told that it is there. Raises OSError."""
         found: list[Entry] = []
+        block = None
         for block in _blocks(self.root / BEFORE / name):
             now = self._stream(name) / "msgs" / block.name
             if now.exists() and not now.samefile(block) and (entries := left_out(block.read_bytes(), now.read_bytes())):
                 found += self._unexplained(name, block, entries)
+        if block is not None and found and found[-1].sequence > seen and not found[-1].is_whole(name, int(block.stem)):
+            found.pop()
         return found
 
     def _unexplained(self, name: str, block: Path, entries: list[Entry]) -> list[Entry]:

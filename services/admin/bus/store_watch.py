@@ -89,8 +89,8 @@ class StoreWatch:
         found: list[Range] = []
         if before is not None:
             found += went_back(before, now) or await self._replaced(name, before, now)
-        first = before.first if before is not None else 0
-        found += ranges_of(each.sequence for each in self._store.left_out(name) if each.sequence >= first)
+        first, seen = (before.first, before.last) if before is not None else (0, 0)
+        found += ranges_of(each.sequence for each in self._store.left_out(name, seen) if each.sequence >= first)
         if name == subjects.IN and now.missing:
             deleted = (await self._state(name, deleted_details=True)).get("deleted") or []
             found += ranges_of(number for number in deleted if number)

@@ -170,7 +170,24 @@ def test_what_a_later_block_says_was_removed_or_overwritten_is_no_loss(
     whole = [stored(number) for number in range(1, 5)]
     (before / "9.blk").write_bytes(b"".join(whole))
     (now / "9.blk").write_bytes(b"".join(whole[:2]))
-    assert [entry.sequence for entry in Store(tmp_path).left_out("IN")] == lost
+    assert [entry.sequence for entry in Store(tmp_path).left_out("IN", seen=5)] == lost
+
+
+@pytest.mark.parametrize(("seen", "lost"), [(2, []), (3, [3])])
+def test_an_unfinished_last_record_was_never_acknowledged_unless_it_was_seen(
+    tmp_path: Path, seen: int, lost: list[int]
+) -> None:
+    """The power failed while it was written: its length is there, and not all of its bytes."""
+    before, now = tmp_path / BEFORE / "IN" / "msgs", tmp_path / STREAMS / "IN" / "msgs"
+    for directory in (before, now):
+        directory.mkdir(parents=True)
+    whole = stored(1) + stored(2)
+    unfinished = stored(3)[:-10] + bytes(10)
+    (before / "1.blk").write_bytes(whole + unfinished)
+    (now / "1.blk").write_bytes(whole)
+    assert [entry.sequence for entry in Store(tmp_path).left_out("IN", seen)] == lost
+    (before / "1.blk").write_bytes(whole + stored(3))
+    assert [entry.sequence for entry in Store(tmp_path).left_out("IN", seen)] == [3]
 
 
 def test_only_the_blocks_with_a_lost_record_are_kept(tmp_path: Path) -> None:
