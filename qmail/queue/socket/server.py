@@ -19,17 +19,7 @@ from qmail.control.files import ControlError
 from qmail.message import netstring
 from qmail.message.address import Address
 from qmail.message.envelope import MAX_RECIPIENTS, Draft, MailParameters, Origin, Recipient
-from qmail.queue.exits import (
-    ADDRESS_WITH_CONTROLS,
-    BAD_ENVELOPE,
-    NO_CONFIGURATION,
-    OK,
-    READ_ERROR,
-    REJECTED,
-    REJECTED_FOR_NOW,
-    TIMEOUT,
-    WRITE_ERROR,
-)
+from qmail.queue import exits
 from qmail.queue.put import EnvelopeTooLarge, Submission, Submitter
 from qmail.queue.socket.wire import ExitError, encode_answer, parse_envelope
 
@@ -60,13 +50,13 @@ class _Frames:
             try:
                 found = netstring.decode(self._buffer)
             except netstring.NetstringError as error:
-                raise ExitError(BAD_ENVELOPE) from error
+                raise ExitError(exits.BAD_ENVELOPE) from error
             if found is not None:
                 del self._buffer[: found[1]]
                 return found[0]
             data = await self._reader.read(netstring.MAX_FRAME_BYTES)
             if not data:
-                raise ExitError(READ_ERROR)
+                raise ExitError(exits.READ_ERROR)
             self._buffer += data
 
 
@@ -111,11 +101,11 @@ class QueueSocket:
         submission = None
         try:
             if self._open > MAX_CONNECTIONS:
-                raise ExitError(REJECTED_FOR_NOW)
+                raise ExitError(exits.REJECTED_FOR_NOW)
             await self._submitter.ready()
             submission = self._submitter.begin()
             await self._take(_Frames(reader), submission, self._uid_of(writer))
-            return OK, submission.id
+            return exits.OK, submission.id
         except Exception as error:
             if submission is not None:
                 await submission.abort()
@@ -127,15 +117,15 @@ class QueueSocket:
         async for piece in _timely(frames.text()):
             size += len(piece)
             if limit and size > limit:
-                raise ExitError(REJECTED)
+                raise ExitError(exits.REJECTED)
             ascii_only = ascii_only and piece.isascii()
             await submission.write(piece)
         envelope = await _gather(frames)
         if envelope.count(b"\0T") > MAX_RECIPIENTS:
-            raise ExitError(REJECTED)
+            raise ExitError(exits.REJECTED)
         sender, recipients = parse_envelope(envelope)
         if any(map(Address.has_controls, (sender, *recipients))) and not self._exact():
-            raise ExitError(ADDRESS_WITH_CONTROLS)
+            raise ExitError(exits.ADDRESS_WITH_CONTROLS)
         draft = Draft(
             origin=Origin(uid=uid, role=self._role),
             sender=sender,
@@ -159,7 +149,7 @@ async def _gather(frames: _Frames) -> bytes:
     async for piece in _timely(frames.text()):
         envelope += piece
         if len(envelope) > MAX_ENVELOPE_BYTES:
-            raise ExitError(REJECTED)
+            raise ExitError(exits.REJECTED)
     return bytes(envelope)
 
 
@@ -167,17 +157,17 @@ def _exit_code(error: Exception) -> int:
     if isinstance(error, ExitError):
         return error.code
     known = {
-        QueueFull: WRITE_ERROR,
-        BusDown: REJECTED_FOR_NOW,
-        EnvelopeTooLarge: REJECTED,
-        TimeoutError: TIMEOUT,
-        ControlError: NO_CONFIGURATION,
+        QueueFull: exits.WRITE_ERROR,
+        BusDown: exits.REJECTED_FOR_NOW,
+        EnvelopeTooLarge: exits.REJECTED,
+        TimeoutError: exits.TIMEOUT,
+        ControlError: exits.NO_CONFIGURATION,
     }
     for kind, code in known.items():
         if isinstance(error, kind):
             return code
     _log.exception("queue socket: submission failed")
-    return REJECTED_FOR_NOW
+    return exits.REJECTED_FOR_NOW
 
 
 def caller_uid(writer: asyncio.StreamWriter) -> int:

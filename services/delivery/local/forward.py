@@ -20,13 +20,7 @@ from qmail.message.envelope import (
     recipient_bytes,
 )
 from qmail.queue import exits
-from qmail.queue.put import (
-    EnvelopeTooLarge,
-    GivenUp,
-    Prepared,
-    Submission,
-    Submitter,
-)
+from qmail.queue.put import EnvelopeTooLarge, GivenUp, Prepared, Submission, Submitter
 from services.delivery.local import replies
 from services.delivery.local.refusal import permanent, temporary
 
