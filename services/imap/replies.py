@@ -155,16 +155,6 @@ def numbered(number: int, what: bytes) -> bytes:
     return b"* %d %b\r\n" % (number, what)
 
 
-def search(numbers: Iterable[int]) -> bytes:
-    """`* SEARCH 1 2`."""
-    return b"* SEARCH" + b"".join(b" %d" % number for number in numbers) + CRLF
-
-
-def esearch(tag: bytes, results: bytes, *, uid: bool) -> bytes:
-    """`* ESEARCH (TAG "a") UID results` (RFC 4731)."""
-    return b"* ESEARCH (TAG " + quote(tag) + b")" + (b" UID" if uid else b"") + results + CRLF
-
-
 def listed(verb: bytes, attributes: Iterable[bytes], name: bytes, extra: bytes = b"") -> bytes:
     """`* LIST (attributes) "." "name"`."""
     return b"* " + verb + b" (" + b" ".join(attributes) + b') "." ' + quote(name) + extra + CRLF

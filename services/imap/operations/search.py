@@ -8,11 +8,11 @@ from services.imap.flags import NAMES as LETTER_NAMES
 from services.imap.flags import Keywords
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.messages import Search
-from services.imap.grammar.sequence import render_set
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.message.header import Field
 from services.imap.operations.fetch import render_size
+from services.imap.search.esearch import render_esearch, render_numbers
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.session.command import Answering
@@ -93,21 +93,12 @@ def search(session: MailboxSession, arguments: Search) -> Answering:
                 selected.mailbox.note_message(uid, error)
         yield b""
     selected.cache.flush()
-    lines = (render_result(arguments, session.tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
+    lines = (_result(arguments, session.tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
     return Answer(lines=lines)
 
 
-def render_result(arguments: Search, tag: bytes, found: list[int]) -> bytes:
+def _result(arguments: Search, tag: bytes, found: list[int]) -> bytes:
     """The untagged answer: SEARCH, or ESEARCH where results were asked for by name."""
     if arguments.returns is None:
-        return replies.search(found)
-    results = b""
-    if found and b"MIN" in arguments.returns:
-        results += b" MIN %d" % found[0]
-    if found and b"MAX" in arguments.returns:
-        results += b" MAX %d" % found[-1]
-    if found and b"ALL" in arguments.returns:
-        results += b" ALL " + render_set(found)
-    if b"COUNT" in arguments.returns:
-        results += b" COUNT %d" % len(found)
-    return replies.esearch(tag, results, uid=arguments.uid)
+        return replies.untagged(render_numbers(b"SEARCH", found))
+    return replies.untagged(render_esearch(tag, found, arguments.returns, uid=arguments.uid))
