@@ -16,7 +16,7 @@ from pathlib import Path
 
 from qmail.control.settings import SettingsError
 from services.admin.accounts.private_mounts import make_reachable
-from services.admin.directories import REPOSITORY, Places, read_places
+from services.admin.directories import REPOSITORY, Directories, read_directories
 from services.admin.install import Installer
 from services.admin.rights import Rights, read_rights
 from services.admin.setup.first_start import Settings, first_start
@@ -67,7 +67,7 @@ def _let_roles_in(directory: Path) -> None:
 
 def _prepare(settings: RunSettings) -> Supervisor:
     environ = chosen({**os.environ, "QMAIL_DIR": str(settings.directory), "IDENTITY": settings.identity})
-    rights, places = read_rights(), read_places(environ)
+    rights, directories = read_rights(), read_directories(environ)
     # What first start would refuse, before anything else is looked at.
     Settings.read(environ)
     _check_ports(settings)
@@ -77,15 +77,15 @@ def _prepare(settings: RunSettings) -> Supervisor:
     else:
         print(f"run: IDENTITY=single, everything runs as uid {os.geteuid()}", file=sys.stderr, flush=True)
     first_start(environ)
-    _make_run(settings, places, rights)
-    return Supervisor(settings, places, rights, environ, python)
+    _make_run(settings, directories, rights)
+    return Supervisor(settings, directories, rights, environ, python)
 
 
-def _make_run(settings: RunSettings, places: Places, rights: Rights) -> None:
+def _make_run(settings: RunSettings, directories: Directories, rights: Rights) -> None:
     """A `run` for each role, with nothing in it that an earlier deployment left."""
     installer = Installer(per_user=settings.per_user)
-    shutil.rmtree(places.paths.run, ignore_errors=True)
-    for directory in (places.paths.run, places.paths.run / "roles"):
+    shutil.rmtree(directories.paths.run, ignore_errors=True)
+    for directory in (directories.paths.run, directories.paths.run / "roles"):
         installer.directory(directory, 0o755)
     for role in rights.bus_users:
         if role.program is not None and role.name != "admin":

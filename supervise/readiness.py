@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from services.admin.directories import Places
+from services.admin.directories import Directories
 from supervise.http_client import TIMEOUT_SECONDS, fetch
 from supervise.settings import HOST, RunSettings
 
@@ -24,8 +24,8 @@ LISTENS = {
 class Readiness:
     """What has not answered yet; whoever answered once is not asked again."""
 
-    def __init__(self, settings: RunSettings, places: Places, monitor_port: int) -> None:
-        self._settings, self._places, self._monitor_port = settings, places, monitor_port
+    def __init__(self, settings: RunSettings, directories: Directories, monitor_port: int) -> None:
+        self._settings, self._directories, self._monitor_port = settings, directories, monitor_port
         self._silent = {*GREETINGS, "HTTP_PORT", *LISTENS, "admin"}
 
     async def missing(self) -> str:
@@ -37,7 +37,7 @@ class Readiness:
         if self._silent & set(LISTENS):
             self._silent -= await self._listening()
         # admin's last step: streams are made, mail is taken from this machine's programs.
-        if (self._places.paths.run / "queue").is_socket():
+        if (self._directories.paths.run / "queue").is_socket():
             self._silent.discard("admin")
         return f"no answer yet from {', '.join(sorted(self._silent))}" if self._silent else ""
 

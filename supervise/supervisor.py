@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from services.admin.directories import Places
+from services.admin.directories import Directories
 from services.admin.rights import Rights
 from supervise import bus_watch
 from supervise.bus_config import bus_config
@@ -33,13 +33,13 @@ class Supervisor:
     def __init__(
         self,
         settings: RunSettings,
-        places: Places,
+        directories: Directories,
         rights: Rights,
         environ: Mapping[str, str],
         python: str,
     ) -> None:
         self._python = python
-        self._settings, self._places, self._rights, self._environ = settings, places, rights, environ
+        self._settings, self._directories, self._rights, self._environ = settings, directories, rights, environ
         self._children: dict[str, Child] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -72,9 +72,11 @@ class Supervisor:
         for program in role_programs(self._rights, self._settings, self._environ, bus_port, self._python):
             self._keep(Child(program))
         # From now on: who is not ready yet may be waiting for a bus that hangs.
-        watching = asyncio.create_task(bus_watch.watch(self._children["bus"], monitor_port, self._places.bus_store))
+        watching = asyncio.create_task(
+            bus_watch.watch(self._children["bus"], monitor_port, self._directories.bus_store)
+        )
         try:
-            await self._until(Readiness(self._settings, self._places, monitor_port).missing)
+            await self._until(Readiness(self._settings, self._directories, monitor_port).missing)
             print("ready", flush=True)
             # A program that cannot be started again (its file is gone) ends the deployment.
             await asyncio.gather(*self._tasks, watching)
@@ -88,9 +90,9 @@ class Supervisor:
     async def _start_bus(self) -> tuple[int, int]:
         """The server takes any two free ports and says which; started again, it keeps them."""
         self._write_bus_config(ANY_PORT, ANY_PORT)
-        for stale in self._places.bus_store.glob("*.ports"):
+        for stale in self._directories.bus_store.glob("*.ports"):
             stale.unlink()
-        child = Child(bus_program(self._rights, self._places, self._settings, self._environ))
+        child = Child(bus_program(self._rights, self._directories, self._settings, self._environ))
         self._keep(child)
         ports = await self._bus_ports(child)
         self._write_bus_config(*ports)
@@ -109,7 +111,7 @@ class Supervisor:
 
     async def _bus_ports(self, child: Child) -> tuple[int, int]:
         while True:
-            path = self._places.bus_store / f"nats-server_{child.pid}.ports"
+            path = self._directories.bus_store / f"nats-server_{child.pid}.ports"
             try:
                 found = json.loads(path.read_text(encoding="ascii"))
                 return _port_of(found["nats"][0]), _port_of(found["monitoring"][0])
@@ -117,25 +119,25 @@ class Supervisor:
                 await asyncio.sleep(POLL_SECONDS)
 
     def _write_bus_config(self, port: int, monitor_port: int) -> None:
-        path = self._places.paths.run / "nats.conf"
-        path.write_text(bus_config(self._places, port, monitor_port), encoding="utf-8")
+        path = self._directories.paths.run / "nats.conf"
+        path.write_text(bus_config(self._directories, port, monitor_port), encoding="utf-8")
 
     def _write_deployment(self, bus_port: int) -> None:
         facts = {**deployment(self._settings, bus_port), "SUPERVISOR_PID": str(os.getpid())}
         text = "".join(f"{name}={value}\n" for name, value in facts.items())
-        deployment_file(self._places).write_text(text, encoding="utf-8")
+        deployment_file(self._directories).write_text(text, encoding="utf-8")
 
     async def _end(self) -> None:
         for group in ORDER:
             ending = [child.end() for name, child in self._children.items() if name in group]
             await asyncio.gather(*ending)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        deployment_file(self._places).unlink(missing_ok=True)
+        deployment_file(self._directories).unlink(missing_ok=True)
 
 
-def deployment_file(places: Places) -> Path:
+def deployment_file(directories: Directories) -> Path:
     """Where a running deployment says how it is reached."""
-    return places.paths.run / "deployment"
+    return directories.paths.run / "deployment"
 
 
 def _port_of(url: str) -> int:

@@ -19,9 +19,9 @@ from qmail.role.process import RoleProcess
 from services.admin.bus.losses import Losses
 from services.admin.bus.store import Store
 from services.admin.bus.store_watch import StoreWatch
-from services.admin.bus.stream_keeper import StreamKeeper
+from services.admin.bus.stream_provisioner import StreamProvisioner
 from services.admin.bus.streams import read_definitions
-from services.admin.directories import Places, read_places
+from services.admin.directories import Directories, read_directories
 from services.admin.install import Installer
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import first_start
@@ -30,14 +30,14 @@ from services.admin.setup.first_start import first_start
 TRUTH = [name for name in read_definitions()["stream"] if name != subjects.EVENTS]
 
 
-async def serve(places: Places, process: RoleProcess) -> None:
+async def serve(directories: Directories, process: RoleProcess) -> None:
     """Look after the bus until TERM, which cancels it wherever it is."""
     # The first start is all that the others wait for: the bus itself starts only after admin.
     process.watch()
     bus, log = await process.reach_bus(), process.log
-    store, installer = Store(places.bus_store), Installer(per_user=False)
+    store, installer = Store(directories.bus_store), Installer(per_user=False)
     watch = StoreWatch(bus, store, TRUTH, installer, Losses(store.root, installer), log.notices)
-    streams = StreamKeeper(bus, store, partial(_queue_bytes, process.control), log.line, watch)
+    streams = StreamProvisioner(bus, store, partial(_queue_bytes, process.control), log.line, watch)
     try:
         await watch.begin()
         await streams.start()
@@ -72,13 +72,13 @@ def _queue_bytes(control: Control) -> int | None:
 
 def start() -> None:
     """The first start, then serve. Raises SettingsError for a setting or file that must be set right first."""
-    places = read_places(os.environ)
+    directories = read_directories(os.environ)
     try:
         first_start(os.environ)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    places.paths.run.mkdir(parents=True, exist_ok=True)
-    asyncio.run(RoleProcess("admin", Log("admin")).live(partial(serve, places)))
+    directories.paths.run.mkdir(parents=True, exist_ok=True)
+    asyncio.run(RoleProcess("admin", Log("admin")).live(partial(serve, directories)))
 
 
 if __name__ == "__main__":

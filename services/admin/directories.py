@@ -1,4 +1,4 @@
-"""The places that only admin knows, beside those of qmail/control/paths.py."""
+"""The directories that only admin knows, beside those of qmail/control/paths.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OTHERS_CREDENTIALS = Path("/var/lib/credentials")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Directories:
     """Everything of one deployment that admin looks after."""
 
     paths: Paths
@@ -29,11 +29,11 @@ class Places:
         return OTHERS_CREDENTIALS / role
 
 
-def read_places(environ: Mapping[str, str]) -> Places:
-    """The places for QMAIL_DIR, or a container's."""
+def read_directories(environ: Mapping[str, str]) -> Directories:
+    """The directories for QMAIL_DIR, or a container's."""
     paths = read_paths(environ)
     inside = bool(environ.get("QMAIL_DIR"))
-    return Places(
+    return Directories(
         paths=paths,
         bus_store=paths.control.parent / "bus" if inside else Path("/var/lib/bus"),
         skeleton=paths.control.parent / "skel" if inside else Path("/etc/skel"),

@@ -24,7 +24,7 @@ case $answer in
         ;;
     *'write error'*) ;;
     *'could not be recovered'*)
-        # One stream is missing; the server works, and admin brings it back (services/admin/bus/stream_keeper.py).
+        # One stream is missing; the server works, and admin brings it back (services/admin/bus/stream_provisioner.py).
         : >"$MARKS/well"
         rm -f "$MARKS/ill"
         echo "$answer"

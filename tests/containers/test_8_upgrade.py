@@ -22,10 +22,10 @@ PROJECT, ADDRESS, SUBNET = "test-upgrade", "127.0.59.1", "172.29.69"
 # This follows ADDRESS, which is another one than where the volumes were made.
 FOLLOWS_ADDRESS = {"control/localips"}
 ASK = (
-    "import json, os; from services.admin.directories import read_places;"
+    "import json, os; from services.admin.directories import read_directories;"
     "from services.admin.commands.queue_client import QueueClient;"
-    "places = read_places(os.environ);"
-    "print(json.dumps(QueueClient.find(os.environ, places.credentials_of('queue')).messages()))"
+    "directories = read_directories(os.environ);"
+    "print(json.dumps(QueueClient.find(os.environ, directories.credentials_of('queue')).messages()))"
 )
 
 

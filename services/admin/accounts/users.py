@@ -19,7 +19,7 @@ from services.admin.accounts.assign import FIRST_UID, User, check_name
 from services.admin.accounts.home import make_home
 from services.admin.accounts.relocation import Relocation, find_relocation
 from services.admin.accounts.uid_registry import DELETED, REMOVED, UidRegistry
-from services.admin.directories import Places
+from services.admin.directories import Directories
 from services.admin.install import Installer
 
 
@@ -30,9 +30,9 @@ class UserError(Exception):
 class Users:
     """The accounts of one deployment."""
 
-    def __init__(self, places: Places, installer: Installer, alias_uid: int) -> None:
-        self._places = places
-        self._paths = places.paths
+    def __init__(self, directories: Directories, installer: Installer, alias_uid: int) -> None:
+        self._directories = directories
+        self._paths = directories.paths
         self._installer = installer
         self._alias_uid = alias_uid
         self._assign = self._paths.users / "assign"
@@ -113,7 +113,7 @@ class Users:
     def _make_home(self, user: User) -> None:
         if os.path.lexists(user.home):
             self._ours(user)
-        make_home(user, self._places.skeleton, self._installer)
+        make_home(user, self._directories.skeleton, self._installer)
 
     def _ours(self, user: User) -> None:
         """A home found in the way may only be one that a broken-off useradd of ours has made."""

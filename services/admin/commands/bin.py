@@ -12,7 +12,7 @@ from services.admin.accounts.home import MAILDIR
 from services.admin.commands import report
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.commands.showctl import render
-from services.admin.directories import read_places
+from services.admin.directories import read_directories
 from services.inject.quiet import ends_quietly
 
 EX_USAGE = 100
@@ -48,7 +48,7 @@ def maildirmake(arguments: Sequence[str]) -> int:
 
 def qmail_showctl(arguments: Sequence[str]) -> int:
     """qmail-showctl(8): what the control files say."""
-    print(render(Control(read_places(os.environ).paths.control)), end="")
+    print(render(Control(read_directories(os.environ).paths.control)), end="")
     return 0
 
 
@@ -61,7 +61,7 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
 
 
 def _queue() -> QueueClient:
-    return QueueClient.find(os.environ, read_places(os.environ).credentials_of("queue"))
+    return QueueClient.find(os.environ, read_directories(os.environ).credentials_of("queue"))
 
 
 def main(name: str, arguments: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ def check(deployment: Deployment, arguments: list[str]) -> int:
 
 def find(deployment: Deployment) -> Findings:
     """Everything. Raises OSError where a directory cannot be read, ValueError for a bad line of users/assign."""
-    paths = deployment.places.paths
+    paths = deployment.directories.paths
     control, accounts = Control(paths.control), {user.name for user in deployment.users.all()}
     rules_faults, rules_notes = _rules(deployment)
     return Findings(
@@ -61,7 +61,7 @@ def faults_beside_the_queue(control: Control) -> list[str]:
 
 
 def _rules(deployment: Deployment) -> tuple[list[str], list[str]]:
-    path = deployment.places.paths.tcp_smtp
+    path = deployment.directories.paths.tcp_smtp
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from services.admin.accounts.users import Users
 from services.admin.bus.losses import Losses
 from services.admin.commands.queue_client import QueueClient
 from services.admin.commands.rules_check import smtpd_networks
-from services.admin.directories import Places
+from services.admin.directories import Directories
 from services.admin.install import Installer, is_per_user
 from services.admin.rights import read_rights
 
@@ -31,12 +31,12 @@ class Deployment:
     """One deployment, by the environment of whoever types a command."""
 
     environ: Mapping[str, str]
-    places: Places
+    directories: Directories
 
     @property
     def queue(self) -> QueueClient:
         """Raises OSError where the token is not readable."""
-        return QueueClient.find(self.environ, self.places.credentials_of("queue"))
+        return QueueClient.find(self.environ, self.directories.credentials_of("queue"))
 
     @property
     def per_user(self) -> bool:
@@ -46,14 +46,14 @@ class Deployment:
     @property
     def smtpd_networks(self) -> list[IPv4Network]:
         """Those of smtpd's container, whom it lets not relay; without containers it sees the clients themselves."""
-        return [] if self.places.below_qmail_dir else smtpd_networks(self.environ)
+        return [] if self.directories.below_qmail_dir else smtpd_networks(self.environ)
 
     @property
     def losses(self) -> Losses:
         """What the bus has lost."""
-        return Losses(self.places.bus_store, Installer(per_user=False))
+        return Losses(self.directories.bus_store, Installer(per_user=False))
 
     @property
     def users(self) -> Users:
         """Accounts, with owners where this deployment has them."""
-        return Users(self.places, Installer(per_user=self.per_user), read_rights().alias_uid)
+        return Users(self.directories, Installer(per_user=self.per_user), read_rights().alias_uid)

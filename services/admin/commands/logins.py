@@ -50,7 +50,7 @@ def _line(one: Slowed, now: float) -> str:
 
 def _ask(deployment: Deployment, question: Callable[[Bus], Awaitable[bytes]]) -> bytes:
     async def ask() -> bytes:
-        bus = await connect_user("admin", deployment.places.paths, deployment.environ)
+        bus = await connect_user("admin", deployment.directories.paths, deployment.environ)
         try:
             return await question(bus)
         finally:

@@ -26,7 +26,7 @@ from services.admin.commands.rules_check import first_fault
 from services.admin.commands.showctl import showctl
 from services.admin.commands.stat import stat
 from services.admin.commands.usage import HELP, USAGE
-from services.admin.directories import read_places
+from services.admin.directories import read_directories
 from services.admin.setup.first_start import FIRST_PASSWORD
 from services.inject.__main__ import run as qmail_inject
 from services.inject.quiet import ends_quietly
@@ -62,7 +62,7 @@ def _order(name: str, text: str) -> Command:
 def cdb(deployment: Deployment, arguments: list[str]) -> int:
     """Check tcp.smtp; smtpd reads it at the next connection."""
     no_arguments(arguments)
-    path = deployment.places.paths.tcp_smtp
+    path = deployment.directories.paths.tcp_smtp
     fault = first_fault(path, deployment.smtpd_networks)
     if fault is not None:
         print(fault, file=sys.stderr)
@@ -75,7 +75,7 @@ def useradd(deployment: Deployment, arguments: list[str]) -> int:
     """An account, known to every role at once."""
     name = _one(arguments)
     user = deployment.users.add(name, _read_password(name))
-    domain = Control(deployment.places.paths.control).get(DEFAULTDOMAIN).decode("utf-8", "replace")
+    domain = Control(deployment.directories.paths.control).get(DEFAULTDOMAIN).decode("utf-8", "replace")
     print(f"{name}: uid {user.uid}, home {user.home}, mail address {name}@{domain}")
     return 0
 
@@ -105,7 +105,7 @@ def usermod(deployment: Deployment, arguments: list[str]) -> int:
 
 def _forget_first_password(deployment: Deployment, name: str) -> None:
     """`stat` must not show a password that is no longer one."""
-    path = deployment.places.paths.credentials / FIRST_PASSWORD
+    path = deployment.directories.paths.credentials / FIRST_PASSWORD
     try:
         of_this_name = path.read_text(encoding="ascii").split()[:1] == [name]
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def users(deployment: Deployment, arguments: list[str]) -> int:
 
 def log(deployment: Deployment, arguments: list[str]) -> int:
     """What tail(1) shows of the queue's log, with times that people read (tai64nlocal(8))."""
-    path = deployment.places.paths.log / "qmail" / "current"
+    path = deployment.directories.paths.log / "qmail" / "current"
     argv = ["tail", *(arguments or ["-n", LOG_LINES]), str(path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as tail:
         assert tail.stdout is not None
@@ -144,7 +144,7 @@ def su(deployment: Deployment, arguments: list[str]) -> int:
     except BadArguments:
         raise Usage from None
     if order.name is None:
-        stay(deployment.places.paths.control.parent, deployment.environ, order.argv)
+        stay(deployment.directories.paths.control.parent, deployment.environ, order.argv)
     user = deployment.users.named(order.name)
     become(user, deployment.environ, order.argv, per_user=deployment.per_user)
 
@@ -182,7 +182,7 @@ _HUP = _order("reload", "Sending HUP signal to qmail-send.")
 def reload(deployment: Deployment, arguments: list[str]) -> int:
     """The queue takes its files; what is wrong with the others', which they take by themselves, is said too."""
     status = _HUP(deployment, arguments)
-    faults = faults_beside_the_queue(Control(deployment.places.paths.control))
+    faults = faults_beside_the_queue(Control(deployment.directories.paths.control))
     for fault in faults:
         print(f"qmailctl: {printable(fault)}", file=sys.stderr)
     return 1 if faults else status
@@ -238,7 +238,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(USAGE, end="", file=sys.stderr)
         return 1
-    deployment = Deployment(os.environ, read_places(os.environ))
+    deployment = Deployment(os.environ, read_directories(os.environ))
     try:
         return COMMANDS[arguments[0]](deployment, arguments[1:])
     except Usage:

@@ -66,7 +66,7 @@ def _line(found: _Found) -> str:
 
 
 async def _put(deployment: Deployment, stream: str, found: list[_Found]) -> None:
-    bus = await connect_user("admin", deployment.places.paths, deployment.environ)
+    bus = await connect_user("admin", deployment.directories.paths, deployment.environ)
     try:
         for each in found:
             print(f"{each.entry.subject}: {await _put_one(bus, stream, each)}")

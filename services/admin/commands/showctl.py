@@ -18,7 +18,7 @@ _OF_LINES = Addresses | ClientRules | Instructions | Names | Pairs
 def showctl(deployment: Deployment, arguments: list[str]) -> int:
     """The command."""
     no_arguments(arguments)
-    print(render(Control(deployment.places.paths.control)), end="")
+    print(render(Control(deployment.directories.paths.control)), end="")
     return 0
 
 

@@ -54,7 +54,7 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
 
 
 async def _look(deployment: Deployment) -> _Found:
-    paths, environ = deployment.places.paths, deployment.environ
+    paths, environ = deployment.directories.paths, deployment.environ
     state = await read_bus_state(paths, environ)
     bus = await connect_user("admin", paths, environ)
     try:
@@ -78,10 +78,10 @@ def _show_queue(deployment: Deployment) -> bool:
 
 def _show_hints(deployment: Deployment) -> None:
     address = deployment.environ.get("ADDRESS") or "127.0.0.1"
-    directories = (deployment.places.paths.control, deployment.places.zones)
+    directories = (deployment.directories.paths.control, deployment.directories.zones)
     left = [str(path) for directory in directories for path in GeneratedFiles(directory).left_behind(address)]
     print(report.render_address(address, left), end="")
-    path = deployment.places.paths.credentials / FIRST_PASSWORD
+    path = deployment.directories.paths.credentials / FIRST_PASSWORD
     try:
         name, password = path.read_text(encoding="ascii").split()
     except FileNotFoundError:

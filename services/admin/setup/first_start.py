@@ -21,7 +21,7 @@ from qmail.control.files import Control, ControlError
 from qmail.control.settings import read_address
 from qmail.control.table import ME
 from services.admin.accounts.users import Users
-from services.admin.directories import Places, read_places
+from services.admin.directories import Directories, read_directories
 from services.admin.install import Installer, is_per_user
 from services.admin.rights import Rights, read_rights
 from services.admin.setup import config_fast
@@ -70,84 +70,84 @@ class Settings:
 def first_start(environ: Mapping[str, str]) -> None:
     """Make what is missing. Raises ValueError or SettingsError for a bad setting or file, or a newer release's
     deployment, OSError."""
-    settings, places, rights = Settings.read(environ), read_places(environ), read_rights()
-    check_release(places.paths.control)
+    settings, directories, rights = Settings.read(environ), read_directories(environ), read_rights()
+    check_release(directories.paths.control)
     installer = Installer(per_user=settings.per_user)
-    _directories(places, rights, installer)
-    _release(places, installer)
-    _control(settings, places, installer)
-    _zones(settings, places, installer)
-    _certificate(places, rights, installer)
-    make_credentials(rights, places.credentials_of, installer)
-    _http_token(places, rights, installer)
-    _accounts(settings, places, rights, installer)
+    _directories(directories, rights, installer)
+    _release(directories, installer)
+    _control(settings, directories, installer)
+    _zones(settings, directories, installer)
+    _certificate(directories, rights, installer)
+    make_credentials(rights, directories.credentials_of, installer)
+    _http_token(directories, rights, installer)
+    _accounts(settings, directories, rights, installer)
 
 
-def _directories(places: Places, rights: Rights, installer: Installer) -> None:
-    paths, alias = places.paths, rights.alias_uid
+def _directories(directories: Directories, rights: Rights, installer: Installer) -> None:
+    paths, alias = directories.paths, rights.alias_uid
     bus, imap, log = (rights.roles[name] for name in ("bus", "imap", "log"))
     for path in (paths.control, paths.users, paths.home, paths.tls):
         installer.directory(path, 0o755)
     for role in rights.owners:
-        installer.directory(places.credentials_of(role), 0o755)
+        installer.directory(directories.credentials_of(role), 0o755)
     installer.directory(paths.auth, 0o700)
     installer.directory(paths.alias, 0o755, alias, alias)
-    installer.directory(places.bus_store, 0o700, bus.uid, bus.gid)
+    installer.directory(directories.bus_store, 0o700, bus.uid, bus.gid)
     installer.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
     # What lies in it was uid 0's before there was a role for it.
     installer.tree(paths.log, 0o755, log.uid, log.gid)
 
 
-def _release(places: Places, installer: Installer) -> None:
+def _release(directories: Directories, installer: Installer) -> None:
     """Before anything that an older release would not understand."""
-    if word := mark_release(places.paths.control, installer):
+    if word := mark_release(directories.paths.control, installer):
         print(f"admin: {word}", file=sys.stderr, flush=True)
-    for directory in (places.paths.control, places.zones):
+    for directory in (directories.paths.control, directories.zones):
         GeneratedFiles(directory).keep_first_release_out(installer)
 
 
-def _control(settings: Settings, places: Places, installer: Installer) -> None:
-    paths, origin = places.paths, Origin(settings.address, settings.me)
+def _control(settings: Settings, directories: Directories, installer: Installer) -> None:
+    paths, origin = directories.paths, Origin(settings.address, settings.me)
     generated = GeneratedFiles(paths.control)
     localips = {LOCALIPS: config_fast.render_localips(settings.address)}
     generated.renew(localips, origin, installer)
     if (paths.control / "me").exists():
         return
-    size = settings.queue_bytes or _half_of_free(places)
+    size = settings.queue_bytes or _half_of_free(directories)
     for name, text in config_fast.render_aliases(settings.admin_user).items():
         installer.file_once(paths.alias / name, text.encode(), 0o644)
-    rules = config_fast.render_tcp_smtp(loopback_only=places.below_qmail_dir)
+    rules = config_fast.render_tcp_smtp(loopback_only=directories.below_qmail_dir)
     installer.file_once(paths.tcp_smtp, rules.encode(), 0o644)
     generated.make(localips, origin, installer)
     for name, text in config_fast.render_control(settings.me, size).items():
         installer.file_once(paths.control / name, text.encode(), 0o644)
 
 
-def _zones(settings: Settings, places: Places, installer: Installer) -> None:
+def _zones(settings: Settings, directories: Directories, installer: Installer) -> None:
     # Only a deployment of containers has a name server of its own.
-    if not places.below_qmail_dir:
-        make_zones(_own_name(places), settings.address, places.zones, installer)
+    if not directories.below_qmail_dir:
+        make_zones(_own_name(directories), settings.address, directories.zones, installer)
 
 
-def _own_name(places: Places) -> str:
+def _own_name(directories: Directories) -> str:
     """This mail server's name: ME counts at first start alone. Raises ValueError."""
     try:
-        return Control(places.paths.control).get(ME).decode("ascii")
+        return Control(directories.paths.control).get(ME).decode("ascii")
     except ControlError as error:
         raise ValueError(str(error)) from error
 
 
-def _half_of_free(places: Places) -> int:
+def _half_of_free(directories: Directories) -> int:
     """Half of what the bus's file system has left: the queue never takes the whole disk."""
-    found = os.statvfs(places.bus_store)
+    found = os.statvfs(directories.bus_store)
     return min(MAX_QUEUE_BYTES, found.f_bavail * found.f_frsize // 2)
 
 
-def _certificate(places: Places, rights: Rights, installer: Installer) -> None:
-    tls, doors = places.paths.tls, rights.roles["smtpd"].gid
+def _certificate(directories: Directories, rights: Rights, installer: Installer) -> None:
+    tls, doors = directories.paths.tls, rights.roles["smtpd"].gid
     certificate, key = tls / "cert.pem", tls / "key.pem"
     if not certificate.exists():
-        made, private = make_certificate(_own_name(places), datetime.now(UTC))
+        made, private = make_certificate(_own_name(directories), datetime.now(UTC))
         # The key first: a certificate says that its key is there.
         installer.file(key, private, 0o440, 0, doors)
         installer.file(certificate, made, 0o644)
@@ -157,14 +157,14 @@ def _certificate(places: Places, rights: Rights, installer: Installer) -> None:
             installer.settle(path, mode, 0, gid)
 
 
-def _http_token(places: Places, rights: Rights, installer: Installer) -> None:
-    queue, path = rights.roles["queue"], places.credentials_of("queue") / HTTP_TOKEN
+def _http_token(directories: Directories, rights: Rights, installer: Installer) -> None:
+    queue, path = rights.roles["queue"], directories.credentials_of("queue") / HTTP_TOKEN
     installer.file_once(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o400, queue.uid, queue.gid)
     installer.settle(path, 0o400, queue.uid, queue.gid)
 
 
-def _accounts(settings: Settings, places: Places, rights: Rights, installer: Installer) -> None:
-    users = Users(places, installer, rights.alias_uid)
+def _accounts(settings: Settings, directories: Directories, rights: Rights, installer: Installer) -> None:
+    users = Users(directories, installer, rights.alias_uid)
     if users.founded:
         if relocation := users.refresh():
             print(f"admin: {relocation}", file=sys.stderr, flush=True)
@@ -173,5 +173,5 @@ def _accounts(settings: Settings, places: Places, rights: Rights, installer: Ins
     admin_uid = rights.roles["admin"].credential_uid
     # Shown once by `qmailctl stat`; written before the account, so that no account has an unknown password.
     line = f"{settings.admin_user} {password}\n".encode()
-    installer.file(places.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
+    installer.file(directories.credentials_of("admin") / FIRST_PASSWORD, line, 0o400, admin_uid, admin_uid)
     users.add(settings.admin_user, password)

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from services.admin.accounts import passwords
 from services.admin.accounts.relocation import find_relocation
 from services.admin.accounts.users import Users
-from services.admin.directories import read_places
+from services.admin.directories import read_directories
 from services.admin.install import Installer
 from services.admin.setup.first_start import first_start
 
@@ -30,7 +30,7 @@ def environ(directory: Path) -> dict[str, str]:
 
 
 def users(directory: Path) -> Users:
-    return Users(read_places(environ(directory)), Installer(per_user=os.geteuid() == 0), 900)
+    return Users(read_directories(environ(directory)), Installer(per_user=os.geteuid() == 0), 900)
 
 
 @pytest.fixture

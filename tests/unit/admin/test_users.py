@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from qmail.accounts.assign import Accounts
 from services.admin.accounts import passwords
 from services.admin.accounts.users import UserError, Users
-from services.admin.directories import Places, read_places
+from services.admin.directories import Directories, read_directories
 from services.admin.install import Installer
 
 ROOT = os.geteuid() == 0
@@ -26,35 +26,35 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    found = read_places({"QMAIL_DIR": str(tmp_path)})
+def directories(tmp_path: Path) -> Directories:
+    found = read_directories({"QMAIL_DIR": str(tmp_path)})
     for directory in (found.paths.users, found.paths.auth, found.paths.home, found.paths.alias):
         directory.mkdir()
     return found
 
 
 @pytest.fixture
-def users(places: Places) -> Users:
-    return Users(places, Installer(per_user=ROOT), 900)
+def users(directories: Directories) -> Users:
+    return Users(directories, Installer(per_user=ROOT), 900)
 
 
-def assign(places: Places) -> str:
-    return (places.paths.users / "assign").read_text()
+def assign(directories: Directories) -> str:
+    return (directories.paths.users / "assign").read_text()
 
 
-def test_the_lines_of_users_assign_are_qmails(users: Users, places: Places) -> None:
+def test_the_lines_of_users_assign_are_qmails(users: Users, directories: Directories) -> None:
     users.add("joni", "secret")
-    home, alias = places.paths.home, places.paths.alias
-    assert assign(places) == (
+    home, alias = directories.paths.home, directories.paths.alias
+    assert assign(directories) == (
         f"=alias:alias:900:900:{alias}:::\n+alias-:alias:900:900:{alias}:-::\n"
         f"=joni:joni:2001:2001:{home}/joni:::\n+joni-:joni:2001:2001:{home}/joni:-::\n+:alias:900:900:{alias}:-::\n.\n"
     )
     assert [user.name for user in users.all()] == ["joni"], "alias is nobody who logs in"
 
 
-def test_the_account_alias_has_a_mailbox_as_by_qmail_getpw(users: Users, places: Places) -> None:
+def test_the_account_alias_has_a_mailbox_as_by_qmail_getpw(users: Users, directories: Directories) -> None:
     users.add("joni", "secret")
-    found = Accounts(places.paths.users / "assign").find
+    found = Accounts(directories.paths.users / "assign").find
     alias = [
         (match.account.name, match.dash, match.ext)
         for name in (b"alias", b"Alias-Foo-x", b"aliasx")
@@ -63,9 +63,9 @@ def test_the_account_alias_has_a_mailbox_as_by_qmail_getpw(users: Users, places:
     assert alias == [(b"alias", b"", b""), (b"alias", b"-", b"Foo-x"), (b"alias", b"-", b"aliasx")]
 
 
-def test_extension_addresses_and_strangers_are_found_as_qmail_finds_them(users: Users, places: Places) -> None:
+def test_extension_addresses_and_strangers_are_found_as_by_qmail(users: Users, directories: Directories) -> None:
     users.add("joni", "secret")
-    table = Accounts(places.paths.users / "assign")
+    table = Accounts(directories.paths.users / "assign")
     found = table.find(b"joni-list-x")
     assert found is not None and (found.account.name, found.dash, found.ext) == (b"joni", b"-", b"list-x")
     stranger = table.find(b"nobody")
@@ -81,19 +81,19 @@ def test_a_home_has_a_maildir_and_is_its_users_alone(users: Users) -> None:
         assert not ROOT or (st.st_uid, st.st_gid) == (user.uid, user.uid)
 
 
-def test_the_skeleton_is_copied(users: Users, places: Places) -> None:
-    places.skeleton.mkdir()
-    (places.skeleton / ".qmail").write_text("./Maildir/\n")
+def test_the_skeleton_is_copied(users: Users, directories: Directories) -> None:
+    directories.skeleton.mkdir()
+    (directories.skeleton / ".qmail").write_text("./Maildir/\n")
     user = users.add("joni", "secret")
     assert (user.home / ".qmail").read_text() == "./Maildir/\n"
     assert not ROOT or (user.home / ".qmail").stat().st_uid == user.uid
 
 
-def test_the_files_for_the_c_library_name_the_same_accounts(users: Users, places: Places) -> None:
+def test_the_files_for_the_c_library_name_the_same_accounts(users: Users, directories: Directories) -> None:
     users.add("joni", "secret")
-    lines = (places.paths.users / "passwd").read_text().splitlines()
-    assert f"joni:*:2001:2001::{places.paths.home}/joni:/bin/sh" in lines
-    assert "joni:x:2001:" in (places.paths.users / "group").read_text().splitlines()
+    lines = (directories.paths.users / "passwd").read_text().splitlines()
+    assert f"joni:*:2001:2001::{directories.paths.home}/joni:/bin/sh" in lines
+    assert "joni:x:2001:" in (directories.paths.users / "group").read_text().splitlines()
 
 
 def test_a_uid_is_never_given_twice(users: Users) -> None:
@@ -104,24 +104,24 @@ def test_a_uid_is_never_given_twice(users: Users) -> None:
     assert [first.uid, again.uid, users.add("diva", "secret").uid] == [2001, 2002, 2003]
 
 
-def test_a_uid_that_stands_in_assign_by_hand_is_not_given(users: Users, places: Places) -> None:
-    (places.paths.users / "assign").write_text("=old:old:2500:2500:/home/old:::\n.\n")
+def test_a_uid_that_stands_in_assign_by_hand_is_not_given(users: Users, directories: Directories) -> None:
+    (directories.paths.users / "assign").write_text("=old:old:2500:2500:/home/old:::\n.\n")
     assert users.add("joni", "secret").uid == 2501
 
 
-def test_lines_made_by_hand_stay(users: Users, places: Places) -> None:
+def test_lines_made_by_hand_stay(users: Users, directories: Directories) -> None:
     line = "+sales-:joni:2001:2001:/home/joni:-:sales-:"
-    (places.paths.users / "assign").write_text(f"{line}\n+:alias:900:900:/a:-::\n.\n")
+    (directories.paths.users / "assign").write_text(f"{line}\n+:alias:900:900:/a:-::\n.\n")
     users.add("diva", "secret")
     users.remove("diva")
-    assert assign(places) == f"{line}\n+:alias:900:900:/a:-::\n.\n"
+    assert assign(directories) == f"{line}\n+:alias:900:900:/a:-::\n.\n"
 
 
-def test_an_ended_account_has_neither_mail_nor_password(users: Users, places: Places) -> None:
+def test_an_ended_account_has_neither_mail_nor_password(users: Users, directories: Directories) -> None:
     home = users.add("joni", "secret").home
     users.remove("joni")
-    assert Accounts(places.paths.users / "assign").named(b"joni") is None
-    assert passwords.read_hashes(places.paths.auth / "passwd") == {}
+    assert Accounts(directories.paths.users / "assign").named(b"joni") is None
+    assert passwords.read_hashes(directories.paths.auth / "passwd") == {}
     assert home.is_dir(), "mail is kept unless it was asked to go"
 
 
@@ -141,10 +141,10 @@ def test_a_name_is_given_once(users: Users) -> None:
 @pytest.mark.parametrize(
     "name", ["", "Joni", "jo:ni", "jo/ni", "jo\nni", "jo ni", "..", "-x", "root", "alias", "j" * 32, "jöni", "2joni"]
 )
-def test_a_name_that_cannot_be_one_is_refused(users: Users, places: Places, name: str) -> None:
+def test_a_name_that_cannot_be_one_is_refused(users: Users, directories: Directories, name: str) -> None:
     with pytest.raises(ValueError):
         users.add(name, "secret")
-    assert list(places.paths.home.iterdir()) == []
+    assert list(directories.paths.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("password", ["", "a\nb", "a\0b", "x" * 1001])
@@ -154,8 +154,8 @@ def test_a_password_that_no_client_can_send_is_refused(users: Users, password: s
     assert users.all() == ()
 
 
-def test_a_password_can_be_changed_locked_and_unlocked(users: Users, places: Places) -> None:
-    path = places.paths.auth / "passwd"
+def test_a_password_can_be_changed_locked_and_unlocked(users: Users, directories: Directories) -> None:
+    path = directories.paths.auth / "passwd"
     users.add("joni", "one")
     users.set_password("joni", "two")
     assert PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
@@ -174,11 +174,11 @@ def test_a_stranger_can_be_neither_ended_nor_changed(users: Users, act: str) -> 
 
 
 @pytest.mark.parametrize("text", ["=joni:joni:2001\n.\n", "joni\n.\n", "=a:a:2001:2001:/a:::\n", "=a:a:x:2:/a:::\n.\n"])
-def test_a_bad_line_stops_the_change_and_is_named(users: Users, places: Places, text: str) -> None:
-    (places.paths.users / "assign").write_text(text)
+def test_a_bad_line_stops_the_change_and_is_named(users: Users, directories: Directories, text: str) -> None:
+    (directories.paths.users / "assign").write_text(text)
     with pytest.raises(ValueError, match=r"assign:\d+: expected"):
         users.add("diva", "secret")
-    assert assign(places) == text
+    assert assign(directories) == text
 
 
 class Crash(Exception):
@@ -186,7 +186,7 @@ class Crash(Exception):
 
 
 def test_a_useradd_killed_anywhere_goes_on_where_it_stopped(
-    places: Places, users: Users, monkeypatch: pytest.MonkeyPatch
+    directories: Directories, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users.add("ari", "secret")
     real, steps = os.rename, 0
@@ -205,7 +205,7 @@ def test_a_useradd_killed_anywhere_goes_on_where_it_stopped(
                 users.add("joni", "secret")
                 break
             except Crash:
-                known = Accounts(places.paths.users / "assign")
+                known = Accounts(directories.paths.users / "assign")
                 assert known.named(b"joni") is None and known.named(b"ari") is not None
         assert users.add("joni", "secret").uid == 2002 + steps, "the uid claimed before the crash is used"
         users.remove("joni", remove_home=True)
@@ -213,7 +213,7 @@ def test_a_useradd_killed_anywhere_goes_on_where_it_stopped(
     assert steps == 6
 
 
-def test_ten_at_once_get_ten_uids(users: Users, places: Places) -> None:
+def test_ten_at_once_get_ten_uids(users: Users, directories: Directories) -> None:
     made: list[int] = []
     threads = [threading.Thread(target=lambda n=n: made.append(users.add(f"user{n}", "x").uid)) for n in range(10)]
     for thread in threads:

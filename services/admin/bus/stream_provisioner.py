@@ -23,7 +23,7 @@ from services.admin.bus.streams import Reopened, StreamError, make_streams, read
 RETRY_SECONDS = 2.0
 
 
-class StreamKeeper:
+class StreamProvisioner:
     """`queue_bytes` is asked before each look; None: nobody knows, and what is there keeps its size."""
 
     def __init__(
