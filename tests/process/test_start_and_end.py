@@ -28,6 +28,7 @@ USERS = {
     "services.auth": "auth",
     "services.pop3": "pop3",
     "services.imap": "imap",
+    "services.log": "log",
 }
 AS_ROOT = os.geteuid() == 0
 STARTS_SECONDS = 90.0
