@@ -23,8 +23,6 @@ LOG_CONSUMER = "log"
 
 LEASE = "lease"
 PAUSED = "paused"  # whether an administrator has stopped deliveries (qmailctl pause)
-BOUNCE = "bounce"
-KEEP = "keep"
 SCHEDULER = "scheduler"  # heard by the scheduler that holds the lease, and never answered: it lives
 
 # Header of a record of IN or HOLD: the envelope as base64, or ELSEWHERE when it lies in envelope.<id>.

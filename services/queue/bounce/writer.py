@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from qmail.bus import subjects
-from qmail.bus.ports import AlreadyStored, Bus, Message, Record, TemporaryError
-from qmail.bus.talk.messages import WORKERS
+from qmail.bus.ports import AlreadyStored, Bus, Record, TemporaryError
 from qmail.control.files import Control, ControlError
 from qmail.control.table import BOUNCEMAXBYTES
 from qmail.message.envelope import (
@@ -27,13 +24,13 @@ from qmail.message.envelope import (
     Origin,
     Recipient,
     complete,
-    decode_envelope,
     encode_envelope,
 )
 from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
 from qmail.queue.put import CHUNK_BYTES
-from qmail.queue.record_position import Place
+from services.queue.bounce import talk
 from services.queue.bounce.copy import Copy, Octets
+from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest, Request
 from services.queue.bounce.text import make_bounce, read_names
 
 AT_ONCE = 8
@@ -42,53 +39,34 @@ LOST = b"\n(The message itself is lost.)\n"
 
 
 class BounceWriter:
-    """Answers `bounce` and `keep`; every answer says `ok`, or why not (then the scheduler asks again)."""
+    """Puts bounces and copies messages to HOLD, as the scheduler asks for it."""
 
     def __init__(self, bus: Bus, control: Control, uid: int, clock: Callable[[], float] = time.time) -> None:
         self._bus, self._control, self._uid, self._clock = bus, control, uid, clock
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. Raises BusDown."""
-        await self._bus.subscribe(subjects.BOUNCE, self._take, WORKERS)
-        await self._bus.subscribe(subjects.KEEP, self._take, WORKERS)
+        await talk.answer(self._bus, partial(self._tried, self._bounce), partial(self._tried, self._copy))
 
-    def _take(self, message: Message) -> None:
-        task = asyncio.create_task(self._answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, message: Message) -> None:
+    async def _tried(self, work: Callable[[Request], Awaitable[Answer]], request: Request) -> Answer:
         async with self._slots:
             try:
-                if message.subject == subjects.KEEP:
-                    answer = await self._keep(json.loads(message.payload))
-                else:
-                    answer = await self._bounce(json.loads(message.payload))
+                return await work(request)
             except MessageMissing as error:
-                answer = {"ok": False, "missing": True, "error": str(error)}
-            except (
-                TemporaryError,
-                EnvelopeError,
-                ControlError,
-                ValueError,
-                KeyError,
-                TypeError,
-            ) as error:
-                answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        self._bus.publish(message.reply, json.dumps(answer).encode())
+                return Answer(ok=False, missing=True, error=str(error))
+            except (TemporaryError, EnvelopeError, ControlError, ValueError, KeyError, TypeError) as error:
+                return Answer(ok=False, error=f"{type(error).__name__}: {error}")
 
-    async def _keep(self, request: Mapping[str, Any]) -> dict[str, object]:
+    async def _copy(self, request: CopyRequest) -> Answer:
         """Copy a message to HOLD; without a place, the record of that number as it is, which nobody can read."""
-        message_id = int(request["id"])
-        if request["place"] is None:
-            header, payload = await self._raw(message_id)
+        if request.place is None:
+            header, payload = await self._raw(request.id)
         else:
-            fetched = await fetch(self._bus, message_id, False, Place(*request["place"]))
+            fetched = await fetch(self._bus, request.id, False, request.place)
             header, payload = {subjects.ENVELOPE_HEADER: fetched.header}, fetched.body or b""
-        await self._store(Record(subjects.hold(message_id), payload, header))
-        return {"ok": True}
+        await self._store(Record(subjects.hold(request.id), payload, header))
+        return Answer(ok=True)
 
     async def _raw(self, record: int) -> tuple[dict[str, str], bytes]:
         stored = await self._bus.last(subjects.IN, subjects.accepted(record))
@@ -103,17 +81,17 @@ class BounceWriter:
         except AlreadyStored:
             return  # an earlier request did it, and its answer was lost
 
-    async def _bounce(self, request: Mapping[str, Any]) -> dict[str, object]:
-        if "envelope" in request:
-            fetched = Fetched(decode_envelope(str(request["envelope"]).encode("ascii")), LOST, "")
+    async def _bounce(self, request: BounceRequest) -> Answer:
+        if request.envelope is not None:
+            fetched = Fetched(request.envelope, LOST, "")
         else:
-            fetched = await fetch(self._bus, int(request["id"]), bool(request["held"]), Place(*request["place"]))
-        report = str(request["text"]).encode("latin-1")
+            fetched = await fetch(self._bus, request.id, request.held, request.place)
+        report = request.paragraphs
         copied = partial(self._copied, fetched, self._control.get(BOUNCEMAXBYTES))
         charset = await self._charset(report, copied())
         bounce = make_bounce(fetched.envelope.sender, report, read_names(self._control), self._clock(), charset)
         if bounce is None:
-            return {"ok": True, "discarded": True}
+            return Answer(ok=True, discarded=True)
         parameters = fetched.envelope.parameters.of_the_text()
         draft = Draft(
             origin=Origin(uid=self._uid, role="queue"),
@@ -121,8 +99,8 @@ class BounceWriter:
             recipients=(Recipient(bounce.recipient),),
             parameters=replace(parameters, body_type="8BITMIME") if charset else parameters,
         )
-        await self._put(draft, bounce.text, copied(), int(str(request["bounce_id"])))
-        return {"ok": True}
+        await self._put(draft, bounce.text, copied(), request.bounce_id)
+        return Answer(ok=True)
 
     async def _copied(self, original: Fetched, max_bytes: int) -> AsyncIterator[bytes]:
         """The copy of the message, in pieces."""

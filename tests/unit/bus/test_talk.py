@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ from qmail.bus.talk.messages import Malformed
 from qmail.bus.talk.presence import Presence
 from qmail.log.notices import Standing
 from qmail.message.address import Address
+from qmail.message.envelope import decode_envelope
 from qmail.message.existence import Exists
 from qmail.queue.record_position import Place
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import Job, JobGroup
 from qmail.queue.talk.reports import Confirmation, Heartbeat, Report, ReportGroup
+from services.queue.bounce import talk as bounces
+from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 KEY = (217612277476074000, 1, 2)
@@ -84,6 +87,32 @@ FORMS += [
         presence.encode,
     ),
     Form("lost records", "lost-1.json", [(42, 44), (50, 50)], lost.decode, lost.encode),
+]
+BOUNCE = BounceRequest(id=KEY[0], held=True, place=JOB.place, bounce_id=7, paragraphs=b"<sarah@xeris.com>:\nno\xff\n\n")
+ENVELOPE = decode_envelope((GOLDEN / "envelope-1.json").read_bytes())
+
+
+def bounce_form(line: int, name: str, value: Any) -> Form:
+    return Form(name, "bounce.json", value, bounces.decode_bounce, bounces.encode_bounce, line)
+
+
+def copy_form(line: int, name: str, value: Any) -> Form:
+    return Form(name, "bounce.json", value, bounces.decode_copy, bounces.encode_copy, line)
+
+
+def answer_form(line: int, name: str, value: Any) -> Form:
+    return Form(name, "bounce.json", value, bounces.decode_answer, bounces.encode_answer, line)
+
+
+FORMS += [
+    bounce_form(0, "bounce", BOUNCE),
+    bounce_form(1, "bounce without a body", replace(BOUNCE, envelope=ENVELOPE)),
+    copy_form(2, "copy", CopyRequest(KEY[0], JOB.place)),
+    copy_form(3, "copy of a record", CopyRequest(KEY[0], None)),
+    answer_form(4, "done", Answer(ok=True)),
+    answer_form(5, "discarded", Answer(ok=True, discarded=True)),
+    answer_form(6, "missing", Answer(ok=False, missing=True, error="no record has it")),
+    answer_form(7, "not now", Answer(ok=False, error="BusDown: no answer in time")),
 ]
 IDS = [form.name for form in FORMS]
 GARBAGE = [b"", b"{", b"null", b"[]", b"{}", b"5", b"\xff", b'{"v":1}', b'{"v":2}', b"[" * 100_000, b'{"v":1e999}']

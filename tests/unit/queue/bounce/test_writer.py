@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
 
-from qmail.bus import subjects
 from qmail.control.files import Control
 from qmail.message.ids import IdSource
 from qmail.queue.fetch import Fetched, body_pieces
 from qmail.queue.put import CHUNK_BYTES, Submitter
+from services.queue.bounce import talk
 from services.queue.bounce.copy import STRIPPED
+from services.queue.bounce.talk import Answer, BounceRequest
 from services.queue.bounce.writer import BounceWriter
 from tests.support.drafts import INVOKED, make_draft
 from tests.support.memory_bus import MemoryBus
@@ -36,15 +36,14 @@ def bounce_of(tmp_path: Path, body: bytes, **control: str) -> tuple[Fetched, byt
         await submission.write(body)
         message = await submission.commit(make_draft(b"a@b"), INVOKED)
         bounce_id = ids.next()
-        request = {
-            "id": message.id,
-            "held": False,
-            "place": (await places(bus))[message.id].as_list(),
-            "bounce_id": bounce_id,
-            "text": "<a@b>:\nno\n\n",
-        }
-        answer = json.loads(await bus.request(subjects.BOUNCE, json.dumps(request).encode(), 60))
-        assert answer == {"ok": True}
+        request = BounceRequest(
+            id=message.id,
+            held=False,
+            place=(await places(bus))[message.id],
+            bounce_id=bounce_id,
+            paragraphs=b"<a@b>:\nno\n\n",
+        )
+        assert await talk.ask_bounce(bus, request) == Answer(ok=True)
         found = next(each for each in await fetch_all(bus) if each.envelope.id == bounce_id)
         text = found.body
         if text is None:

@@ -250,7 +250,7 @@ def test_what_ended_before_a_restart_does_not_keep_the_floor(in_house: InHouse) 
 def test_a_bounce_is_put_once_though_the_scheduler_dies_after_putting_it(in_house: InHouse) -> None:
     async def work(house: House) -> None:
         _, line = await house.scheduler()
-        line.cut_after_request = subjects.BOUNCE
+        line.cut_after_request = "bounce"
         await house.bounce_writer()
         answers = Answers()
         await house.worker(answers)
@@ -595,7 +595,7 @@ def test_a_blocker_that_ends_while_it_is_copied_leaves_nothing_in_hold(in_house:
         def copy_late(request: object) -> None:
             asked.set()
 
-        await house.bus.subscribe(subjects.KEEP, copy_late, WORKERS)
+        await house.bus.subscribe("keep", copy_late, WORKERS)
         await asyncio.wait_for(asked.wait(), 90)
         answers.let_go.set()
         await until(lambda: service.scheduler.messages == {})
@@ -1008,7 +1008,7 @@ def test_what_waits_for_the_bus_while_it_is_copied_stops_nothing_else(
         await house.scheduler()
         await house.worker(answers := Answers())
         asked = asyncio.Event()
-        await house.bus.subscribe(subjects.KEEP, lambda _: asked.set(), WORKERS)
+        await house.bus.subscribe("keep", lambda _: asked.set(), WORKERS)
         first = await house.put("joni")
         blocker = await house.put("later")
         await house.put("joni")
