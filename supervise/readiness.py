@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 
+from qmail.bus.talk import ask_pass
+from qmail.control.routing import LOCAL, REMOTE
+from qmail.queue.talk import jobs
+from qmail.queue.talk.reports import report_subject
 from services.admin.directories import Directories
+from services.queue.bounce.talk import BOUNCE
 from supervise.http_client import TIMEOUT_SECONDS, fetch
 from supervise.settings import HOST, RunSettings
 
 GREETINGS = {"SMTP_PORT": b"220", "SUBMISSION_PORT": b"220", "POP3_PORT": b"+OK", "IMAP_PORT": b"* OK"}
 # What each role without a port of its own listens to when it is ready: how the subject begins.
 LISTENS = {
-    "queue": "report.local",
-    "bounce": "bounce",
-    "delivery-local": "job.local",
-    "delivery-remote": "job.remote",
-    "auth": "ask.pass",
+    "queue": report_subject(LOCAL),
+    "bounce": BOUNCE,
+    "delivery-local": jobs.subject(LOCAL),
+    "delivery-remote": jobs.subject(REMOTE),
+    "auth": ask_pass.SUBJECT,
     "log": "_INBOX_log.events.",
 }
 

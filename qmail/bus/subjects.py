@@ -23,7 +23,6 @@ LOG_CONSUMER = "log"
 
 LEASE = "lease"
 PAUSED = "paused"  # whether an administrator has stopped deliveries (qmailctl pause)
-SCHEDULER = "scheduler"  # heard by the scheduler that holds the lease, and never answered: it lives
 
 # Header of a record of IN or HOLD: the envelope as base64, or ELSEWHERE when it lies in envelope.<id>.
 ENVELOPE_HEADER = "Qmail-Envelope"
@@ -40,11 +39,19 @@ def body(message_id: int, number: int) -> str:
     return f"body.{message_id}.{number}"
 
 
+def whole_body(message_id: int) -> str:
+    """Every chunk of a body: a pattern."""
+    return f"body.{message_id}.*"
+
+
 def large_envelope(message_id: int) -> str:
     """An envelope that does not fit into a header."""
     return f"envelope.{message_id}"
 
 
+# Patterns: the first chunk of every large body, every large envelope, every copy.
+FIRST_CHUNKS = "body.*.0"
+LARGE_ENVELOPES = "envelope.*"
 EVERY_HOLD = "hold.*"
 
 
@@ -58,9 +65,9 @@ def state(message_id: int) -> str:
     return f"state.{message_id}"
 
 
-def done(first_id: int) -> str:
-    """A group of ended recipients, named by the first message in it."""
-    return f"done.{first_id}"
+def done(epoch: int, number: int) -> str:
+    """A group of ended recipients, numbered by the scheduler of that epoch."""
+    return f"done.{epoch}-{number}"
 
 
 def node(number: int) -> str:

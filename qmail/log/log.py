@@ -18,9 +18,8 @@ from qmail.message.printable import printable
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
 MAX_PENDING_LINES = 10_000
-# How long lines wait for company before they go to the bus, and how many go in one event.
+# How long lines wait for company before they go to the bus.
 EVENT_SECONDS = 0.1
-EVENT_LINES = 200
 # One log line; a hostile peer's text must not fill the disk.
 MAX_LINE_CHARACTERS = 4000
 
@@ -28,18 +27,18 @@ MAX_LINE_CHARACTERS = 4000
 class Log:
     """One service's log, named as its directory below /var/log (qmail, qmail-smtpd, qmail-pop3d, imapd)."""
 
-    def __init__(self, name: str, publish: Callable[[str, bytes], None] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.notices = Notices(self.line)
-        self._publish = publish
+        self._say: Callable[[list[str]], None] | None = None
         self._pending: list[str] = []
         self._scheduled = False
         self._events: list[str] = []
         self._events_timer: asyncio.TimerHandle | None = None
 
-    def attach(self, publish: Callable[[str, bytes], None]) -> None:
-        """Send every further group of lines to the bus as well: `publish(subject, payload)`."""
-        self._publish = publish
+    def attach(self, say: Callable[[list[str]], None]) -> None:
+        """Give every further group of stamped lines to `say` as well (qmail.bus.talk.log_lines)."""
+        self._say = say
 
     def line(self, text: str) -> None:
         """Take one line, without its newline; what is not printable is escaped."""
@@ -64,7 +63,7 @@ class Log:
         lines, self._pending = self._pending, []
         if not lines:
             return
-        if self._publish is not None:
+        if self._say is not None:
             self._gather(lines)
         # Standard output has multilog's text without its stamp: the engine stamps what it collects.
         plain = "".join(line[26:] + "\n" for line in lines)
@@ -90,9 +89,8 @@ class Log:
             self._events_timer.cancel()
             self._events_timer = None
         lines, self._events = self._events, []
-        while lines and self._publish is not None:
-            self._publish(f"event.log.{self.name}", ("\n".join(lines[:EVENT_LINES]) + "\n").encode())
-            lines = lines[EVENT_LINES:]
+        if lines and self._say is not None:
+            self._say(lines)
 
 
 def _write_all(data: bytes) -> None:

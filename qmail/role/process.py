@@ -17,6 +17,7 @@ from qmail.bus.connect import connect, wait_for_streams
 from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.nodes import NodeLease
 from qmail.bus.ports import BusDown
+from qmail.bus.talk import log_lines
 from qmail.control.files import Control
 from qmail.control.paths import read_paths
 from qmail.log.log import Log
@@ -80,7 +81,7 @@ class RoleProcess:
         finally:
             connecting.cancel()
         await wait_for_streams(self._bus, streams)
-        self.log.attach(self._bus.publish)
+        log_lines.attach(self.log, self._bus.publish)
         return self._bus
 
     async def claim_node(self) -> None:

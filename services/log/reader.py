@@ -7,11 +7,14 @@ what cannot be written now, or was said while this role was away, comes later, i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, BusDown, Message
+from qmail.bus.talk import log_lines
+from qmail.bus.talk.messages import Malformed
 from qmail.log.notices import Notices
 from services.log.directories import LogDirectories
 
@@ -28,7 +31,6 @@ SILENCE_SECONDS = PULL_SECONDS + 5
 TIME_IS_UP = "408"
 RETRY_SECONDS = 1.0
 UNWRITABLE_SECONDS = 5.0
-LOG_SUBJECT = "event.log."
 # Somebody hears it from the moment on that lines are read.
 INBOX = "_INBOX_log.events"
 
@@ -96,7 +98,8 @@ class Reader:
         sequence = int(message.reply.split(".")[-4])
         # What is not acknowledged in half a minute, because the disk was slow, comes again.
         if sequence > self._written:
-            self._logs.write(message.subject.removeprefix(LOG_SUBJECT), message.payload)
+            with contextlib.suppress(Malformed):
+                self._logs.write(log_lines.decode(message.subject, message.payload))
             self._written = sequence
         self._notices.mended("write")
         self._bus.publish(message.reply, b"+ACK")

@@ -87,7 +87,7 @@ def test_a_role_writes_into_its_own_log_only(role: Role) -> None:
         (subjects.BODY, subjects.large_envelope(1)),
         (subjects.HOLD, subjects.hold(1)),
         (subjects.JOURNAL, subjects.state(1)),
-        (subjects.JOURNAL, subjects.done(1)),
+        (subjects.JOURNAL, subjects.done(1, 1)),
         (subjects.CLAIMS, subjects.node(1)),
         (subjects.CLAIMS, subjects.LEASE),
         (subjects.CLAIMS, subjects.PAUSED),

@@ -214,11 +214,11 @@ def test_a_question_goes_to_one_of_a_group_and_none_is_an_error(on_bus: OnBus) -
 
 def test_a_subject_is_heard_as_long_as_somebody_listens(on_bus: OnBus) -> None:
     async def scenario(bus: Bus) -> None:
-        assert not await bus.is_heard(subjects.SCHEDULER)
-        subscription = await bus.subscribe(subjects.SCHEDULER, lambda message: None)
-        assert await bus.is_heard(subjects.SCHEDULER)
+        assert not await bus.is_heard("scheduler")
+        subscription = await bus.subscribe("scheduler", lambda message: None)
+        assert await bus.is_heard("scheduler")
         await subscription.stop()
-        assert not await bus.is_heard(subjects.SCHEDULER)
+        assert not await bus.is_heard("scheduler")
 
     on_bus(scenario)
 

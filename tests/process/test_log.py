@@ -12,6 +12,8 @@ import pytest
 
 from qmail.bus.connect import connect
 from qmail.bus.jetstream import JetStreamBus
+from qmail.bus.talk import log_lines
+from qmail.bus.talk.log_lines import LogLines
 from qmail.control.paths import read_paths
 from qmail.log.log import Log
 from qmail.log.notices import Notices
@@ -55,18 +57,19 @@ class WatchedLogs(LogDirectories):
         self.touched = asyncio.Event()
         self.broken = False
 
-    def write(self, name: str, payload: bytes) -> None:
+    def write(self, event: LogLines) -> None:
         self.touched.set()
         if self.broken:
-            raise OSError(28, "No space left on device", name)
-        super().write(name, payload)
+            raise OSError(28, "No space left on device", event.name)
+        super().write(event)
 
 
 async def say(server: BusServer, name: str, *lines: str) -> None:
     """As a role logs, and stored by the bus when this returns."""
     async with connected(server, "admin") as admin, connected(server, "queue") as bus:
         stored = (await admin.info("EVENTS")).messages
-        log = Log(name, bus.publish)
+        log = Log(name)
+        log_lines.attach(log, bus.publish)
         for line in lines:
             log.line(line)
         log.close()

@@ -157,7 +157,8 @@ def deployment() -> Iterator[Deployment]:
         gateways=frozenset(),
         budget=Budget(1000, 100),
     )
-    log = Log("imapd", lambda _, lines: deployment.logged.append(lines.decode()))
+    log = Log("imapd")
+    log.attach(lambda lines: deployment.logged.append("".join(f"{line}\n" for line in lines)))
     loop = deployment.loop
     _answer_passwords(deployment)
 

@@ -54,6 +54,11 @@ class JobGroup:
     jobs: tuple[Job, ...]
 
 
+def subject(channel: str) -> str:
+    """By which the jobs of a channel travel; channel is `local` or `remote`."""
+    return f"job.{channel}"
+
+
 def encode(group: JobGroup) -> bytes:
     """The message (docs/formats.md; tests/golden/job-1.json)."""
     rows = [
@@ -90,9 +95,9 @@ def _job(
 def give(bus: Bus, channel: str, epoch: int, jobs: Sequence[Job]) -> None:
     """The scheduler's end: give jobs to any workers of the channel."""
     for start in range(0, len(jobs), GROUP_JOBS):
-        bus.publish(f"job.{channel}", encode(JobGroup(epoch, tuple(jobs[start : start + GROUP_JOBS]))))
+        bus.publish(subject(channel), encode(JobGroup(epoch, tuple(jobs[start : start + GROUP_JOBS]))))
 
 
 async def take(bus: Bus, channel: str, begin: Callable[[JobGroup], None]) -> Subscription:
     """A worker's end: have its share of the channel's jobs given to `begin`. Raises BusDown."""
-    return await hear(bus, f"job.{channel}", decode, begin, group=WORKERS)
+    return await hear(bus, subject(channel), decode, begin, group=WORKERS)

@@ -70,6 +70,11 @@ class Heartbeat:
     slow: tuple[tuple[int, int], ...] = ()
 
 
+def report_subject(channel: str) -> str:
+    """By which the reports of a channel travel; channel is `local` or `remote`."""
+    return f"report.{channel}"
+
+
 def encode_reports(group: ReportGroup) -> bytes:
     """The message `report.<channel>` (docs/formats.md; tests/golden/report-1.json)."""
     rows = [[r.id, r.number, r.attempt, r.letter, r.text.decode("latin-1")] for r in group.reports]
@@ -135,7 +140,7 @@ def report(bus: Bus, channel: str, worker: str, reports: Sequence[Report]) -> No
     """Tell the scheduler how deliveries ended."""
     for start in range(0, len(reports), GROUP_REPORTS):
         group = ReportGroup(worker, tuple(reports[start : start + GROUP_REPORTS]))
-        bus.publish(f"report.{channel}", encode_reports(group))
+        bus.publish(report_subject(channel), encode_reports(group))
 
 
 def say_what_runs(bus: Bus, channel: str, beat: Heartbeat) -> None:
@@ -155,7 +160,7 @@ async def hear_reports(
     bus: Bus, channel: str, take: Callable[[ReportGroup], None], ignored: Callable[[Malformed], None]
 ) -> Subscription:
     """Have every report of the channel given to `take`, what is none to `ignored`. Raises BusDown."""
-    return await hear(bus, f"report.{channel}", decode_reports, take, ignored=ignored)
+    return await hear(bus, report_subject(channel), decode_reports, take, ignored=ignored)
 
 
 async def hear_heartbeats(

@@ -7,10 +7,13 @@ import json
 import secrets
 import time
 from collections.abc import Callable
+from typing import Final
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Message, Record, Subscription, TemporaryError, WrongSequence
 
+#: Heard by the scheduler that holds the lease, and never answered: where nobody hears it, that one has died.
+SUBJECT: Final = "scheduler"
 LEASE_SECONDS = 15
 # A holder that nobody hears of on the bus for so long has died, and need not be waited for.
 GONE_SECONDS = 3
@@ -54,7 +57,7 @@ class Lease:
                 if stored is None or await self._is_free(json.loads(stored.payload), loop.time() - since):
                     self._sequence = await self._write(stored.sequence if stored else 0, LEASE_SECONDS)
                     self.epoch = self._sequence
-                    self._life = await self._bus.subscribe(subjects.SCHEDULER, _hear)
+                    self._life = await self._bus.subscribe(SUBJECT, _hear)
                     self._task = asyncio.create_task(self._keep())
                     return stored is not None and not json.loads(stored.payload).get("quiet", False)
             except (WrongSequence, TemporaryError):
@@ -65,7 +68,7 @@ class Lease:
     async def _is_free(self, record: dict[str, object], stands_still_seconds: float) -> bool:
         if not record["owner"] or float(str(record["until"])) < self._clock() or stands_still_seconds > LEASE_SECONDS:
             return True
-        return stands_still_seconds > GONE_SECONDS and not await self._bus.is_heard(subjects.SCHEDULER)
+        return stands_still_seconds > GONE_SECONDS and not await self._bus.is_heard(SUBJECT)
 
     async def _write(self, expected: int, seconds: float, *, quiet: bool = False) -> int:
         record = {"owner": self._owner if seconds else "", "until": self._clock() + seconds, "quiet": quiet}

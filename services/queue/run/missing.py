@@ -54,7 +54,7 @@ class MissingMessages:
         if not any([await self._bus.subjects(stream, subject) for stream, subject in records]):
             return False
         chunks = message.envelope.chunk_count
-        return not chunks or len(await self._bus.subjects(subjects.BODY, f"body.{message.id}.*")) >= chunks
+        return not chunks or len(await self._bus.subjects(subjects.BODY, subjects.whole_body(message.id))) >= chunks
 
     def set_aside(self, message: QueuedMessage) -> None:
         """Neither try a message nor bounce it; say so."""

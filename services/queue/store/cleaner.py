@@ -91,7 +91,7 @@ class Cleaner:
             self._one_by_one.popleft()
 
     async def _remove_body(self, message_id: int) -> None:
-        await self._bus.purge(subjects.BODY, f"body.{message_id}.*")
+        await self._bus.purge(subjects.BODY, subjects.whole_body(message_id))
         await self._bus.purge(subjects.BODY, subjects.large_envelope(message_id))
 
     async def _purge(self, now: float) -> None:
@@ -151,15 +151,16 @@ class Cleaner:
 
     async def _look_for_orphans(self, seen: dict[int, int], is_known: Callable[[int], bool]) -> dict[int, int]:
         """Remove what has not grown since it was `seen`; how many pieces there are now of what may still grow."""
-        first = await self._bus.subjects(subjects.BODY, "body.*.0")
+        first = await self._bus.subjects(subjects.BODY, subjects.FIRST_CHUNKS)
         found = {
-            subjects.id_of(subject) for subject in [*first, *await self._bus.subjects(subjects.BODY, "envelope.*")]
+            subjects.id_of(subject)
+            for subject in [*first, *await self._bus.subjects(subjects.BODY, subjects.LARGE_ENVELOPES)]
         }
         growing: dict[int, int] = {}
         for message_id in found:
             if is_known(message_id) or await self._is_committed(message_id):
                 continue
-            pieces = len(await self._bus.subjects(subjects.BODY, f"body.{message_id}.*"))
+            pieces = len(await self._bus.subjects(subjects.BODY, subjects.whole_body(message_id)))
             if seen.get(message_id) == pieces:
                 await self._remove_body(message_id)
                 self._context.log(f"info: removed the half-stored body of {message_id}")

@@ -73,7 +73,7 @@ class Records:
             self._counter += 1
             rows = [[entry.message_id, entry.number] for entry in group]
             payload = json.dumps({"v": 1, "done": rows}, separators=(",", ":")).encode()
-            record = Record(f"done.{self._context.epoch}-{self._counter}", payload)
+            record = Record(subjects.done(self._context.epoch, self._counter), payload)
             under_way = self._journal.begin()
             sequence = await self._store(record)
             self._journal.done_stored(under_way, sequence, max(entry.sequence for entry in group))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qmail.bus.ports import Message
+from qmail.bus.talk.log_lines import LogLines
 from qmail.log.notices import Notices
 from services.log.directories import LogDirectories
 from services.log.reader import NEXT, Reader
@@ -83,12 +84,12 @@ def test_nothing_is_acknowledged_after_a_line_that_cannot_be_written(
     monkeypatch.setattr("services.log.reader.UNWRITABLE_SECONDS", 0)
     write, refused = LogDirectories.write, 1
 
-    def full_once(self: LogDirectories, name: str, payload: bytes) -> None:
+    def full_once(self: LogDirectories, event: LogLines) -> None:
         nonlocal refused
         if refused:
             refused -= 1
             raise OSError(28, "No space left on device", "/var/log/qmail/current")
-        write(self, name, payload)
+        write(self, event)
 
     monkeypatch.setattr(LogDirectories, "write", full_once)
     # As the bus has it: from the first that is not acknowledged, after the reset that follows.
