@@ -33,8 +33,11 @@ check: $(VENV)/ready ## quick: format, lint, types, architecture, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto -o faulthandler_timeout=100 -o faulthandler_exit_on_timeout=true tests/unit tests/architecture
+	$(BIN)/python -m pytest -q -n auto -o faulthandler_timeout=100 -o faulthandler_exit_on_timeout=true $(COVERAGE) \
+	  tests/unit tests/architecture
 
+# Of the unit tests alone, branches included: a floor that only rises.
+test: COVERAGE := --cov --cov-report= --cov-fail-under=87
 test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGINE=1 it fails
 	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture --ignore=tests/powercut
 

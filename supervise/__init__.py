@@ -1,0 +1,1 @@
+"""make run: the whole deployment without containers; in no image."""

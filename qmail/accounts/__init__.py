@@ -1,0 +1,1 @@
+"""Accounts (users/assign), acting as one of them, what a password costs."""

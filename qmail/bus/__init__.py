@@ -1,0 +1,1 @@
+"""The bus (NATS JetStream) as the roles use it, behind one interface."""

@@ -1,0 +1,1 @@
+"""The control files: one table, one reader, routing, and where everything lies."""

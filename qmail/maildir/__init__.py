@@ -1,1 +1,1 @@
-"""The Maildir as all roles agree on it: names, one writer, one reader."""
+"""The Maildir as all roles agree on it: names, dates, reading."""

@@ -1,0 +1,1 @@
+"""Putting a message into the queue and reading it there; the queue's socket."""

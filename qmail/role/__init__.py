@@ -1,0 +1,1 @@
+"""What every role's process has: its loop, its health, its addresses."""

@@ -1,0 +1,1 @@
+"""admin: first start, the accounts, the bus's store, qmailctl."""

@@ -1,0 +1,1 @@
+"""log: multilog - reads what the roles say, and keeps it."""

@@ -1,0 +1,1 @@
+"""queue: qmail-send - which recipient is tried when, and what becomes of it."""

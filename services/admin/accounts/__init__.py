@@ -1,0 +1,1 @@
+"""users/assign and what belongs to an account: home, password, su."""

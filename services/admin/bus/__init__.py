@@ -1,0 +1,1 @@
+"""The bus's streams: made, opened again, marked, and what is lost counted."""

@@ -1,0 +1,1 @@
+"""qmailctl's commands."""

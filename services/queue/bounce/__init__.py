@@ -1,0 +1,1 @@
+"""The bounce writer, a user of its own: reads bodies, writes bounces."""
