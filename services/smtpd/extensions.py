@@ -54,9 +54,7 @@ EXTENSIONS = (
     Extension(keyword=lambda dialogue: b"SIZE %d" % dialogue.limit_bytes, parameter=b"SIZE", refuse=_refuse_size),
     Extension(keyword=_starttls),
     # AUTH= is taken, and no more: whose mail it was is not passed on (RFC 4954 5).
-    Extension(
-        keyword=lambda dialogue: b"AUTH PLAIN LOGIN" if dialogue.client.auth_offered else None, parameter=b"AUTH"
-    ),
+    Extension(keyword=_auth, parameter=b"AUTH"),
     Extension(keyword=lambda dialogue: b"HELP"),
 )
 

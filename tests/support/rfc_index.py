@@ -26,6 +26,7 @@ TITLES = {
     2183: "The Content-Disposition Header Field",
     2231: "MIME Parameter Value and Encoded Word Extensions",
     2317: "Classless IN-ADDR.ARPA delegation",
+    2342: "IMAP4 Namespace",
     2449: "POP3 Extension Mechanism",
     2595: "Using TLS with IMAP, POP3 and ACAP",
     2971: "IMAP4 ID extension",
