@@ -36,6 +36,7 @@ TITLES = {
     3461: "SMTP Service Extension for Delivery Status Notifications",
     3501: "Internet Message Access Protocol, Version 4rev1",
     3502: "IMAP MULTIAPPEND Extension",
+    3691: "IMAP UNSELECT command",
     3848: "ESMTP and LMTP Transmission Types Registration",
     4291: "IP Version 6 Addressing Architecture",
     4315: "IMAP UIDPLUS extension",
