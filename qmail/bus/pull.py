@@ -2,6 +2,8 @@
 
 The consumer does not acknowledge (the scheduler's records say what is done); its position is set by a reset
 (ADR-60), at the start to the stream's beginning, after a lost connection to what was last seen.
+
+Why: docs/decisions/0003-consumer-reset.md.
 """
 
 from __future__ import annotations

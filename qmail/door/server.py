@@ -2,6 +2,8 @@
 
 Every door (smtpd, pop3, imap) gives it a reception: sessions (pure) and handlers (I/O). Idle connections cost no task
 and no timer of their own: one sweep a second looks at all deadlines.
+
+Why: docs/decisions/0011-one-driver-for-three-protocols.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Addresses as qmail sees them: bytes, cut at the last `@`; local parts may hold any octet. Pure.
 
 Source: RFC 5321 4.1.2 for the quoted form; addresses(5), envelopes(5) and qmail's quote.c for when quoting is needed.
+
+Why: docs/decisions/0018-one-address-one-draft.md.
 """
 
 from __future__ import annotations

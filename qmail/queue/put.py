@@ -2,6 +2,8 @@
 
 The body goes first (in chunks where it is large), then the one record of IN that commits: what has no such record
 does not exist, what has one is never lost. Small messages that are accepted at the same time share a record.
+
+Why: docs/decisions/0005-waiting-for-company.md.
 """
 
 from __future__ import annotations

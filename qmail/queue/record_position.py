@@ -2,6 +2,8 @@
 
 The record `in.<first message's number>` has their envelopes in its header, separated by commas, and their bodies
 one after another as its payload.
+
+Why: docs/decisions/0004-messages-share-a-record.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A role hands in `serve`, which says what is its own, in order: what it reads, when it reaches for the bus, what shows
 that it can work, what it serves, and after `until_told` what it ends.
+
+Why: docs/decisions/0022-one-shell-for-every-role.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """The table of commands. To add one: a row here, with a parser of services.imap.grammar; its operation (or, where it
-belongs to the connection, its step); its test. CAPABILITY announces what the rows name, in their order."""
+belongs to the connection, its step); its test. CAPABILITY announces what the rows name, in their order.
+
+Why: docs/decisions/0020-a-command-is-a-row.md.
+"""
 
 from __future__ import annotations
 

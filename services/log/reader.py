@@ -2,6 +2,8 @@
 
 An event is acknowledged when its lines are in the file, and not before those of every event that came earlier, so that
 what cannot be written now, or was said while this role was away, comes later, in order.
+
+Why: docs/decisions/0021-a-role-for-the-logs.md.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A row says which step answers a verb in a state, and which state follows where the step proceeds; else the state stays.
 `control/extensions` = none takes the verbs and answers of qmail 1.03; else those of ours are added, and qmail's
 texts stay as they are.
+
+Why: docs/decisions/0016-smtp-by-a-table-and-a-handler-beside-it.md.
 """
 
 from __future__ import annotations

@@ -28,3 +28,13 @@ def test_every_file_that_contributing_names_is_there() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         found = FILE.findall(text)
         assert [path for path in found if not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_named_where_it_holds() -> None:
+    source = [path.read_text(encoding="utf-8") for top in ("qmail", "services") for path in (ROOT / top).rglob("*.py")]
+    unnamed = [
+        path.name
+        for path in (ROOT / "docs" / "decisions").glob("*.md")
+        if not any(f"decisions/{path.stem[:4]}" in text for text in source)
+    ]
+    assert unnamed == []

@@ -1,5 +1,7 @@
-"""docs/rfc.md from the comments: which section of which RFC stands behind which file; `python -m tests.support.rfc_index`
-writes it."""
+"""docs/rfc.md from the comments: which section of which RFC stands behind which file.
+
+`python -m tests.support.rfc_index` writes it.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +77,13 @@ TITLES = {
     9106: "Argon2 Memory-Hard Function",
 }
 _NAMED = re.compile(
-    r"RFC (?P<number>[0-9]{3,5})(?:,? sections? (?P<words>[0-9]+(?:\.[0-9]+)*)| (?P<bare>[0-9]+(?:\.[0-9]+)*))?(?![0-9])"
+    r"RFC (?P<number>[0-9]{3,5})"
+    r"(?:,? sections? (?P<words>[0-9]+(?:\.[0-9]+)*)| (?P<bare>[0-9]+(?:\.[0-9]+)*))?(?![0-9])"
 )
 _HEAD = """# RFC sections and where they stand
 
-Made from the comments by `python -m tests.support.rfc_index`; a test compares it. A line without a section is about the whole RFC.
+Made from the comments by `python -m tests.support.rfc_index`; a test compares it.
+A line without a section is about the whole RFC.
 """
 
 

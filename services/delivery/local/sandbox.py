@@ -2,6 +2,8 @@
 
 Such a program runs beside the bus and the other roles, as whoever owns the .qmail; what it may need of them goes
 through the queue's Unix socket. Source: seccomp(2), and linux/filter.h for the instructions.
+
+Why: docs/decisions/0013-who-reaches-whom.md.
 """
 
 from __future__ import annotations

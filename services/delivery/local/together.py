@@ -2,6 +2,8 @@
 
 A delivery costs what the disk costs. What the works of a group need (steps.py) is done for all of them at
 once: their files, and then their directories, are synced side by side, and what neighbours share is made once.
+
+Why: docs/decisions/0006-deliveries-wait-for-the-disk-together.md.
 """
 
 from __future__ import annotations

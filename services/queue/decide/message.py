@@ -1,6 +1,8 @@
 """A message in the scheduler's memory, and the one record that keeps it: `state.<id>`.
 
 Most messages never need the record: they go at the first attempt, and a done record is all that remains.
+
+Why: docs/decisions/0001-state-record-holds-the-envelope.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The scheduler's memory, made anew from the streams while new mail goes on (store.recovery reads them)."""
+"""The scheduler's memory, made anew from the streams while new mail goes on (store.recovery reads them).
+
+Why: docs/decisions/0007-a-stand-by-reads-when-it-takes-over.md.
+"""
 
 from __future__ import annotations
 
