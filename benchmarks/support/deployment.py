@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 from benchmarks.support.processes import tree
 from supervise.settings import PORTS
@@ -38,18 +39,22 @@ class Deployment:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "supervise"], stdout=subprocess.PIPE, stderr=log, env=self.environment
             )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            log.write(line)
-            if line.strip() == b"ready":
-                break
-        else:
-            log.close()
+            assert self._process.stdout is not None
+            ready = self._wait_until_ready(self._process.stdout, log)
+            # The roles' lines go on to the file: a full pipe would stop them.
+            self._pump = subprocess.Popen(["cat"], stdin=self._process.stdout, stdout=log)
+        if not ready:
             last = (self.directory / "run.log").read_text(errors="replace")[-3000:]
             raise RuntimeError(f"the deployment ended before it was ready:\n{last}")
-        # The roles' lines go on to the file: a full pipe would stop them.
-        self._pump = subprocess.Popen(["cat"], stdin=self._process.stdout, stdout=log)
-        log.close()
+
+    @staticmethod
+    def _wait_until_ready(output: IO[bytes], log: IO[bytes]) -> bool:
+        for line in output:
+            log.write(line)
+            if line.strip() == b"ready":
+                log.flush()
+                return True
+        return False
 
     def control(self, name: str, text: str) -> None:
         """Write a control file."""
