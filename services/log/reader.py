@@ -54,7 +54,7 @@ class Reader:
             try:
                 await self._read()
             except BusDown:
-                pass
+                pass  # it comes back, and the health check tells that it is away
             except OSError as error:
                 self._notices.stands("write", f"{error.filename}: {error.strerror}; log lines wait on the bus")
                 pause = UNWRITABLE_SECONDS

@@ -87,7 +87,7 @@ def search(session: MailboxSession, arguments: Search) -> Answering:
                 if matches(key, _Candidate(selected, message, seq, opened)):
                     found.append(uid if arguments.uid else seq)
             except MessageGone:
-                pass
+                pass  # removed by another session; it is told with the next EXPUNGE
             except OSError as error:
                 unreadable = True
                 selected.mailbox.note_message(uid, error)

@@ -129,7 +129,7 @@ def test_without_a_tag_there_is_nobody_to_answer(text: bytes) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_command_or_bad(text: bytes) -> None:
     for verb in (b"", b"a FETCH 1 ", b"a SEARCH ", b"a LIST ", b"a STORE ", b"a ID "):
-        parse_command((verb + text,), COMMANDS)
+        assert isinstance(parse_command((verb + text,), COMMANDS), (Bad, tuple))
 
 
 def test_append_head_waits_for_the_mailbox_and_then_knows_the_message() -> None:
