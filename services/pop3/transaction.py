@@ -1,4 +1,4 @@
-"""The POP3 dialogue: two states, one table of verbs, no I/O.
+"""The POP3 dialogue: two states, one table of verbs. Pure.
 
 Two manners of speaking: `classic` is qmail-popup and qmail-pop3d 1.03 to the letter (control/extensions `none`);
 otherwise the extensions of RFC 2449, 2595 and 5034 are offered, and RFC 1939 is followed where qmail did not.

@@ -36,6 +36,16 @@ COMPUTES |= {
 }
 READS_OR_WRITES = {"open", "print", "input", "datetime.now", "date.today", "datetime.today", "datetime.utcnow"}
 FILES = sorted(path for top in ("qmail", "services") for path in (ROOT / top).rglob("*.py"))
+# Where protocols are decided, whoever writes there next. The commands of services/inject print their replies.
+PROTOCOL_NAMES = {"grammar.py", "transaction.py", "session.py", "replies.py"}
+PROTOCOL_DIRECTORIES = {"grammar", "message", "search"}
+PROTOCOL_FILES = [
+    path
+    for path in FILES
+    if (ROOT / "services") in path.parents
+    and (path.name in PROTOCOL_NAMES or PROTOCOL_DIRECTORIES & set(path.relative_to(ROOT).parts[:-1]))
+    and (ROOT / "services" / "inject") not in path.parents
+]
 
 
 @cache
@@ -131,6 +141,11 @@ class Breaches(ast.NodeVisitor):
         self.generic_visit(node)
 
     visit_Await = visit_AsyncFunctionDef = visit_AsyncFor = visit_AsyncWith = _waits
+
+
+def test_protocols_are_decided_in_pure_modules() -> None:
+    assert {"smtpd", "pop3", "imap"} <= {path.relative_to(ROOT).parts[1] for path in PROTOCOL_FILES}
+    assert [str(path.relative_to(ROOT)) for path in PROTOCOL_FILES if not is_pure(path)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,12 @@
-"""Protocols are decided without waiting; tests wait for events, never for time, and are skipped in one place."""
+"""Tests wait for events, never for time, and are skipped in one place."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-import pytest
-
 from tests.support.source import ROOT, file_of, imports_of
 
-PROTOCOL_NAMES = {"grammar.py", "transaction.py", "session.py", "replies.py"}
-PROTOCOL_DIRECTORIES = {"grammar", "message", "search"}
-PROTOCOL_FILES = sorted(
-    path
-    for path in (ROOT / "services").rglob("*.py")
-    if path.name in PROTOCOL_NAMES or PROTOCOL_DIRECTORIES & set(path.relative_to(ROOT).parts[:-1])
-)
 # A fake clock's own event loop turn, which waits for nothing.
 TURN_OF_THE_LOOP = "0"
 # A peer as it was recorded: when it hesitates, that is the case.
@@ -36,21 +27,6 @@ JUMPING_CLOCK = "tests.support.warp"
 
 def nodes(path: Path) -> list[ast.AST]:
     return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
-
-
-@pytest.mark.parametrize("path", PROTOCOL_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_protocol_file_awaits_nothing_and_opens_nothing(path: Path) -> None:
-    for node in nodes(path):
-        waits = isinstance(node, (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith))
-        assert not waits, f"{path}:{getattr(node, 'lineno', 0)}: await in a protocol file"
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
-            assert not {"asyncio", "socket", "qmail.bus"} & set(names), f"{path}:{node.lineno}: I/O in a protocol file"
-
-
-def test_there_are_protocol_files() -> None:
-    roles = {path.relative_to(ROOT).parts[1] for path in PROTOCOL_FILES}
-    assert {"smtpd", "pop3", "imap"} <= roles
 
 
 def test_no_test_sleeps() -> None:
