@@ -12,8 +12,7 @@ from benchmarks.support.processes import tree
 from supervise.settings import PORTS
 from tests.support.ports import free_ports
 
-START_SECONDS = 60
-ROLES = ("smtpd", "queue", "delivery.local", "delivery.remote", "auth", "pop3", "imap", "admin", "nats-server")
+ROLES = ("smtpd", "queue", "delivery.local", "delivery.remote", "auth", "pop3", "imap", "log", "admin", "nats-server")
 
 
 class Deployment:
