@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
@@ -30,6 +31,8 @@ _IN_NO_NAME = re.compile(rb"[\0-\x09\x0b-\x20\x7f@:]")
 _IN_NO_ADDRESS_OR_NAME = re.compile(rb"[\0-\x09\x0b-\x20\x7f@]")
 _IN_NO_SENDER = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]|[ \t]#|@.*[ \t].*@")
 _IN_NO_KEY = re.compile(rb"[\0-\x20\x7f]")
+_MODULE = re.compile(rb"auth[a-z0-9]+")
+MODULES_EXPECTED = "names of modules, as in authuserdb authpam"
 _PYTHON_CLASS = re.compile(rb"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # relay, [address], either with :port, or nothing at all (qmail-remote(8)).
 _RELAY = re.compile(rb"(\[[^\]\0-\x20\x7f]+\]|[^:\[\]\0-\x20\x7f]*)(:\d{1,5})?")
@@ -216,19 +219,45 @@ class Networks:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """The first line: some of these words, with blanks between."""
-
-    known: tuple[bytes, ...]
+class ModuleNames:
+    """The first line: names of modules as Courier has them, `auth` and more, with blanks between."""
 
     def parse(self, content: bytes) -> tuple[bytes, ...] | Fault | None:
         line = content.split(b"\n", 1)[0].strip(_BLANKS)
-        words = line.split()
-        if not words or set(words) - set(self.known):
-            return _fault(1, line, f"some of {b', '.join(self.known).decode('ascii')}")
-        return tuple(words)
+        names = line.split()
+        return tuple(names) if names and all(map(_MODULE.fullmatch, names)) else _fault(1, line, MODULES_EXPECTED)
 
     parse_as_qmail = parse
+
+
+@dataclass(frozen=True, slots=True)
+class AuthDaemonRc:
+    """Courier's authdaemonrc, assignments as a shell reads them: the modules of `authmodulelist`. `daemons` must be
+    a number and changes nothing here; what else Courier has there is passed over."""
+
+    def parse(self, content: bytes) -> tuple[bytes, ...] | Fault | None:
+        try:
+            words = shlex.split(content.decode("utf-8", "surrogateescape"), comments=True)
+        except ValueError:
+            return _fault(1, b"a quotation mark without its second", "assignments as in Courier's authdaemonrc")
+        values: dict[str, str] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not (equals and name.isidentifier()):
+                return _fault(_line_of(content, word), word.encode(), 'assignments, as in authmodulelist="authpam"')
+            values[name] = value
+        if not values.get("daemons", "0").strip().isdecimal():
+            return _fault(_line_of(content, "daemons"), values["daemons"].encode(), "daemons=, a number")
+        names = values.get("authmodulelist", "").encode("utf-8", "surrogateescape").split()
+        if all(map(_MODULE.fullmatch, names)):
+            return tuple(names) or None
+        return _fault(_line_of(content, "authmodulelist"), b" ".join(names), MODULES_EXPECTED)
+
+    parse_as_qmail = parse
+
+
+def _line_of(content: bytes, word: str) -> int:
+    return content[: max(0, content.find(word.encode("utf-8", "surrogateescape")))].count(b"\n") + 1
 
 
 @dataclass(frozen=True, slots=True)

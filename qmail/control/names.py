@@ -12,6 +12,8 @@ from qmail.control.table import TABLE
 # Of qmail's, its patches', and the tutorial: what each asks for, and where that is here.
 _MEANT = {
     "aliasempty": "defaultdelivery says what is done without a .qmail",
+    "authldaprc": "it belongs in auth/, which auth alone can read; here users' programs read the password in it",
+    "authpgsqlrc": "it belongs in auth/, which auth alone can read; here users' programs read the password in it",
     "badhelo": "names given at HELO are not judged",
     "badmailto": "recipients that are ours are asked for; no list refuses more",
     "badrcptto": "if it lists senders, as in the tutorial, badmailfrom is meant; no list refuses recipients",

@@ -17,12 +17,14 @@ from qmail.control.kinds import (
     SENDERS,
     VIRTUAL_DOMAINS,
     Addresses,
+    AuthDaemonRc,
     ClientRules,
     Fault,
     HostName,
     Instructions,
     Kind,
     Line,
+    ModuleNames,
     Names,
     Network,
     Networks,
@@ -30,7 +32,6 @@ from qmail.control.kinds import (
     Presence,
     PythonClass,
     Switch,
-    Words,
 )
 from qmail.control.rules import Rules
 
@@ -393,13 +394,26 @@ AUTHFRONTENDS: ControlFile[tuple[Network, ...]] = ControlFile(
     sentence="{} logs in for many people.",
     unset="No address logs in for many people.",
 )
-AUTHMODULELIST: ControlFile[tuple[bytes, ...]] = ControlFile(
-    name="authmodulelist",
-    kind=Words((b"authuserdb", b"authpam")),
-    default=(b"authuserdb",),
+AUTHDAEMONRC: ControlFile[tuple[bytes, ...]] = ControlFile(
+    name="authdaemonrc",
+    kind=AuthDaemonRc(),
+    default=(),
     uses=(Use("auth", Taken.START),),
     manual=OURS,
-    says="where passwords are: `authuserdb` (useradd's), `authpam`, tried in order ([chapter 7](7-imap.md))",
+    says="Courier's file ([chapter 7](7-imap.md)): its `authmodulelist` counts where there is no file of that name",
+    without="no effect",
+    sentence="Courier's authdaemonrc names {}.",
+    unset="No effect.",
+)
+AUTHMODULELIST: ControlFile[tuple[bytes, ...]] = ControlFile(
+    name="authmodulelist",
+    kind=ModuleNames(),
+    default=(b"authuserdb",),
+    stands_in=AUTHDAEMONRC,
+    uses=(Use("auth", Taken.START),),
+    manual=OURS,
+    says="where passwords are, tried in order: `authuserdb` (useradd's), `authpam` and more ([chapter 7](7-imap.md))",
+    without="`authdaemonrc`, else authuserdb",
     sentence="Passwords are looked for in {}.",
 )
 BOUNCEMAXBYTES: ControlFile[int] = ControlFile(
@@ -653,6 +667,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     TIMEOUTSMTPD,
     VIRTUALDOMAINS,
     AUTHFRONTENDS,
+    AUTHDAEMONRC,
     AUTHMODULELIST,
     BOUNCEMAXBYTES,
     CONCURRENCYIMAP,

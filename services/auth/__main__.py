@@ -15,16 +15,15 @@ from qmail.role.main import run_role
 from qmail.role.process import RoleProcess
 from services.auth.desk import Desk
 from services.auth.files import Files
-from services.auth.hashes import Hashes
 from services.auth.known import KnownNetworks
-from services.auth.modules import read_modules
+from services.auth.modules.read import makers, read_modules
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 
 
 async def serve(process: RoleProcess) -> None:
     """Answer until told to end. Raises SettingsError, CredentialsError."""
     paths, control, notices = process.paths, process.control, process.log.notices
-    modules = read_modules(control.get(AUTHMODULELIST), Hashes(paths.auth / "passwd", notices))
+    modules = read_modules(control.get(AUTHMODULELIST), makers(paths, notices), notices, process.log.line)
     _, secret = read_credentials(paths, "auth")
     bus = await process.reach_bus()
     files, known = Files(paths.users / "assign", control, notices), KnownNetworks(bus, secret.encode())

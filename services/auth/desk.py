@@ -20,7 +20,8 @@ from services.auth.budgets import Ledger
 from services.auth.files import Files, Trouble
 from services.auth.known import KnownNetworks
 from services.auth.memory import Memory
-from services.auth.modules import Module, Verdict, verify
+from services.auth.modules.module import Module, Verdict
+from services.auth.modules.read import verify
 from services.auth.networks import network_of
 from services.auth.row import Attempt
 from services.auth.slowed import Slowing

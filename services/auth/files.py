@@ -13,7 +13,8 @@ from qmail.control.table import LOCALS, ME, NOLOGIN
 from qmail.log.notices import Notices
 from qmail.log.unusable import why_unusable
 from qmail.message.address import Address
-from services.auth.modules import SERVICES, Module
+from services.auth.modules.module import SERVICES, Module
+from services.auth.modules.read import NO_MODULE
 
 
 class Trouble(Exception):
@@ -52,6 +53,8 @@ class Files:
 
     def version(self, modules: Sequence[Module], service: str) -> Hashable:
         """Changes whenever what the modules know may have. Raises Trouble."""
+        if not modules:
+            raise Trouble(NO_MODULE)
         self._check(modules, service)
         versions = []
         for module in modules:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Final
 
-from services.auth.modules import Verdict
+from services.auth.modules.module import Verdict
 from services.auth.row import Attempt, Row
 
 #: argon2id takes 19 MB and a core each.

@@ -316,7 +316,7 @@ def test_reload_refuses_a_bad_line_and_keeps_the_old(empty: MailRun, name: str, 
         ("services.delivery.remote", "smtproutes", "no-colon.example"),
         ("services.pop3", "concurrencypop3", "fifty"),
         ("services.imap", "concurrencyimap", "fifty"),
-        ("services.auth", "authmodulelist", "authcustom"),
+        ("services.auth", "authmodulelist", "custom,cram"),
     ],
 )
 def test_a_role_does_not_start_with_a_bad_line(empty: MailRun, program: str, name: str, line: str) -> None:

@@ -22,7 +22,7 @@ FILES = {
 }
 ASK = """
 import json, sys
-from services.auth.modules import Pam
+from services.auth.modules.system_pam import Pam
 pam = Pam()
 for name, password, service in json.load(sys.stdin):
     print(pam(name.encode(), password.encode("latin-1"), service).name)

@@ -124,7 +124,7 @@ def test_a_wrong_configuration_is_refused_at_start(roles: Roles, role: str, name
     if name:
         roles.environ[name] = text
     else:
-        (roles.root / "control/authmodulelist").write_text("authmysql\n")
+        (roles.root / "control/authmodulelist").write_text("mysql\n")
     command = [sys.executable, "-m", f"services.{role}"]
     done = subprocess.run(command, env=roles.environ, capture_output=True, check=False, timeout=90)
     assert done.returncode == 78

@@ -13,13 +13,13 @@ from argon2 import PasswordHasher
 from qmail.bus.talk.ask_pass import SUBJECT
 from qmail.bus.talk.messages import WORKERS
 from qmail.control.files import Control
+from qmail.control.paths import read_paths
 from qmail.control.table import AUTHMODULELIST
 from qmail.log.notices import Notices
 from services.auth.desk import Desk
 from services.auth.files import Files
-from services.auth.hashes import Hashes
 from services.auth.known import KnownNetworks
-from services.auth.modules import read_modules
+from services.auth.modules.read import makers, read_modules
 from tests.support.memory_bus import MemoryBus
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -37,7 +37,8 @@ class Clerk:
         self.log: list[str] = []
         self.notices = Notices(self.log.append)
         control = Control(root / "control", self.notices)
-        modules = read_modules(control.get(AUTHMODULELIST), Hashes(root / "auth/passwd", self.notices))
+        known = makers(read_paths({"QMAIL_DIR": str(root)}), self.notices)
+        modules = read_modules(control.get(AUTHMODULELIST), known, self.notices, self.log.append)
         files = Files(root / "users/assign", control, self.notices)
         self.desk = Desk(files, modules, control, self.notices, KnownNetworks(self.bus, b"secret"), threads)
 

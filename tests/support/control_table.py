@@ -6,16 +6,17 @@ from typing import Any
 
 from qmail.control.kinds import (
     Addresses,
+    AuthDaemonRc,
     ClientRules,
     Instructions,
     Line,
+    ModuleNames,
     Names,
     Networks,
     Number,
     Pairs,
     Presence,
     Switch,
-    Words,
 )
 from qmail.control.table import OURS, TABLE, ControlFile
 from tests.support.source import ROOT
@@ -55,8 +56,10 @@ def _holds(file: ControlFile[Any]) -> str:
             return "lines, each one IP address or network"
         case Line(expected=expected):
             return expected
-        case Words(known=known):
-            return "some of " + ", ".join(word.decode() for word in known)
+        case ModuleNames():
+            return "names of modules"
+        case AuthDaemonRc():
+            return 'assignments, as in authmodulelist="authpam"'
         case Switch(word=word):
             return f"`{word.decode()}`"
         case Instructions():

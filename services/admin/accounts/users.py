@@ -18,6 +18,7 @@ from services.admin.accounts import assign, passwords
 from services.admin.accounts.assign import FIRST_UID, User, check_name
 from services.admin.accounts.home import make_home
 from services.admin.accounts.relocation import Relocation, find_relocation
+from services.admin.accounts.shadow_file import ShadowFile
 from services.admin.accounts.uid_registry import DELETED, REMOVED, UidRegistry
 from services.admin.directories import Directories
 from services.admin.install import Installer
@@ -37,6 +38,7 @@ class Users:
         self._alias_uid = alias_uid
         self._assign = self._paths.users / "assign"
         self._hashes = self._paths.auth / "passwd"
+        self._shadow = ShadowFile(self._paths.auth / "shadow", installer)
         self._registry = UidRegistry(self._paths.users / "uids", installer)
 
     @property
@@ -91,8 +93,12 @@ class Users:
         """Refuse, or allow again, log-in by password; mail is received either way. Raises UserError, OSError."""
         with self._lock():
             self._known(name, self._read())
-            old = passwords.read_hashes(self._hashes).get(name, "").removeprefix(passwords.LOCKED)
-            self._store_hash(name, passwords.LOCKED + old if locked else old)
+            there = self._shadow.set_locked(name, locked=locked)
+            old = passwords.read_hashes(self._hashes).get(name)
+            if old is None and there:
+                return
+            old = (old or "").removeprefix(passwords.LOCKED)
+            self._change_hash(name, passwords.LOCKED + old if locked else old)
 
     def refresh(self) -> Relocation | None:
         """Make the NSS files fit users/assign, modes and owners what they should be, and homes those of this place;
@@ -103,6 +109,7 @@ class Users:
             self._write(table.lines, table.users)
             if self._hashes.exists():
                 self._installer.settle(self._hashes, 0o400, 0, 0)
+            self._shadow.settle()
         return relocation
 
     def _claim(self, name: str, table: assign.Table) -> User:
@@ -129,6 +136,11 @@ class Users:
         raise UserError(f"{name}: no such account; qmailctl users lists them")
 
     def _store_hash(self, name: str, hashed: str | None) -> None:
+        """The only password that there is from now on."""
+        self._change_hash(name, hashed)
+        self._shadow.forget(name)
+
+    def _change_hash(self, name: str, hashed: str | None) -> None:
         hashes = passwords.read_hashes(self._hashes)
         hashes.pop(name, None)
         if hashed is not None:

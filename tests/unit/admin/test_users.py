@@ -166,6 +166,21 @@ def test_a_password_can_be_changed_locked_and_unlocked(users: Users, directories
     assert path.stat().st_mode & 0o777 == 0o400
 
 
+def test_another_machine_s_hash_is_locked_and_goes_when_there_is_a_new_password(
+    users: Users, directories: Directories
+) -> None:
+    path = directories.paths.auth / "shadow"
+    users.add("joni", "one")
+    rest = "root:*:19000:0:99999:7:::\njonathan:$6$x$y:19000::::::\n"
+    path.write_text(rest + "joni:$y$j9T$x$y:19000:0:99999:7:::\n")
+    users.set_locked("joni", True)
+    assert path.read_text() == rest + "joni:!$y$j9T$x$y:19000:0:99999:7:::\n"
+    users.set_locked("joni", False)
+    assert path.read_text() == rest + "joni:$y$j9T$x$y:19000:0:99999:7:::\n"
+    users.set_password("joni", "two")
+    assert path.read_text() == rest and path.stat().st_mode & 0o777 == 0o400
+
+
 @pytest.mark.parametrize("act", ["remove", "set_password", "set_locked"])
 def test_a_stranger_can_be_neither_ended_nor_changed(users: Users, act: str) -> None:
     arguments = {"remove": (), "set_password": ("x",), "set_locked": (True,)}[act]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from services.auth import modules as auth_modules
+from services.auth.modules import module as auth_module
 from tests.support.clerk import CHEAP
 
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Full costs, a hundred times over, would be the tests' only work; where costs are the point, they are full."""
-    monkeypatch.setattr(auth_modules, "_NOBODYS", CHEAP.hash(b"nobody's"))
+    monkeypatch.setattr(auth_module, "_NOBODYS", CHEAP.hash(b"nobody's"))
 
 
 @pytest.fixture

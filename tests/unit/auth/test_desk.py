@@ -14,16 +14,20 @@ import pytest
 
 from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control.files import Control, ControlError
+from qmail.control.paths import read_paths
 from qmail.log.notices import Notices
-from services.auth import modules as auth_modules
 from services.auth.desk import MAX_OPEN_PER_NETWORK
-from services.auth.hashes import Hashes
-from services.auth.modules import Pam, UserDb, Verdict, _pam_verdict, read_modules, verify
+from services.auth.modules import module as auth_module
+from services.auth.modules.hashes import Hashes
+from services.auth.modules.module import Verdict
+from services.auth.modules.read import makers, read_modules, verify
+from services.auth.modules.system_pam import Pam, pam_verdict
+from services.auth.modules.userdb import UserDb
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 from tests.support.clerk import CHEAP, NO, OK, TEMPORARY, Clerk
 
 # Of the module as it was loaded.
-NOBODYS = auth_modules._NOBODYS
+NOBODYS = auth_module._NOBODYS
 
 
 def consult(root: Path, talk: Callable[[Clerk], Awaitable[None]]) -> Clerk:
@@ -275,7 +279,7 @@ def test_unknown_names_cost_what_wrong_passwords_cost(tmp_path: Path, monkeypatc
     """Counted in CPU time of this thread, so that a busy machine does not matter."""
     from qmail.accounts.hasher import HASHER
 
-    monkeypatch.setattr(auth_modules, "_NOBODYS", NOBODYS)
+    monkeypatch.setattr(auth_module, "_NOBODYS", NOBODYS)
     path = tmp_path / "passwd"
     path.write_text(f"ari:{HASHER.hash(b'aripass')}\nlocked:!\n")
     modules = (UserDb(Hashes(path, Notices(print))),)
@@ -310,22 +314,49 @@ def test_modules_are_tried_in_order_and_the_first_that_knows_decides() -> None:
     assert verify((yes,), None, b"x", "pop3") is Verdict.NO
 
 
-@pytest.mark.parametrize("line", [b"authmysql", b"authuserdb,authpam", b"", b"  "])
-def test_an_unknown_module_stops_the_start(root: Path, line: bytes) -> None:
+@pytest.mark.parametrize("line", [b"mysql", b"authuserdb,authpam", b"", b"  "])
+def test_what_is_no_list_of_modules_stops_the_start(root: Path, line: bytes) -> None:
     (root / "control/authmodulelist").write_bytes(line + b"\n")
-    with pytest.raises(ControlError, match="authmodulelist:1: expected some of authuserdb, authpam, found "):
+    with pytest.raises(ControlError, match="authmodulelist:1: expected names of modules, as in authuserdb authpam, "):
         Control(root / "control").check("auth")
 
 
+def test_an_unknown_module_is_an_alert_and_the_others_answer(root: Path) -> None:
+    (root / "control/authmodulelist").write_text("authvchkpw authshadow authuserdb\n")
+
+    async def talk(clerk: Clerk) -> None:
+        assert await clerk.ask("ari", "aripass") == OK
+        [standing] = clerk.notices.standing
+        assert standing.text.startswith("authmodulelist: authvchkpw is unknown and passed over; there are ")
+        assert f"authshadow is passed over: {root}/auth/shadow is missing: a copy of /etc/shadow" in clerk.log
+
+    consult(root, talk)
+
+
+@pytest.mark.parametrize("names", ["authvchkpw authmysql", "authshadow"])
+def test_where_no_module_is_left_log_in_is_refused_for_now_and_it_stands(root: Path, names: str) -> None:
+    (root / "control/authmodulelist").write_text(f"{names}\n")
+
+    async def talk(clerk: Clerk) -> None:
+        for user in ("ari", "nobody"):
+            assert await clerk.ask(user, "aripass") == TEMPORARY
+        assert [one.text for one in clerk.notices.standing][-1] == (
+            "authmodulelist names no module that could verify a password: nobody can log in"
+        )
+
+    consult(root, talk)
+
+
 def test_pam_answers_in_our_words() -> None:
-    assert [_pam_verdict(code) for code in (7, 10, 9, 4, 13)] == [
+    assert [pam_verdict(code) for code in (7, 10, 9, 4, 13)] == [
         Verdict.NO,
         Verdict.UNKNOWN,
         Verdict.TEMPORARY,
         Verdict.TEMPORARY,
         Verdict.NO,
     ]
-    assert len(read_modules((b"authuserdb", b"authpam"), Hashes(Path("/none"), Notices(print)))) == 2
+    known = makers(read_paths({"QMAIL_DIR": "/none"}), Notices(print))
+    assert len(read_modules((b"authuserdb", b"authpam"), known, Notices(print), print)) == 2
     assert Pam()(b"ari", b"x", "login") is Verdict.UNKNOWN
 
 

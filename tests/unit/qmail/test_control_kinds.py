@@ -8,6 +8,8 @@ import pytest
 
 from qmail.control.kinds import Fault, Number
 from qmail.control.table import (
+    AUTHDAEMONRC,
+    AUTHMODULELIST,
     BADMAILFROM,
     BOUNCEFROM,
     DATABYTES,
@@ -133,3 +135,47 @@ def test_with_extensions_none_qmail_s_files_are_read_to_its_letter_and_ours_as_e
 
 def test_a_number_below_the_least_counts_as_the_least() -> None:
     assert Number("seconds", least=1).parse(b"0\n") == 1
+
+
+# Chapter 7.2e as it is printed: before the change in its two places, and after it.
+BEFORE = """#VERSION: $Id: authdaemonrc.in,v 1.8 2001/10/07 02:16:22
+#
+# authdaemonrc created from authdaemonrc.dist by sysconfctl
+
+authmodulelist="authcustom authcram authuserdb authldap authpgsql authpam"
+authmodulelistorig="authcustom authvchkpw authcram authuserdb authldap
+authpgsql authpam"
+daemons=0
+version=" "
+authdaemonvar=/usr/lib/courier-imap/var/authdaemon
+#authdaemonvar=/usr/lib/courier-imap/libexec/authlib/authdaemon
+"""
+AFTER = BEFORE.replace('list="authcustom authcram authuserdb authldap authpgsql authpam"', 'list="authpam"').replace(
+    "daemons=0", "daemons=1"
+)
+
+
+def test_courier_s_authdaemonrc_is_read_as_the_tutorial_prints_it() -> None:
+    names = (b"authcustom", b"authcram", b"authuserdb", b"authldap", b"authpgsql", b"authpam")
+    assert AUTHDAEMONRC.parse(BEFORE.encode(), exact=False) == names
+    assert AUTHDAEMONRC.parse(AFTER.replace("\n", "\r\n").encode(), exact=False) == (b"authpam",)
+    assert AUTHDAEMONRC.parse(b"daemons=1\n", exact=False) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'authmodulelist="authpam\n', 1),
+        (b"\ndaemons=one\n", 2),
+        (b"# x\nauthpam\n", 2),
+        (b"daemons=1\n\nauthmodulelist='authpam, authuserdb'\n", 3),
+    ],
+)
+def test_an_authdaemonrc_that_cannot_be_meant_is_named_by_its_line(content: bytes, line: int) -> None:
+    fault = AUTHDAEMONRC.parse(content, exact=False)
+    assert isinstance(fault, Fault) and fault.line == line
+
+
+def test_the_list_itself_comes_before_courier_s_file() -> None:
+    assert AUTHMODULELIST.stands_in is AUTHDAEMONRC
+    assert AUTHMODULELIST.parse(b" authuserdb  authpam \r\n", exact=False) == (b"authuserdb", b"authpam")

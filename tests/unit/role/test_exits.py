@@ -10,7 +10,7 @@ from qmail.bus.ports import BusDown
 from qmail.control.files import ControlError
 from qmail.control.settings import SettingsError, read_name_server
 from qmail.role.exits import exit_code
-from services.auth.modules import ModuleError
+from services.auth.modules.module import ModuleError
 
 
 @pytest.mark.parametrize(
