@@ -129,7 +129,8 @@ FROM python AS auth
 COPY --from=auth-packages /opt/venv /opt/venv
 COPY --from=library /opt/qmail/qmail qmail
 COPY services/auth services/auth
-RUN python3.13 -m compileall -q services
+# Chapter 7.2's files for PAM; whoever has his own mounts them over these.
+RUN python3.13 -m compileall -q services && cp services/auth/pam.d/* /etc/pam.d/
 USER 0:0
 CMD ["python", "-P", "-s", "-m", "services.auth"]
 
@@ -175,7 +176,10 @@ COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
     && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl; do \
         ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
-    && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl
+    && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl \
+    && mkdir -p /usr/lib/courier-imap/etc \
+    && ln -s /var/qmail/control/authdaemonrc /var/qmail/auth/authldaprc /var/qmail/auth/authpgsqlrc /usr/lib/courier-imap/etc/ \
+    && ln -s /var/qmail/control/nologin /etc/nologin
 USER 0:0
 CMD ["python", "-P", "-s", "-m", "services.admin"]
 

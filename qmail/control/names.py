@@ -12,8 +12,8 @@ from qmail.control.table import TABLE
 # Of qmail's, its patches', and the tutorial: what each asks for, and where that is here.
 _MEANT = {
     "aliasempty": "defaultdelivery says what is done without a .qmail",
-    "authldaprc": "it belongs in auth/, which auth alone can read; here users' programs read the password in it",
-    "authpgsqlrc": "it belongs in auth/, which auth alone can read; here users' programs read the password in it",
+    "authldaprc": "it belongs in auth/",
+    "authpgsqlrc": "it belongs in auth/",
     "badhelo": "names given at HELO are not judged",
     "badmailto": "recipients that are ours are asked for; no list refuses more",
     "badrcptto": "if it lists senders, as in the tutorial, badmailfrom is meant; no list refuses recipients",
@@ -25,6 +25,8 @@ _MEANT = {
     "servercert.pem": "the certificate is tls/cert.pem, its key tls/key.pem",
     "tcp.smtp.cdb": "tcp.smtp is read as text, no cdb is needed",
 }
+#: Files of other places that hold a password. Whoever reads control/, users' programs too, could read it.
+SECRETS = frozenset({"authldaprc", "authpgsqlrc"})
 # What editors, package managers and careful people leave beside a file.
 _LEFT_BY_EDITORS = (".bak", ".dist", ".new", ".old", ".orig", ".save", ".swp", "~")
 

@@ -394,6 +394,17 @@ AUTHFRONTENDS: ControlFile[tuple[Network, ...]] = ControlFile(
     sentence="{} logs in for many people.",
     unset="No address logs in for many people.",
 )
+AUTHCUSTOM: ControlFile[bytes] = ControlFile(
+    name="authcustom",
+    kind=Line("a program by its whole path, and its arguments"),
+    default=b"",
+    uses=(Use("auth", Taken.START),),
+    manual=OURS,
+    says="the program of the module `authcustom`, with checkpassword's interface ([chapter 7](7-imap.md))",
+    without="no program",
+    sentence="authcustom asks {}.",
+    unset="authcustom asks no program.",
+)
 AUTHDAEMONRC: ControlFile[tuple[bytes, ...]] = ControlFile(
     name="authdaemonrc",
     kind=AuthDaemonRc(),
@@ -667,6 +678,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     TIMEOUTSMTPD,
     VIRTUALDOMAINS,
     AUTHFRONTENDS,
+    AUTHCUSTOM,
     AUTHDAEMONRC,
     AUTHMODULELIST,
     BOUNCEMAXBYTES,

@@ -16,14 +16,19 @@ from qmail.role.process import RoleProcess
 from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.known import KnownNetworks
-from services.auth.modules.read import makers, read_modules
+from services.auth.modules.read import close_modules, makers, read_modules
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 
 
 async def serve(process: RoleProcess) -> None:
     """Answer until told to end. Raises SettingsError, CredentialsError."""
     paths, control, notices = process.paths, process.control, process.log.notices
-    modules = read_modules(control.get(AUTHMODULELIST), makers(paths, notices), notices, process.log.line)
+    modules = read_modules(
+        control.get(AUTHMODULELIST),
+        makers(paths, control, notices, CONCURRENT_VERIFICATIONS),
+        notices,
+        process.log.line,
+    )
     _, secret = read_credentials(paths, "auth")
     bus = await process.reach_bus()
     files, known = Files(paths.users / "assign", control, notices), KnownNetworks(bus, secret.encode())
@@ -34,6 +39,7 @@ async def serve(process: RoleProcess) -> None:
     process.watch(process.bus_is_there)
     await process.until_told()
     desk.close()
+    close_modules(modules)
 
 
 if __name__ == "__main__":

@@ -109,8 +109,13 @@ def test_doors_have_a_minute_and_deliveries_five(role: Role) -> None:
 
 def test_the_networks_between_the_roles_have_no_way_out() -> None:
     networks = COMPOSE["networks"]
-    assert set(networks) == {"admin", "edge", "bus", "out"}
-    assert networks["admin"]["internal"] is True and networks["bus"]["internal"] is True
+    assert set(networks) == {"admin", "edge", "bus", "out", "directory"}
+    assert [name for name in CONTAINERS if "directory" in RIGHTS.roles[name].networks] == ["auth"]
+    assert (
+        networks["directory"]["internal"] is True
+        and networks["admin"]["internal"] is True
+        and networks["bus"]["internal"] is True
+    )
     assert networks["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
 
 
@@ -158,7 +163,7 @@ def test_the_bus_s_health_check_can_leave_its_marks() -> None:
 
 
 def test_admin_knows_the_networks_of_smtpd() -> None:
-    made = {name: network["ipam"]["config"][0]["subnet"] for name, network in COMPOSE["networks"].items()}
+    made = {name: COMPOSE["networks"][name]["ipam"]["config"][0]["subnet"] for name in RIGHTS.roles["smtpd"].networks}
     subnets = [made[name].replace("${SUBNET:-172.29.25}", "10.1.2") for name in RIGHTS.roles["smtpd"].networks]
     assert [str(network) for network in smtpd_networks({"SUBNET": "10.1.2"})] == subnets
     assert DEFAULT_SUBNET == "172.29.25"

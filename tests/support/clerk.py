@@ -20,6 +20,7 @@ from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.known import KnownNetworks
 from services.auth.modules.read import makers, read_modules
+from services.auth.verifications import CONCURRENT_VERIFICATIONS
 from tests.support.memory_bus import MemoryBus
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -37,7 +38,7 @@ class Clerk:
         self.log: list[str] = []
         self.notices = Notices(self.log.append)
         control = Control(root / "control", self.notices)
-        known = makers(read_paths({"QMAIL_DIR": str(root)}), self.notices)
+        known = makers(read_paths({"QMAIL_DIR": str(root)}), control, self.notices, CONCURRENT_VERIFICATIONS)
         modules = read_modules(control.get(AUTHMODULELIST), known, self.notices, self.log.append)
         files = Files(root / "users/assign", control, self.notices)
         self.desk = Desk(files, modules, control, self.notices, KnownNetworks(self.bus, b"secret"), threads)

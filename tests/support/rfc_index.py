@@ -42,6 +42,8 @@ TITLES = {
     3848: "ESMTP and LMTP Transmission Types Registration",
     4291: "IP Version 6 Addressing Architecture",
     4315: "IMAP UIDPLUS extension",
+    4511: "Lightweight Directory Access Protocol",
+    4513: "LDAP: Authentication Methods and Security Mechanisms",
     4616: "The PLAIN SASL Mechanism",
     4731: "IMAP4 Extension to SEARCH Command (ESEARCH)",
     4865: "SMTP Submission Service Extension for Future Message Release",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from qmail.control.files import Control, ControlError
 from qmail.control.kinds import Line, Number, meant_lines
-from qmail.control.names import unread_in
+from qmail.control.names import SECRETS, unread_in
 from qmail.control.table import (
     DATABYTES,
     LOCALS,
@@ -27,7 +28,12 @@ def control_faults(control: Control, *, per_user: bool) -> list[str]:
     """What no role would take, file by file; per_user: roles have uids of their own, and must be able to read. tcp.smtp
     is looked at by services.admin.commands.rules_check."""
     faults = control.faults(file for file in TABLE if file is not TCP_SMTP)
+    faults += [_secret(path) for path in sorted(control.directory.iterdir()) if path.name in SECRETS]
     return faults + (list(_unreadable(control)) if per_user else [])
+
+
+def _secret(path: Path) -> str:
+    return f"{path}: users' programs can read the password in it; expected it in auth/, which auth alone can read"
 
 
 def _unreadable(control: Control) -> Iterator[str]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from qmail.control.files import Control
 from qmail.control.paths import Paths
+from qmail.control.table import AUTHCUSTOM
 from qmail.log.notices import Notices
+from services.auth.modules.custom import Custom
 from services.auth.modules.hashes import Hashes
+from services.auth.modules.ldap import Ldap
 from services.auth.modules.module import Module, NotSetUp, Verdict, spend_the_same
+from services.auth.modules.pgsql import PgSql
 from services.auth.modules.shadow import Shadow
 from services.auth.modules.system_pam import Pam
 from services.auth.modules.userdb import UserDb
@@ -16,12 +21,17 @@ from services.auth.modules.userdb import UserDb
 Makers = Mapping[bytes, Callable[[], Module]]
 
 
-def makers(paths: Paths, notices: Notices) -> Makers:
-    """How each module is made that there is; making one raises NotSetUp, ModuleError."""
+def makers(paths: Paths, control: Control, notices: Notices, at_once: int) -> Makers:
+    """How each module is made that there is; making one raises NotSetUp, ModuleError. at_once: passwords that are
+    verified at the same time."""
+    hidden = (paths.auth, paths.credentials)
     return {
-        b"authuserdb": lambda: UserDb(Hashes(paths.auth / "passwd", notices)),
-        b"authshadow": lambda: Shadow(paths.auth / "shadow"),
+        b"authcustom": lambda: Custom(control.get(AUTHCUSTOM), hidden, at_once),
+        b"authldap": lambda: Ldap(paths.auth / "authldaprc"),
         b"authpam": Pam,
+        b"authpgsql": lambda: PgSql(paths.auth / "authpgsqlrc"),
+        b"authshadow": lambda: Shadow(paths.auth / "shadow"),
+        b"authuserdb": lambda: UserDb(Hashes(paths.auth / "passwd", notices)),
     }
 
 
@@ -59,3 +69,10 @@ def verify(modules: Sequence[Module], name: bytes | None, password: bytes, servi
             return verdict
     spend_the_same(password)
     return Verdict.NO
+
+
+def close_modules(modules: Iterable[Module]) -> None:
+    """End what they have started."""
+    for module in modules:
+        if isinstance(module, Custom):
+            module.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,12 @@ PAM_DIRECTORIES: Final = (Path("/etc/pam.d"), Path("/usr/lib/pam.d"))
 PAM_AUTH_ERR: Final = 7
 PAM_USER_UNKNOWN: Final = 10
 PAM_REFUSALS: Final = frozenset({6, PAM_AUTH_ERR, 11, 12, 13})
+
+#: Of the tutorial's files (7.2), and what stands for it today.
+GONE: Final = {
+    "pam_stack.so": "expected `auth include system-auth` in place of `auth required pam_stack.so service=system-auth`",
+    "pam_pwdb.so": "expected pam_unix.so",
+}
 
 
 class Pam:
@@ -35,11 +40,19 @@ class Pam:
         return None
 
     def missing(self, service: str) -> str:
-        if service not in SERVICES or any(os.access(directory / service, os.R_OK) for directory in self._directories):
+        if service not in SERVICES:
             return ""
-        path = self._directories[0] / service
-        reason = "cannot be read" if path.exists() else "missing"
-        return f"authpam: {path}: {reason}; expected PAM's rules for {service}, without which nobody logs in there"
+        expected = f"expected PAM's rules for {service}, without which nobody logs in there"
+        for path in (directory / service for directory in self._directories):
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return f"authpam: {path}: cannot be read; {expected}"
+            gone = [f"{old}, which Linux-PAM no longer has: {new}" for old, new in GONE.items() if old in _rules(text)]
+            return f"authpam: {path}: names {gone[0]}" if gone else ""
+        return f"authpam: {self._directories[0] / service}: missing; {expected}"
 
     def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
         if service not in SERVICES:
@@ -56,6 +69,10 @@ class Pam:
         except OSError:
             return Verdict.TEMPORARY
         return Verdict.YES if right else pam_verdict(conversation.code)
+
+
+def _rules(text: str) -> str:
+    return "\n".join(line.partition("#")[0] for line in text.splitlines())
 
 
 def pam_verdict(code: int) -> Verdict:

@@ -33,10 +33,11 @@ class UserDb:
             return Verdict.TEMPORARY
         if found is None:
             return Verdict.UNKNOWN
-        return Verdict.YES if _matches(found, password) else Verdict.NO
+        return Verdict.YES if matches(found, password) else Verdict.NO
 
 
-def _matches(found: str, password: bytes) -> bool:
+def matches(found: str, password: bytes) -> bool:
+    """Whether an argon2 hash is of this password; as slow as a wrong one where it is no hash at all."""
     try:
         return HASHER.verify(found, password)
     except VerifyMismatchError:

@@ -64,6 +64,7 @@ def test_what_the_first_start_makes_has_no_fault(check: Check) -> None:
                                       "expected .qmail-a:b"),
         ("alias/.qmail-Info", "ari\n", ".qmail-Info: never read, since addresses are looked up in lower case"),
         ("alias/.qmail-list", "ari\njoni\r\n", ".qmail-list: line 2 ends with CR"),
+        ("control/authldaprc", "LDAP_BINDPW hunter2\n", "authldaprc: users' programs can read the password in it; exp"),
         ("tls/cert.pem", "no certificate\n", "tls/cert.pem: cannot be understood; expected the certificate in PEM"),
         ("tls/key.pem", "no key\n", "tls/key.pem: cannot be understood; expected the certificate's key in PEM"),
     ],
@@ -71,6 +72,7 @@ def test_what_the_first_start_makes_has_no_fault(check: Check) -> None:
 def test_faults(directory: Path, check: Check, name: str, content: str, fault: str) -> None:
     (directory / name).write_text(content)
     code, said = check()
+    assert "hunter2" not in said
     assert code == 1 and [line for line in said.splitlines() if line.startswith("fault: ")] == [said.splitlines()[0]]
     assert fault in said
 

@@ -16,6 +16,7 @@ from qmail.bus.talk.ask_pass import SUBJECT as ASK_PASS
 from qmail.control.files import Control, ControlError
 from qmail.control.paths import read_paths
 from qmail.log.notices import Notices
+from services.auth import pam_userdb
 from services.auth.desk import MAX_OPEN_PER_NETWORK
 from services.auth.modules import module as auth_module
 from services.auth.modules.hashes import Hashes
@@ -347,6 +348,15 @@ def test_where_no_module_is_left_log_in_is_refused_for_now_and_it_stands(root: P
     consult(root, talk)
 
 
+def test_what_pam_exec_asks_knows_the_hashes_of_passwd(root: Path) -> None:
+    environ = {"QMAIL_DIR": str(root), "PAM_USER": "ari"}
+    assert pam_userdb.main(environ, b"aripass\0") == 0
+    assert [pam_userdb.main(environ, text) for text in (b"wrong\0", b"", b"aripassx\0")] == [1, 1, 1]
+    assert pam_userdb.main({**environ, "PAM_USER": "joni"}, b"!\0") == 1
+    (root / "auth/passwd").unlink()
+    assert pam_userdb.main(environ, b"aripass\0") == 1
+
+
 def test_pam_answers_in_our_words() -> None:
     assert [pam_verdict(code) for code in (7, 10, 9, 4, 13)] == [
         Verdict.NO,
@@ -355,7 +365,7 @@ def test_pam_answers_in_our_words() -> None:
         Verdict.TEMPORARY,
         Verdict.NO,
     ]
-    known = makers(read_paths({"QMAIL_DIR": "/none"}), Notices(print))
+    known = makers(read_paths({"QMAIL_DIR": "/none"}), Control(Path("/none")), Notices(print), 1)
     assert len(read_modules((b"authuserdb", b"authpam"), known, Notices(print), print)) == 2
     assert Pam()(b"ari", b"x", "login") is Verdict.UNKNOWN
 
@@ -372,6 +382,13 @@ def test_pam_without_the_service_s_file_is_temporary_and_stands_until_it_is_ther
         [standing] = clerk.notices.standing
         assert standing.text == (
             f"authpam: {rules}/imap: missing; expected PAM's rules for imap, without which nobody logs in there"
+        )
+        # As the tutorial prints it, after a comment that names it, too.
+        (rules / "imap").write_text("# no pam_pwdb.so\nauth required pam_stack.so service=system-auth\n")
+        assert await clerk.ask("ari", "aripass", service="imap") == TEMPORARY
+        [standing] = clerk.notices.standing
+        assert standing.text.startswith(
+            f"authpam: {rules}/imap: names pam_stack.so, which Linux-PAM no longer has: exp"
         )
         (rules / "imap").write_text("auth required pam_deny.so\n")
         assert await clerk.ask("ari", "aripass", service="imap") in (NO, TEMPORARY), "this machine's PAM decides"

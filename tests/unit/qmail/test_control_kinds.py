@@ -28,6 +28,7 @@ from qmail.control.table import (
     VIRTUALDOMAINS,
     ControlFile,
 )
+from tests.support.courier_files import AFTER, BEFORE
 
 
 @pytest.mark.parametrize(
@@ -135,24 +136,6 @@ def test_with_extensions_none_qmail_s_files_are_read_to_its_letter_and_ours_as_e
 
 def test_a_number_below_the_least_counts_as_the_least() -> None:
     assert Number("seconds", least=1).parse(b"0\n") == 1
-
-
-# Chapter 7.2e as it is printed: before the change in its two places, and after it.
-BEFORE = """#VERSION: $Id: authdaemonrc.in,v 1.8 2001/10/07 02:16:22
-#
-# authdaemonrc created from authdaemonrc.dist by sysconfctl
-
-authmodulelist="authcustom authcram authuserdb authldap authpgsql authpam"
-authmodulelistorig="authcustom authvchkpw authcram authuserdb authldap
-authpgsql authpam"
-daemons=0
-version=" "
-authdaemonvar=/usr/lib/courier-imap/var/authdaemon
-#authdaemonvar=/usr/lib/courier-imap/libexec/authlib/authdaemon
-"""
-AFTER = BEFORE.replace('list="authcustom authcram authuserdb authldap authpgsql authpam"', 'list="authpam"').replace(
-    "daemons=0", "daemons=1"
-)
 
 
 def test_courier_s_authdaemonrc_is_read_as_the_tutorial_prints_it() -> None:
