@@ -56,27 +56,42 @@ def measure(target: Target, load: Load) -> Run:
     maildirs = [target.maildir(name) for name in load.mailboxes]
     for maildir in maildirs:
         empty(maildir)
+
+    def deliver() -> None:
+        send(target, load)
+        for maildir in maildirs:
+            wait_for(maildir, load.messages // len(maildirs))
+
+    return timed(target, load.messages, deliver)
+
+
+def timed(target: Target, messages: int, deliver: Callable[[], None]) -> Run:
+    """What it takes to deliver so many messages, and the CPU of all processes meanwhile."""
     before = cpu_seconds(target)
     started = time.monotonic()
-    send(target, load)
-    for maildir in maildirs:
-        wait_for(maildir, load.messages // len(maildirs))
+    deliver()
     took = time.monotonic() - started
     after = cpu_seconds(target)
-    cpu = {name: (seconds - before.get(name, 0.0)) * 1000 / load.messages for name, seconds in after.items()}
-    return Run(load.messages / took, {name: ms for name, ms in cpu.items() if ms > 0.001})
+    cpu = {name: (seconds - before.get(name, 0.0)) * 1000 / messages for name, seconds in after.items()}
+    return Run(messages / took, {name: ms for name, ms in cpu.items() if ms > 0.001})
 
 
 def send(target: Target, load: Load) -> None:
     """One smtp-source a mailbox, all at once. Raises CalledProcessError, TimeoutExpired."""
     share = len(load.mailboxes)
-    command = ["smtp-source", "-l", str(MESSAGE_BYTES), "-m", str(load.messages // share)]
-    command += ["-s", str(load.sessions // share), *(["-d"] if load.kept else []), "-f", "ari@xeris.com"]
-    rest = f"{target.address}:{target.port}"
-    senders = [subprocess.Popen([*command, "-t", f"{name}@xeris.com", rest]) for name in load.mailboxes]
-    for sender in senders:
+    part = Load(load.messages // share, load.sessions // share, load.kept, load.mailboxes)
+    commands = [source(target, part, f"{name}@xeris.com") for name in load.mailboxes]
+    senders = [subprocess.Popen(command) for command in commands]
+    for sender, command in zip(senders, commands, strict=True):
         if code := sender.wait(DEADLINE_SECONDS):
             raise subprocess.CalledProcessError(code, command)
+
+
+def source(target: Target, load: Load, recipient: str, size_bytes: int = MESSAGE_BYTES) -> list[str]:
+    """The command that sends the load's messages to one recipient."""
+    command = ["smtp-source", "-l", str(size_bytes), "-m", str(load.messages), "-s", str(load.sessions)]
+    command += [*(["-d"] if load.kept else []), "-f", "ari@xeris.com", "-t", recipient]
+    return [*command, f"{target.address}:{target.port}"]
 
 
 def wait_for(maildir: Path, count: int, deadline_seconds: float = DEADLINE_SECONDS) -> None:

@@ -42,7 +42,7 @@ smtpd_client_connection_rate_limit = 0
 in_flow_delay = 0
 alias_maps =
 alias_database =
-"""
+{more}"""
 
 _MASTER_CF = """\
 127.0.0.1:{port} inet n - n - - smtpd
@@ -57,7 +57,8 @@ trace     unix  - - n -  0 bounce
 verify    unix  - - n -  1 verify
 flush     unix  n - n 1000? 0 flush
 proxymap  unix  - - n -  - proxymap
-smtp      unix  - - n -  - smtp
+smtp      unix  - - n -  {smtps} smtp
+scache    unix  - - n -  1 scache
 showq     unix  n - n -  - showq
 error     unix  - - n -  - error
 retry     unix  - - n -  - error
@@ -70,10 +71,12 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """One instance below `base`; start, stop, and what it needs to be measured."""
+    """One instance below `base`; start, stop, and what it needs to be measured.
 
-    def __init__(self, base: Path, port: int, names: Sequence[str]) -> None:
-        self.base, self.port, self._names = base, port, names
+    `more`: lines of main.cf; `smtps`: how many messages go out to other hosts at a time."""
+
+    def __init__(self, base: Path, port: int, names: Sequence[str], *, more: str = "", smtps: int = 100) -> None:
+        self.base, self.port, self._names, self._more, self._smtps = base, port, names, more, smtps
 
     def maildir(self, name: str) -> Path:
         """Of a mailbox."""
@@ -92,8 +95,10 @@ class Postfix:
         os.chmod(self.base, 0o755)
         conf = self.base / "conf"
         mailboxes = " ".join(f"{{{name}@xeris.com = {name}/Maildir/}}" for name in self._names)
-        (conf / "main.cf").write_text(_MAIN_CF.format(base=self.base, uid=MAIL_UID, mailboxes=mailboxes))
-        (conf / "master.cf").write_text(_MASTER_CF.format(port=self.port))
+        (conf / "main.cf").write_text(
+            _MAIN_CF.format(base=self.base, uid=MAIL_UID, mailboxes=mailboxes, more=self._more)
+        )
+        (conf / "master.cf").write_text(_MASTER_CF.format(port=self.port, smtps=self._smtps))
         for name in ("postfix-files", "postfix-script", "dynamicmaps.cf"):
             if Path("/etc/postfix", name).exists():
                 shutil.copy(Path("/etc/postfix", name), conf / name)
