@@ -9,8 +9,11 @@ import json
 import os
 import re
 import smtplib
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import dns.message
@@ -18,11 +21,31 @@ import dns.query
 import pytest
 
 from supervise.settings import PORTS
-from tests.support.deployment import ROLES, ROOT, SETTINGS, Deployment, deployed
+from tests.support.deployment import ROLES, ROOT, SETTINGS, Deployment, deployed, eventually
 from tests.support.documents import blocks
+from tests.support.needs import missing
+from tests.support.ports import free_ports
 
 ADDRESS, OTHER_ADDRESS = "127.0.57.1", "127.0.57.2"
 SECONDS = 300
+OPERATIONS = ROOT / "docs" / "operations.md"
+HANDLER = ROOT / "docs" / "smtpd-handler.md"
+# Eleven wrong passwords by IMAP, no account twice: only the address that they come from can be slowed for them.
+GUESS = """
+import imaplib, ssl, sys
+from concurrent.futures import ThreadPoolExecutor
+
+def guess(number):
+    host, port = sys.argv[1], int(sys.argv[2])
+    tls = {"ssl_context": ssl._create_unverified_context()} if port == 993 else {}
+    client = (imaplib.IMAP4_SSL if tls else imaplib.IMAP4)(host, port, timeout=60, **tls)
+    try:
+        client.login(f"nobody{number}", "guess")
+    except imaplib.IMAP4.error as error:
+        return "AUTHENTICATIONFAILED" in str(error)
+
+sys.exit(not all(ThreadPoolExecutor(4).map(guess, range(11))))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +177,9 @@ def test_another_address_is_published_and_is_what_the_zone_says(telkom: Deployme
 
 
 def test_a_backup_is_restored_as_the_page_says(telkom: Deployment, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = OPERATIONS.read_text(encoding="utf-8")
     section = text[text.index("## Backup") : text.index("## Upgrade")]
-    found = [block.text for block in blocks(ROOT / "docs" / "operations.md") if block.text in section]
+    found = [block.text for block in blocks(OPERATIONS) if block.text in section]
     backup, restore = (re.sub(r"^\$ ", "", one, flags=re.MULTILINE).replace("$PWD", str(tmp_path)) for one in found)
     telkom.send("joe@example.org", ["budi@telkom.test"], "Subject: saved\n\nhello\n")
     telkom.message_with("budi", "budi-password", b"Subject: saved")
@@ -170,3 +193,96 @@ def test_a_backup_is_restored_as_the_page_says(telkom: Deployment, tmp_path: Pat
     # pop3 shows a new message and leaves it where it is.
     assert sorted(restored.splitlines()) == sorted(owners.splitlines())
     assert all_are_healthy(telkom)
+
+
+@pytest.fixture(scope="module")
+def settled(telkom: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """On a host whose port 53 is taken, with IPv6 and a handler, as the pages say; the ports on ::1 by their names.
+
+    In one start for all of them, and the last in this module: the deployment stays as it is."""
+    directory = tmp_path_factory.mktemp("settled")
+    smtp, imap = free_ports(2)
+    override = (*_overrides(OPERATIONS, "[2001:db8::1]:25:25"), *_overrides(HANDLER, "./plugins"))
+    files = ["compose.yaml"]
+    for number, text in enumerate(override):
+        files.append(str(directory / f"{number}.yaml"))
+        Path(files[-1]).write_text(
+            text.replace("2001:db8::1]:25", f"::1]:{smtp}").replace("./plugins", f"{directory}/plugins")
+        )
+    package = directory / "plugins" / "acme"
+    package.mkdir(parents=True)
+    package.parent.chmod(0o755)
+    (package / "filter.py").write_text(_source(HANDLER))
+    telkom.run("admin", "tee", "/var/qmail/control/smtpdhandler", stdin="acme.filter:Filter\n")
+    telkom.control("stop", "dns")
+    with ExitStack() as held:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            taken = held.enter_context(socket.socket(socket.AF_INET, kind))
+            taken.bind((ADDRESS, 53))
+        environ = settings(telkom) | {
+            "COMPOSE_FILE": ":".join(files),
+            "DNS": "unpublished",
+            "IMAP_PUBLISH": f"[::1]:{imap}",
+        }
+        type_in(environ, "./qmailctl", "start")
+        yield {"smtp": smtp, "imap": imap}
+
+
+def _overrides(page: Path, words: str) -> list[str]:
+    """The page's compose.override.yaml that has these words."""
+    found = [part.partition("```")[0] for part in page.read_text(encoding="utf-8").split("```yaml\n")[1:]]
+    return [text for text in found if words in text]
+
+
+def _source(page: Path) -> str:
+    return page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+
+
+def test_mail_works_where_something_else_has_port_53(telkom: Deployment, settled: dict[str, int]) -> None:
+    assert all_are_healthy(telkom)
+    assert telkom.run("admin", "dig", "+short", f"@{telkom.subnet}.70", "telkom.test", "MX") == "50 mail.telkom.test.\n"
+    telkom.send("joe@example.org", ["budi@telkom.test"], "Subject: without 53\n\nhello\n")
+    telkom.message_with("budi", "budi-password", b"Subject: without 53")
+    # What the world has to be told by somebody else.
+    assert ADDRESS in telkom.run("admin", "cat", "/var/named/telkom.db")
+
+
+@pytest.fixture
+def ipv6() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError as error:
+            missing(f"IPv6 on this host: {error}")
+
+
+def test_a_door_published_by_ipv6_takes_mail(telkom: Deployment, settled: dict[str, int], ipv6: None) -> None:
+    with smtplib.SMTP("::1", settled["smtp"], timeout=60) as client:
+        client.sendmail("joe@example.org", ["budi@telkom.test"], "Subject: by six\n\nhello\n")
+    received = telkom.message_with("budi", "budi-password", b"Subject: by six")
+    # The engine's own address, as the page says.
+    assert f"({telkom.subnet}.1)".encode() in received
+
+
+def test_the_address_that_all_ipv6_clients_share_is_not_slowed(
+    telkom: Deployment, settled: dict[str, int], ipv6: None
+) -> None:
+    def slowed() -> set[str]:
+        lines = telkom.run("admin", "cat", "/var/log/auth/current")
+        return set(re.findall(r"refused login (\S+): imap nobody\d+: slowed, address: ", lines))
+
+    type_in(os.environ, sys.executable, "-c", GUESS, "::1", str(settled["imap"]))
+    # Any other address is slowed by as many: admin comes by its own.
+    telkom.run("admin", "python", "-c", GUESS, telkom.me, "993")
+    found = eventually(slowed, "auth says who is slowed")
+    assert len(found) == 1 and f"{telkom.subnet}.1" not in found
+
+
+def test_a_handler_from_the_mounted_directory_filters(telkom: Deployment, settled: dict[str, int]) -> None:
+    with smtplib.SMTP(telkom.address, 25, timeout=60) as client:
+        with pytest.raises(smtplib.SMTPSenderRefused, match="we know you"):
+            client.sendmail("a@spam.example", ["budi@telkom.test"], "Subject: x\n\nx\n")
+        with pytest.raises(smtplib.SMTPDataError, match="no lotteries here"):
+            client.sendmail("a@far.org", ["budi@telkom.test"], "Subject: lottery\n\nx\n")
+    telkom.send("a@far.org", ["budi@telkom.test"], "Subject: unfiltered\n\nx\n")
+    telkom.message_with("budi", "budi-password", b"Subject: unfiltered")

@@ -43,6 +43,7 @@ from services.delivery.local.spawn import Spawner
 from services.delivery.remote.attempt import World
 from services.delivery.remote.deliver import RemoteDelivery
 from services.delivery.remote.resolve import make_resolver
+from services.delivery.remote.settings import SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.worker import Worker
 from services.inject.command import Surroundings, inject
@@ -207,7 +208,7 @@ class SendCase:
             base_environment={b"PATH": _PATH},
         )
         world = World(
-            control=control,
+            settings=SettingsReader(control),
             resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns_port}"}, ipv6=False, lifetime_seconds=3.0),
             tcpto=TcpTo(self._clock),
             open_wire=network.open,

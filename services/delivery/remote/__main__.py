@@ -38,6 +38,7 @@ async def serve(process: RoleProcess) -> None:
     await process.until_told()
     asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, delivery.break_off)
     await worker.stop(_GRACE_SECONDS)
+    delivery.close()
 
 
 if __name__ == "__main__":

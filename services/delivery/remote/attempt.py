@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from qmail.control.files import Control, ControlError
-from qmail.control.table import ENVNOATHOST, HELOHOST, LOCALS, ME, NOTLSHOSTS, SMTPROUTES, TIMEOUTCONNECT, TIMEOUTREMOTE
+from qmail.control.files import ControlError
 from qmail.message.address import Address
 from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
-from services.delivery.remote.mx import Exchanger, HostAddress, Ourselves, known_as, usable_addresses
+from services.delivery.remote.kept import Kept, KeptConnections, Way
+from services.delivery.remote.mx import Exchanger, HostAddress, usable_addresses
 from services.delivery.remote.outward import outward
-from services.delivery.remote.own import own_addresses
 from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
 from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_literal
+from services.delivery.remote.settings import Settings, SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.transfer import (
     Chunks,
@@ -48,24 +48,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What outlives one attempt: control files, the DNS, the table of downed hosts, the network."""
+    """What outlives one attempt: settings, the DNS, the table of downed hosts, connections, the network."""
 
-    control: Control
+    settings: SettingsReader
     resolver: Resolver
     tcpto: TcpTo
+    kept: KeptConnections = field(default_factory=KeptConnections)
     open_wire: OpenWire = open_wire
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    helo: bytes
-    no_host: bytes
-    exact: bool
-    connect_seconds: float
-    remote_seconds: float
-    ourselves: Ourselves
-    no_tls_hosts: frozenset[bytes]
-    routes: Mapping[bytes, bytes]
 
 
 class _GivenUpError(Exception):
@@ -83,7 +72,7 @@ async def attempt(
 
     Raises nothing that can be foreseen: every known trouble is a text of the report."""
     try:
-        settings = _read_settings(world.control)
+        settings = world.settings.read()
         route = find_route(settings.routes, host)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, settings.exact)
@@ -107,28 +96,6 @@ async def attempt(
     )
     visit = _Visit(world, settings, transaction, message, route.port if route else SMTP_PORT, host)
     return await visit.try_each(usable)
-
-
-def _read_settings(control: Control) -> _Settings:
-    exact, helo = control.exact(), control.get(HELOHOST)
-    no_host = control.own(ENVNOATHOST)
-    return _Settings(
-        remote_seconds=control.get(TIMEOUTREMOTE),
-        connect_seconds=control.get(TIMEOUTCONNECT),
-        helo=helo,
-        no_host=no_host if no_host is not None else control.own(ME) or helo,
-        routes=control.get(SMTPROUTES),
-        exact=exact,
-        ourselves=_read_ourselves(control, exact),
-        no_tls_hosts=control.get(NOTLSHOSTS),
-    )
-
-
-def _read_ourselves(control: Control, exact: bool) -> Ourselves:
-    own = own_addresses(control)
-    if exact:
-        return Ourselves(addresses=own)
-    return known_as(own, (control.get(ME), *(control.get(LOCALS) or ())))
 
 
 def _quote(address: Address) -> bytes:
@@ -211,7 +178,7 @@ class _Visit:
     up before MAIL leads on to the next address (RFC 5321 5.1); in qmail 1.03's manner only the first of these does."""
 
     world: World
-    settings: _Settings
+    settings: Settings
     transaction: Transaction
     message: Message
     port: int
@@ -233,23 +200,35 @@ class _Visit:
         return [replies.NO_CONNECTION] if said is None else said.report
 
     async def _visit(self, address: HostAddress) -> _Answer | None:
-        manner = Manner(helo=self.settings.helo, extended=not self.settings.exact, tls=self._tls_wanted(address))
+        keep = not self.settings.exact
+        manner = Manner(helo=self.settings.helo, extended=keep, tls=self._tls_wanted(address), keep=keep)
+        way = Way(ip=address.ip, port=self.port, name=_tls_name(address), manner=manner)
+        if kept := self.world.kept.take(way):
+            client = await self._converse(kept.wire, way, kept)
+            if not client.stale:
+                return _Answer(client.report, client.serves)
         try:
-            return await self._converse(address, manner)
+            return await self._afresh(way)
         except TlsFailedError:
             # Opportunistic TLS (RFC 7435): better in the clear than not at all.
-            return await self._converse(address, replace(manner, tls=False))
+            return await self._afresh(replace(way, manner=replace(manner, tls=False)))
+
+    async def _afresh(self, way: Way) -> _Answer | None:
+        wire = await self._connect(way)
+        if wire is None:
+            return None
+        try:
+            client = await self._converse(wire, way)
+        except NotEstablishedError:
+            return None
+        return _Answer(client.report, client.serves)
 
     def _tls_wanted(self, address: HostAddress) -> bool:
         names = {self.host.lower(), address.name.lower(), address.ip.encode()}
         return not self.settings.exact and not names & self.settings.no_tls_hosts
 
-    async def _converse(self, address: HostAddress, manner: Manner) -> _Answer | None:
-        wire = await self._connect(address)
-        if wire is None:
-            return None
-        client = Client(address.ip.encode(), manner, self.transaction)
-        name = address.ip if parse_literal(address.name) else address.name.decode("ascii", "replace")
+    async def _converse(self, wire: Wire, way: Way, kept: Kept | None = None) -> Client:
+        client = Client(way.ip.encode(), way.manner, self.transaction, kept.offers if kept else None)
         plan = Transfer(
             client=client,
             chunks=self.message.chunks,
@@ -257,32 +236,37 @@ class _Visit:
             exact=self.settings.exact,
             timeout_seconds=self.settings.remote_seconds,
             tls_context=_TLS_CONTEXT,
-            tls_name=name,
+            tls_name=way.name,
         )
         try:
             await transfer(wire, plan)
-        except NotEstablishedError:
-            return None
         finally:
-            wire.close()
-        return _Answer(client.report, client.serves)
+            if client.reusable:
+                self.world.kept.keep(way, wire, client.offers, kept)
+            else:
+                wire.close()
+        return client
 
-    async def _connect(self, address: HostAddress) -> Wire | None:
+    async def _connect(self, way: Way) -> Wire | None:
         tcpto = self.world.tcpto
         try:
             async with asyncio.timeout(self.settings.connect_seconds):
-                wire = await self.world.open_wire(address.ip, self.port)
+                wire = await self.world.open_wire(way.ip, way.port)
         except TimeoutError:
-            tcpto.timed_out(address.ip)
+            tcpto.timed_out(way.ip)
             return None
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
-                tcpto.timed_out(address.ip)
+                tcpto.timed_out(way.ip)
             else:
-                tcpto.succeeded(address.ip)
+                tcpto.succeeded(way.ip)
             return None
-        tcpto.succeeded(address.ip)
+        tcpto.succeeded(way.ip)
         return wire
+
+
+def _tls_name(address: HostAddress) -> str:
+    return address.ip if parse_literal(address.name) else address.name.decode("ascii", "replace")
 
 
 def _make_tls_context() -> ssl.SSLContext:

@@ -1,12 +1,16 @@
-"""The SMTP client's side of one connection: bytes in, effects out, a report at the end. No I/O.
+"""The SMTP client's side of one message on a connection: bytes in, effects out, a report at the end. No I/O.
 
 Source: qmail-remote(8) for order, texts and letters; RFC 5321, 1870 (SIZE), 2920 (PIPELINING),
 3207 (STARTTLS), 6152 (8BITMIME), 6531 (SMTPUTF8) for what it says after EHLO.
+
+A connection may carry one message after the other. What ends one that was used before, before the final dot, says
+nothing about the message: such a client is `stale`, and the message goes by a new connection. After the final dot
+nothing is sent a second time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -14,8 +18,11 @@ from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
 
+QUIT = b"QUIT\r\n"
+
 _SUCCESS_BELOW = 400
 _FAILURE_FROM = 500
+_CLOSING = 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +47,20 @@ class Close:
     """The report is complete; send what is left and close."""
 
 
+Offers = Mapping[bytes, bytes]
 Effect = Send | StartTls | SendMessage | Close
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How this host is spoken to: our name, EHLO or HELO alone, TLS where it is offered."""
+    """How this host is spoken to: our name, EHLO or HELO alone, TLS where it is offered.
+
+    `keep`: where all went well, the connection is left open for another message."""
 
     helo: bytes
     extended: bool
     tls: bool
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,7 @@ class State(Enum):
     EHLO = auto()
     HELO = auto()
     STARTTLS = auto()
+    RSET = auto()
     MAIL = auto()
     RCPT = auto()
     DATA = auto()
@@ -85,11 +97,11 @@ class State(Enum):
 
 
 class Client:
-    """One connection to the far host `address`, for one message.
+    """One message on a connection to the far host `address`; `offers`: of one that has carried a message before.
 
-    `report` holds qmail-remote's texts; it is complete when `done` is true."""
+    `report` holds qmail-remote's texts; it is complete when `done` is true, unless `stale` is."""
 
-    def __init__(self, address: bytes, manner: Manner, transaction: Transaction) -> None:
+    def __init__(self, address: bytes, manner: Manner, transaction: Transaction, offers: Offers | None = None) -> None:
         self.report: list[bytes] = []
         self._address = address
         self._manner = manner
@@ -98,11 +110,16 @@ class Client:
         self._state = State.GREETING
         self._secured = False
         self._critical = False
-        self._offers: dict[bytes, bytes] = {}
-        self._asked = 0
+        self._used = offers is not None
+        self._offers: Offers = offers or {}
+        self._unsaid: list[bytes] = []  # commands
+        self._owed = 0  # replies to those that were said
+        self._last_code = 0
         self._answered = 0
         self._accepted = 0
         self._serves = False
+        self._stale = False
+        self._reusable = False
 
     @property
     def done(self) -> bool:
@@ -119,6 +136,25 @@ class Client:
         """Whether the far host greeted us and took our name: what it says from then on is about the message."""
         return self._serves
 
+    @property
+    def stale(self) -> bool:
+        """Whether the connection, used before, was no good any more: nothing is known of the message."""
+        return self._stale
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another message may follow on this connection: QUIT has not been said."""
+        return self._reusable
+
+    @property
+    def offers(self) -> Offers:
+        """What the far host's EHLO has announced."""
+        return self._offers
+
+    def begin(self) -> list[Effect]:
+        """The connection is there. A new one greets first."""
+        return list(self._begin_mail()) if self._used else []
+
     def received(self, data: bytes) -> list[Effect]:
         """The far host sent `data`; also called with b"" to go on with replies that came early."""
         self._reader.feed(data)
@@ -128,14 +164,20 @@ class Client:
                 reply = self._reader.next()
                 if reply is None:
                     break
-                effects += _STEPS[self._state](self, reply)
+                self._owed -= 1
+                self._last_code = reply.code
+                effects += self._give_up() if self._is_parting(reply) else _STEPS[self._state](self, reply)
         except ReplyTooLongError:
             return [*effects, *self._end(replies.endless_reply(self._address, self._critical))]
         return effects
 
     def lost(self) -> None:
         """The connection ended, or nothing moved for timeoutremote."""
-        if not self.done:
+        if self.done:
+            return
+        if self._used and not self._critical:
+            self._give_up()
+        else:
             self._end(replies.dropped(self._address, self._critical))
 
     def tls_started(self) -> list[Effect]:
@@ -151,6 +193,7 @@ class Client:
     def message_sent(self) -> list[Effect]:
         """The final dot has gone out."""
         self._state = State.END
+        self._owed += 1
         return self.received(b"")
 
     def message_failed(self, text: bytes) -> None:
@@ -198,12 +241,39 @@ class Client:
             return self._finish(replies.too_large(self._address, limit))
         if self._transaction.needs_smtputf8() and b"SMTPUTF8" not in self._offers:
             return self._finish(replies.needs_smtputf8(self._address))
-        self._state = State.MAIL
-        command = b"MAIL FROM:<" + self._transaction.sender + b">" + self._parameters() + b"\r\n"
-        if b"PIPELINING" not in self._offers:
-            return [Send(command)]
-        self._asked = len(self._transaction.recipients)
-        return [Send(command + b"".join(map(_rcpt, self._transaction.recipients)))]
+        self._unsaid = [b"MAIL FROM:<" + self._transaction.sender + b">" + self._parameters() + b"\r\n"]
+        self._unsaid += [b"RCPT TO:<" + recipient + b">\r\n" for recipient in self._transaction.recipients]
+        self._unsaid.append(b"DATA\r\n")
+        self._state, self._owed = State.MAIL, 0
+        if self._used:
+            # It ends whatever the last message has left behind, and shows whether anybody is there.
+            self._unsaid.insert(0, b"RSET\r\n")
+            self._state = State.RSET
+        return self._say(len(self._unsaid) if b"PIPELINING" in self._offers else 1)
+
+    def _say(self, count: int) -> list[Effect]:
+        """The next commands, in one piece; the far host owes as many replies."""
+        said, self._unsaid = self._unsaid[:count], self._unsaid[count:]
+        self._owed += count
+        return [Send(b"".join(said))]
+
+    def _go_on(self, state: State) -> list[Effect]:
+        self._state = state
+        return [] if self._owed else self._say(1)
+
+    def _is_parting(self, reply: Reply) -> bool:
+        """Whether a connection that was used before has had enough: by 421, as RFC 5321 4.2.1 has it for any command,
+        or by another 4xx before the first recipient, as some limit what one connection may bring."""
+        begins = self._state in (State.RSET, State.MAIL) and _SUCCESS_BELOW <= reply.code < _FAILURE_FROM
+        return self._used and not self._critical and (begins or reply.code == _CLOSING)
+
+    def _give_up(self) -> list[Effect]:
+        self._stale = True
+        self._state = State.DONE
+        return [Close()]
+
+    def _rset(self, reply: Reply) -> Sequence[Effect]:
+        return self._give_up() if reply.code >= _FAILURE_FROM else self._go_on(State.MAIL)
 
     def _parameters(self) -> bytes:
         transaction, offers = self._transaction, self._offers
@@ -216,14 +286,7 @@ class Client:
         if reply.code >= _SUCCESS_BELOW:
             letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
             return self._quit(letter + b"Connected to ", b" but sender was rejected", reply)
-        self._state = State.RCPT
-        return self._ask_recipient()
-
-    def _ask_recipient(self) -> Sequence[Effect]:
-        if self._asked > self._answered:
-            return []
-        self._asked += 1
-        return [Send(_rcpt(self._transaction.recipients[self._answered]))]
+        return self._go_on(State.RCPT)
 
     def _recipient(self, reply: Reply) -> Sequence[Effect]:
         self._answered += 1
@@ -234,21 +297,35 @@ class Client:
             self._accepted += 1
             self.report.append(replies.RECIPIENT_ACCEPTED)
         if self._answered < len(self._transaction.recipients):
-            return self._ask_recipient()
-        if not self._accepted:
-            return self._finish(replies.closing(b"DGiving up on ", self._address, b"", b""))
-        self._state = State.DATA
-        return [Send(b"DATA\r\n")]
+            return self._go_on(State.RCPT)
+        if not self._accepted and not self._owed:
+            return self._refuse_all()
+        return self._go_on(State.DATA)
 
     def _data(self, reply: Reply) -> Sequence[Effect]:
+        if not self._accepted:
+            return self._data_for_nobody(reply)
         if reply.code >= _SUCCESS_BELOW:
             letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
             return self._quit(letter, b" failed on DATA command", reply)
         self._state = State.SILENT
         return [SendMessage()]
 
+    def _data_for_nobody(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code >= _SUCCESS_BELOW:
+            return self._refuse_all()
+        # DATA was said before it was known that nobody takes the message: RFC 2920 3.1 wants an empty one then.
+        self._state = State.END
+        self._owed += 1
+        return [Send(b".\r\n")]
+
+    def _refuse_all(self) -> list[Effect]:
+        return self._finish(replies.closing(b"DGiving up on ", self._address, b"", b""))
+
     def _message_end(self, reply: Reply) -> Sequence[Effect]:
         self._critical = False
+        if not self._accepted:
+            return self._refuse_all()
         if reply.code < _SUCCESS_BELOW:
             return self._quit(b"K", b" accepted message", reply)
         letter = b"D" if reply.code >= _FAILURE_FROM else b"Z"
@@ -258,8 +335,10 @@ class Client:
         return self._finish(replies.closing(prepend, self._address, append, reply.text))
 
     def _finish(self, text: bytes) -> list[Effect]:
+        parts = bool(self._owed or self._reader.started or self._last_code == _CLOSING)
+        self._reusable = self._manner.keep and not parts
         # QUIT's reply is not awaited: the message's fate is known.
-        return [Send(b"QUIT\r\n"), *self._end(text)]
+        return [*([] if self._reusable else [Send(QUIT)]), *self._end(text)]
 
     def _end(self, text: bytes) -> list[Effect]:
         self.report.append(text)
@@ -272,15 +351,12 @@ _STEPS: dict[State, Callable[[Client, Reply], Sequence[Effect]]] = {
     State.EHLO: Client._ehlo,
     State.HELO: Client._helo,
     State.STARTTLS: Client._starttls,
+    State.RSET: Client._rset,
     State.MAIL: Client._mail,
     State.RCPT: Client._recipient,
     State.DATA: Client._data,
     State.END: Client._message_end,
 }
-
-
-def _rcpt(recipient: bytes) -> bytes:
-    return b"RCPT TO:<" + recipient + b">\r\n"
 
 
 def parse_offers(text: bytes) -> dict[bytes, bytes]:
@@ -293,7 +369,7 @@ def parse_offers(text: bytes) -> dict[bytes, bytes]:
     return offers
 
 
-def _size_limit(offers: dict[bytes, bytes]) -> int:
+def _size_limit(offers: Offers) -> int:
     # RFC 1870 3: zero or nothing means no fixed limit.
     limit = offers.get(b"SIZE", b"").strip()
     return int(limit) if limit.isdigit() and len(limit) < 20 else 0

@@ -28,7 +28,9 @@ async def report(world: World, arguments: Sequence[bytes], message: Message) -> 
     if len(arguments) < 3:
         return render_report([replies.USAGE])
     host, sender, *recipients = arguments
-    return render_report(await attempt(world, host, Address(sender), list(map(Address, recipients)), message))
+    parts = await attempt(world, host, Address(sender), list(map(Address, recipients)), message)
+    world.kept.close()
+    return render_report(parts)
 
 
 def read_message(file: BinaryIO, size_bytes: int) -> Message:

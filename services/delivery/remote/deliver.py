@@ -14,6 +14,7 @@ from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.report import decide_outcome
 from services.delivery.remote.resolve import make_resolver
+from services.delivery.remote.settings import SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.worker import Delivery
 
@@ -22,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def make_world(control: Control, environ: Mapping[str, str] = os.environ) -> World:
     """What a worker process needs for its whole life. Raises SettingsError where DNS_SERVER is no address."""
-    return World(control=control, resolver=make_resolver(environ), tcpto=TcpTo(time.monotonic))
+    return World(settings=SettingsReader(control), resolver=make_resolver(environ), tcpto=TcpTo(time.monotonic))
 
 
 class RemoteDelivery:
@@ -76,6 +77,10 @@ class RemoteDelivery:
     def flush(self) -> None:
         """Forget which hosts did not answer (qmailctl flush)."""
         self._world.tcpto.clear()
+
+    def close(self) -> None:
+        """Leave the hosts whose connections stand for another message."""
+        self._world.kept.close()
 
 
 _BROKEN_OFF = Outcome(Kind.DEFERRAL, replies.BROKEN_OFF[1:])

@@ -49,7 +49,7 @@ class Transfer:
 
 
 async def transfer(wire: Wire, plan: Transfer) -> None:
-    """Hold the whole conversation; the client's report is complete afterwards.
+    """Hold the whole conversation; the client's report is complete afterwards, or the client is stale.
 
     Raises NotEstablishedError and TlsFailedError; nothing was sent to the far host then."""
     try:
@@ -62,7 +62,7 @@ async def transfer(wire: Wire, plan: Transfer) -> None:
 
 
 async def _converse(wire: Wire, plan: Transfer) -> None:
-    pending: deque[Effect] = deque()
+    pending: deque[Effect] = deque(plan.client.begin())
     while pending or not plan.client.done:
         if pending:
             pending.extend(await _perform(pending.popleft(), wire, plan))

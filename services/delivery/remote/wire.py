@@ -67,6 +67,11 @@ class Wire(asyncio.Protocol):
         self._readable.set()
         self._writable.set()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the connection stands and nothing unread has come by it."""
+        return self._lost is None and not self._unread
+
     async def read(self) -> bytes:
         """Whatever has come, at least one byte. Raises ConnectionLostError when no more will come."""
         await self._readable.wait()
@@ -89,6 +94,11 @@ class Wire(asyncio.Protocol):
         await self._writable.wait()
         if self._lost is not None:
             raise self._lost
+
+    def say(self, data: bytes) -> None:
+        """Send a last word, as far as anybody listens."""
+        if self._lost is None and self._transport is not None:
+            self._transport.write(data)
 
     async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
         """Begin TLS as the client; plain bytes that came before are dropped (RFC 3207 4.2).

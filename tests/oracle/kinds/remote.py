@@ -21,6 +21,7 @@ from qmail.control.files import Control
 from services.delivery.remote.attempt import World
 from services.delivery.remote.command import read_message, report
 from services.delivery.remote.resolve import make_resolver
+from services.delivery.remote.settings import SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.wire import Wire, open_wire
 from tests.support.dnsserver import DnsServer
@@ -50,7 +51,7 @@ async def _run(given: dict[str, Any]) -> dict[str, Any]:
             write_control(Path(directory), given["control"])
             tcpto = TcpTo(time.time)
             world = World(
-                control=Control(Path(directory)),
+                settings=SettingsReader(Control(Path(directory))),
                 resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns_port}"}, ipv6=False, lifetime_seconds=3.0),
                 tcpto=tcpto,
                 open_wire=Network({key: server.port for key, server in servers.items()}).open,

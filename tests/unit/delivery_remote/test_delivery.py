@@ -22,7 +22,9 @@ from qmail.queue.talk.jobs import Job
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery
+from services.delivery.remote.kept import KeptConnections
 from services.delivery.remote.resolve import make_resolver
+from services.delivery.remote.settings import SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.wire import Wire, open_wire
 from services.delivery.worker import Delivery
@@ -118,9 +120,10 @@ def run(tmp_path: Path, test: Callable[[Far], Awaitable[Any]], **control: str) -
         await dns.start()
         far = Far(tmp_path)
         far.world = World(
-            control=Control(tmp_path),
+            settings=SettingsReader(Control(tmp_path)),
             resolver=make_resolver({"DNS_SERVER": f"127.0.0.1:{dns.port}"}),
             tcpto=far.tcpto,
+            kept=KeptConnections(idle_seconds=0.05),
             open_wire=far.open,
         )
         try:
@@ -399,7 +402,7 @@ def test_a_host_that_times_out_is_left_alone_after_the_second_time(tmp_path: Pat
     async def test(far: Far) -> list[list[str]]:
         times = [0.0]
         far.world = World(
-            control=far.world.control,
+            settings=far.world.settings,
             resolver=far.world.resolver,
             tcpto=TcpTo(lambda: times[-1]),
             open_wire=far.open,
@@ -540,7 +543,7 @@ def test_whatever_is_unforeseen_is_a_deferral(tmp_path: Path) -> None:
             raise RuntimeError("a fault of ours")
 
         world = World(
-            control=far.world.control,
+            settings=far.world.settings,
             resolver=far.world.resolver,
             tcpto=far.tcpto,
             open_wire=explode,
