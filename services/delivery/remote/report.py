@@ -20,6 +20,15 @@ def render_report(parts: Sequence[bytes]) -> bytes:
     return b"".join(part + b"\0" for part in parts)
 
 
+def wait_for_another_session(parts: Sequence[bytes], count: int) -> list[int]:
+    """Which of the `count` recipients were too many for one session, where others were taken: the next session is for
+    them (RFC 5321 4.5.3.1.10)."""
+    if len(parts) != count + 1 or parts[-1][:1] != b"K":
+        return []
+    too_many = b"\n" + replies.remote_said(b"452")
+    return [number for number, part in enumerate(parts[:-1]) if part[:1] == b"s" and too_many in part]
+
+
 def decide_outcome(parts: Sequence[bytes], number: int = 0) -> Outcome:
     """The outcome of the recipient `number` of the connection (0 for the first).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.delivery.outcome import Kind, Outcome
-from services.delivery.remote.report import decide_outcome, render_report
+from services.delivery.remote.report import decide_outcome, render_report, wait_for_another_session
 
 ACCEPTED = b"K127.0.0.1 accepted message.\nRemote host said: 250 accepted\n"
 REFUSED = b"h127.0.0.1 does not like recipient.\nRemote host said: 550 no such user\n"
@@ -35,3 +35,20 @@ def test_outcome(parts: list[bytes], number: int, kind: Kind, text: bytes) -> No
 
 def test_a_report_in_qmail_remotes_own_form() -> None:
     assert render_report([b"r", ACCEPTED]) == b"r\0" + ACCEPTED + b"\0"
+
+
+TOO_MANY = b"s127.0.0.1 does not like recipient.\nRemote host said: 452 4.5.3 too many recipients\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "again"),
+    [
+        ([b"r", TOO_MANY, LATER, TOO_MANY, ACCEPTED], [1, 3]),
+        ([TOO_MANY, LATER, GIVING_UP], []),  # nobody was taken: another session would be the same
+        ([b"r", TOO_MANY, DIED], []),
+        ([DIED], []),
+        ([b"r", REFUSED, ACCEPTED], []),
+    ],
+)
+def test_who_was_too_much_for_one_session(parts: list[bytes], again: list[int]) -> None:
+    assert wait_for_another_session(parts, max(1, len(parts) - 1)) == again
