@@ -31,6 +31,7 @@ TITLES = {
     2342: "IMAP4 Namespace",
     2449: "POP3 Extension Mechanism",
     2595: "Using TLS with IMAP, POP3 and ACAP",
+    2920: "SMTP Service Extension for Command Pipelining",
     2971: "IMAP4 ID extension",
     3206: "The SYS and AUTH POP Response Codes",
     3207: "SMTP Service Extension for Secure SMTP over TLS",

@@ -1,4 +1,6 @@
-"""Connections that stand for the next message to the same host, for seconds and in a bounded number."""
+"""Connections that stand for the next message to the same host, for seconds and in a bounded number.
+
+Why: docs/decisions/0023-connections-to-other-hosts.md."""
 
 from __future__ import annotations
 
