@@ -68,7 +68,7 @@ class QuietLog(Log):
     """Renders the lines as usual and sends them to the bin."""
 
     def flush(self) -> None:
-        self._scheduled = False
+        self._timer = None
         self._pending.clear()
 
 

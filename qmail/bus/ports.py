@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from qmail.message.value import value
 
 
 class TemporaryError(Exception):
@@ -35,7 +36,7 @@ class WrongSequence(Exception):
     """The expected last sequence of a subject was not the last any more: somebody else wrote."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Message:
     """A message of the bus, not stored."""
 
@@ -45,7 +46,7 @@ class Message:
     headers: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Stored:
     """A record of a stream; `payload` is empty where a headers-only consumer brought it."""
 
@@ -55,7 +56,7 @@ class Stored:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Record:
     """Something to store."""
 
@@ -64,7 +65,7 @@ class Record:
     headers: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StreamInfo:
     """How full a stream is; `max_bytes` is -1 where there is no limit."""
 

@@ -6,15 +6,15 @@ Source: qmail-send(8) and qmail-send.c rewrite(). Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from qmail.message.address import Address, domain_and_parents
+from qmail.message.value import value
 
 LOCAL = "local"
 REMOTE = "remote"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Route:
     """The channel and the address that the delivery program is given."""
 
@@ -22,7 +22,7 @@ class Route:
     address: Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Routes:
     """The control files that decide, read together; keys are lower case."""
 

@@ -49,7 +49,12 @@ def ctime(seconds: float) -> bytes:
 def tai64n(seconds: float) -> str:
     """`@` and 24 hexadecimal digits, the stamp that multilog t puts in front of a line (multilog(8))."""
     whole = int(seconds)
-    return f"@{_TAI64_EPOCH + whole:016x}{int((seconds - whole) * 1e9):08x}"
+    return f"{_tai64(whole)}{int((seconds - whole) * 1e9):08x}"
+
+
+@lru_cache(maxsize=4)
+def _tai64(seconds: int) -> str:
+    return f"@{_TAI64_EPOCH + seconds:016x}"
 
 
 def tai64nlocal(line: str) -> str:

@@ -6,11 +6,11 @@ For the roles that may: the delivery programs and the bounce writer.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.message.value import value
 from qmail.queue.record_position import Place, decode_header, header_of
 
 Reader = Callable[[str, str], Awaitable[Stored | None]]
@@ -20,7 +20,7 @@ class MessageMissing(Exception):
     """Neither IN nor HOLD has the message, or BODY lacks a chunk."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Fetched:
     """A message: `body` is None where it lies in chunks; `header` is its envelope as the record has it."""
 

@@ -13,7 +13,6 @@ import base64
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from qmail.bus import subjects
@@ -21,6 +20,7 @@ from qmail.bus.ports import Bus, BusDown, DiskFull, QueueFull, Record, Temporary
 from qmail.bus.talk import abort
 from qmail.message.envelope import MAX_ENVELOPE_BYTES, MAX_RECIPIENTS, Draft, Envelope, complete, encode_envelope
 from qmail.message.ids import IdSource, NoNumbers
+from qmail.message.value import value
 from qmail.queue.record_position import SEPARATOR
 
 # Bodies up to here ride in the envelope's record; larger ones go in chunks of this size.
@@ -46,7 +46,7 @@ def _uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Prepared:
     """A message whose pieces are stored, all but the record that commits."""
 
@@ -65,7 +65,7 @@ class Prepared:
         return self.envelope
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class _Waiting:
     """A message to commit: its part of the header, its body where that is small, and who waits for the end."""
 

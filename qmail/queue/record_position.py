@@ -9,16 +9,16 @@ Why: docs/decisions/0004-messages-share-a-record.md.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
+from qmail.message.value import value
 
 SEPARATOR = ","
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Place:
     """A message is number `index` in the record `in.<record>`; its body begins at byte `offset` of the payload."""
 

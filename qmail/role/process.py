@@ -66,7 +66,7 @@ class RoleProcess:
         with self.at_end:
             if self._watch is not None:
                 self._watch.cancel()
-            self.log.close()
+            self.log.flush()
             if self._node is not None:
                 await self._node.release()
             if self._bus is not None:

@@ -5,8 +5,9 @@ The letters are those that qmail-local's and qmail-remote's callers pass on: K, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from qmail.message.value import value
 
 
 class Kind(Enum):
@@ -17,7 +18,7 @@ class Kind(Enum):
     FAILURE = "D"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Outcome:
     """The end of one attempt for one recipient; `text` is the report, its lines ending in a newline."""
 

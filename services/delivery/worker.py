@@ -18,6 +18,7 @@ from typing import Protocol
 from qmail.bus.ports import Bus, BusDown, Subscription, TemporaryError
 from qmail.control.routing import LOCAL
 from qmail.message.envelope import Envelope, EnvelopeError
+from qmail.message.value import value
 from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import Job, JobGroup
@@ -37,7 +38,7 @@ REMEMBERED = 1000
 FETCH_FAILED = b"Unable to read the message from the bus. (#4.3.0)\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Delivery:
     """One recipient of one message, as the delivery programs get it: the message is `envelope.prefix` + body.
 

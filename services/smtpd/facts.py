@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from qmail.message.address import Address
 from qmail.message.envelope import Draft
+from qmail.message.value import value
 
 _DIGITS = re.compile(rb"\d*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Client:
     """Who is connected, in the terms of tcp-environ(5), and what the rules grant.
 
@@ -50,19 +50,19 @@ def _number(text: bytes) -> int:
     return int(match[0][:18]) if match and match[0] else 0
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Ready:
     """May a message be put now? Answer: anything; failure: QueueFull, BusDown."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AskRecipient:
     """Does this local recipient exist? Answer: Exists."""
 
     address: Address
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Login:
     """Is this password right? Answer: the account's name, or None."""
 
@@ -71,14 +71,14 @@ class Login:
     password: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Store:
     """Keep this part of a large message. Answer: anything."""
 
     chunk: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Commit:
     """The message is complete; `chunk` is its last part, or all. Answer: its id, once it is on stable storage."""
 
@@ -86,12 +86,12 @@ class Commit:
     chunk: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Drop:
     """Forget the parts kept so far. Answer: anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Hook:
     """Ask a plug-in (aiosmtpd's handle_VERB). Answer: Hooked.
 
@@ -104,7 +104,7 @@ class Hook:
     recipients: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Hooked:
     """A plug-in's answer. `status` None: as if there were no plug-in; `addresses`: what it wants instead."""
 

@@ -72,7 +72,7 @@ async def say(server: BusServer, name: str, *lines: str) -> None:
         log_lines.attach(log, bus.publish)
         for line in lines:
             log.line(line)
-        log.close()
+        log.flush()
         async with asyncio.timeout(WAIT_SECONDS):
             while (await admin.info("EVENTS")).messages == stored:
                 pass

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import WORKERS, flag, hear, require_version, require_whole, strict, whole
 from qmail.message.address import Address
+from qmail.message.value import value
 from qmail.queue.record_position import Place
 
 SUBJECTS: Final = ("job.*",)
@@ -22,7 +22,7 @@ VERSION: Final = 1
 GROUP_JOBS: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Job:
     """One delivery to make; (id, number, attempt) is its name, `held` says that HOLD has the message, `place` where IN
     has it. qmail's delivery number is the log's business."""
@@ -46,7 +46,7 @@ class Job:
         return self.id, self.number, self.attempt
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class JobGroup:
     """Jobs of one scheduler, whose epoch tells an old one from a new one."""
 

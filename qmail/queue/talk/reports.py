@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import Malformed, flag, hear, require_version, require_whole, strict, text, whole
+from qmail.message.value import value
 
 SUBJECTS: Final = ("report.*", "heartbeat.*", "confirm.*.*")
 VERSION: Final = 1
@@ -28,7 +28,7 @@ MISSING: Final = "M"
 Key = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Report:
     """How a delivery ended, as its worker says; letter is K, Z or D (qmail-local, qmail-remote), or MISSING."""
 
@@ -44,7 +44,7 @@ class Report:
         return self.id, self.number, self.attempt
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ReportGroup:
     """Reports of one worker."""
 
@@ -52,7 +52,7 @@ class ReportGroup:
     reports: tuple[Report, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Confirmation:
     """What the reports of these jobs say is on stable storage: they need not be repeated."""
 
@@ -60,7 +60,7 @@ class Confirmation:
     confirmed: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Heartbeat:
     """A worker, its running jobs, whether it takes no more, and which jobs (message and recipient number) are slow."""
 

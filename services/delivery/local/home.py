@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import Final
 
 from qmail.message.address import Address
+from qmail.message.value import value
 from services.delivery.local import replies
 from services.delivery.local.job import Job
 from services.delivery.local.plan import candidates, new_sender, owner_names
@@ -22,7 +22,7 @@ MAX_DOT_QMAIL_BYTES: Final = 4 * 1024 * 1024
 _NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class DotQmail:
     """The instructions found for an address."""
 

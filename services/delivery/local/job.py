@@ -5,13 +5,12 @@ See qmail-local(8), qmail-command(8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qmail.message.address import Address, in_a_line
 from qmail.message.dates import ctime
+from qmail.message.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Job:
     """The arguments of qmail-local, `local` and `domain` as one recipient."""
 

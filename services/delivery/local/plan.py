@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from qmail.message.address import DOUBLE_BOUNCE_SENDER, NULL_SENDER, VERP_MARK, Address
+from qmail.message.value import value
 from services.delivery.local import replies
 from services.delivery.local.job import Job
 from services.delivery.local.refusal import temporary
@@ -15,7 +15,7 @@ from services.delivery.local.refusal import temporary
 _DEFAULT: Final = b"default"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Candidate:
     """A .qmail file that may hold the instructions."""
 
@@ -32,7 +32,7 @@ class Act(Enum):
     FORWARD = b"forward"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Instruction:
     """One delivery that a line of .qmail asks for."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Hashable
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
+
+from qmail.message.value import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Shared:
     """Something made once for all works of a group that ask for the same key, and ended after the last of them."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from qmail.accounts.identity import ActingPool, Become, Ended, Identity
+from qmail.message.value import value
 from services.delivery.local.steps import Shelf, Steps
 from services.delivery.local.sync import sync_files
 
@@ -37,7 +37,7 @@ PATIENCE_SECONDS: Final = 0.1
 MOST_GROUPS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Work:
     """One account's work in steps; `begin` makes it, in the thread that does it."""
 
@@ -136,7 +136,7 @@ class _Gathering:
         self._plan()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class _Waiting:
     """A work on its way through a group."""
 

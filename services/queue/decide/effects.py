@@ -14,8 +14,7 @@ A crash between two lines repeats a step that finds itself done; it never leaves
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from qmail.message.value import value
 from qmail.queue.talk.jobs import Job
 from qmail.queue.talk.reports import Report
 from services.queue.decide.message import QueuedMessage
@@ -27,14 +26,14 @@ class Effect:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Log(Effect):
     """Lines in qmail's words (qmail-log(5))."""
 
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StartJob(Effect):
     """Give a job to a worker of the channel."""
 
@@ -42,7 +41,7 @@ class StartJob(Effect):
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Confirm(Effect):
     """Tell a worker that its report need not be repeated."""
 
@@ -51,7 +50,7 @@ class Confirm(Effect):
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StoreDone(Effect):
     """A success of a message that has no state record: a line in the next done record."""
 
@@ -60,7 +59,7 @@ class StoreDone(Effect):
     confirm: Confirm
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StoreState(Effect):
     """The state record as it is when its turn comes; `confirm` is None where no report is behind it."""
 
@@ -68,49 +67,49 @@ class StoreState(Effect):
     confirm: Confirm | None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StoreEnd(Effect):
     """A line in the next done record for the whole message, after its last state record."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Clean(Effect):
     """Remove what the streams have of a message."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Forget(Effect):
     """The message has left memory: the same number stored once more is no new message."""
 
     message_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class WriteBounce(Effect):
     """Have the bounce put, as often as it takes."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Read(Effect):
     """Read a sleeping message's state record; it comes as `events.Woken`, or is set aside."""
 
     message_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LetSleep(Effect):
     """The message need not stay in memory, if it only waits."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LookFor(Effect):
     """A worker did not find the message where it should be."""
 

@@ -4,9 +4,9 @@ whether a worker is alive must not depend on the date."""
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 
 from qmail.message.envelope import Envelope
+from qmail.message.value import value
 from qmail.queue.record_position import Place
 from qmail.queue.talk.reports import Heartbeat, ReportGroup
 from services.queue.decide.controls import Controls
@@ -21,7 +21,7 @@ class Event:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Accepted(Event):
     """A new message, or one of before a restart of which the recipients `done` were done by the done records.
 
@@ -33,7 +33,7 @@ class Accepted(Event):
     done: Set[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Proceed(Event):
     """Begin the attempts that are due and start what waits, as far as there is room."""
 
@@ -41,7 +41,7 @@ class Proceed(Event):
     monotonic: float
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Reported(Event):
     """A worker tells how deliveries ended."""
 
@@ -50,14 +50,14 @@ class Reported(Event):
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Stored(Event):
     """A record that an effect asked for is on stable storage."""
 
     effect: StoreDone | StoreState | StoreEnd
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Bounced(Event):
     """The bounce is on the bus, or there was nobody to send it to: `line` says which."""
 
@@ -65,7 +65,7 @@ class Bounced(Event):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Beat(Event):
     """A worker tells what it runs."""
 
@@ -74,7 +74,7 @@ class Beat(Event):
     monotonic: float
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SecondPassed(Event):
     """Look who fell silent. deaf: nobody could be heard, and silence says nothing."""
 
@@ -83,42 +83,42 @@ class SecondPassed(Event):
     deaf: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Flushed(Event):
     """SIGALRM: everything that waits is due now (qmail-send(8))."""
 
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Paused(Event):
     """Whether deliveries are to be started no more."""
 
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Reloaded(Event):
     """From now on: what runs goes on, what waits is routed as it was, and is tried as long as is said now."""
 
     controls: Controls
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Slept(Event):
     """Forget a message whose record is stored, if it only waits; it is read again when it is due."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Needed(Event):
     """Somebody is going to work on a message: if it sleeps, and nobody reads it yet, it is to be read."""
 
     message_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Woken(Event):
     """A message that slept has been read: what is due begins, what was flushed is due."""
 
@@ -126,21 +126,21 @@ class Woken(Event):
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SetAside(Event):
     """Forget a message that has not ended, where nothing of it runs: its record cannot be read, or it is nowhere."""
 
     message_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class GivenUp(Event):
     """A message that was set aside needs no more."""
 
     message: QueuedMessage
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Remembered(Event):
     """Messages from before a restart that need not be in memory until they are due; both are of no use afterwards."""
 
@@ -148,7 +148,7 @@ class Remembered(Event):
     dues: dict[str, DueTimes]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Adopted(Event):
     """A job of the scheduler before us still runs: it holds its place until its report comes."""
 
@@ -159,6 +159,6 @@ class Adopted(Event):
     monotonic: float
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Rebuilt(Event):
     """Everything from before the restart is known."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from qmail.bus import subjects
 from qmail.bus.ports import Record, RecordTooLarge, TemporaryError, WrongSequence
+from qmail.message.value import value
 from services.queue.context import Context
 from services.queue.decide.message import QueuedMessage, encode_state
 from services.queue.store.journal import Journal
@@ -31,7 +32,7 @@ SAVING_ENOUGH = 1000
 ALL = -1
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class _Entry:
     message_id: int
     number: int

@@ -28,12 +28,12 @@ def test_a_role_says_its_lines_in_groups_of_its_log(capfd: pytest.CaptureFixture
     said: list[tuple[str, bytes]] = []
     log = Log("qmail-smtpd")
     log_lines.attach(log, lambda subject, payload: said.append((subject, payload)))
-    log._events = [f"{STAMP} {number}" for number in range(GROUP_LINES + 1)]
-    log.publish()
+    log._pending = [f"{STAMP} {number}" for number in range(GROUP_LINES + 1)]
+    log.flush()
+    capfd.readouterr()
     events = [log_lines.decode(*each) for each in said]
     assert [(event.name, len(event.lines)) for event in events] == [("qmail-smtpd", GROUP_LINES), ("qmail-smtpd", 1)]
     log.line("new msg 2")
-    log.close()
     (last,) = log_lines.decode(*said[-1]).lines
     assert last.endswith(" new msg 2") and capfd.readouterr().out == "new msg 2\n"
 
