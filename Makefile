@@ -55,7 +55,7 @@ down: ## stop the containers; mail, accounts and queue stay
 oracle: $(VENV)/ready ## the recorded cases in ORACLE=DIR (default: the project's own copy)
 	@$(BIN)/python -m tests.oracle $(ORACLE)
 
-bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); local_delivery is measured against Postfix
+bench: $(VENV)/ready ## a benchmark, BENCH=name (default local_delivery); beside Postfix, imap and pop3 beside Dovecot
 	$(if $(filter $(BENCH),$(BENCHMARKS)),,$(error BENCH is $(BENCH); expected one of $(BENCHMARKS)))
 	@$(BIN)/python -m benchmarks.$(BENCH)
 
