@@ -29,6 +29,7 @@ from services.imap.replies import TOO_MANY_CONNECTIONS
 from services.imap.session.dialogue import Terms
 from services.imap.session.session import ImapSession
 from services.imap.store.cache import sweep_cache
+from services.imap.store.folders import Folders
 
 # A long SEARCH keeps its thread; others must not wait for it.
 THREADS = 32
@@ -53,6 +54,7 @@ class Door:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls, log.notices)
         self.notifier = MailNotifier(bus)
+        self.folders = Folders()
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
         control.remember("imap")
@@ -64,6 +66,7 @@ class Door:
             log=log,
             control=control,
             cache=settings.paths.imapcache,
+            folders=self.folders,
             per_user=settings.per_user,
             gateways=settings.gateways,
         )
@@ -107,3 +110,4 @@ async def serve(settings: Settings, admission: Admission, process: RoleProcess) 
     await server.serve(process, door.server(admission), process.bus_is_there, pool.answers)
     sweeping.cancel()
     door.notifier.stop()
+    door.folders.close()

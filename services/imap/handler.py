@@ -27,6 +27,7 @@ from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session import requests
 from services.imap.session.results import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
 from services.imap.store.cache import open_cache
+from services.imap.store.folders import Folders
 
 MAILDIR: Final = "Maildir"
 Result = TypeVar("Result")
@@ -46,6 +47,7 @@ class Shared:
     log: Log
     control: Control
     cache: Path
+    folders: Folders
     per_user: bool
     gateways: frozenset[str] = frozenset()
 
@@ -210,7 +212,7 @@ class ImapHandler:
             self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
-        self._account, self._mailboxes = account, MailboxSession(account.home / MAILDIR, owner)
+        self._account, self._mailboxes = account, MailboxSession(account.home / MAILDIR, owner, self._shared.folders)
         self._shared.notifier.join(account.uid, self)
         self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._ip}], protocol=IMAP")
         return LoggedIn(account)

@@ -30,6 +30,7 @@ from services.imap.store.errors import (
     NoSuchTarget,
     StoreError,
 )
+from services.imap.store.folders import Folders
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
 from services.imap.store.troubles import Troubles
@@ -47,9 +48,11 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class MailboxSession:
-    """One thread at a time. `owner`: the uid that the Maildir must belong to, None where that is not asked."""
+    """One thread at a time. `owner`: the uid that the Maildir must belong to, None where that is not asked. `folders`:
+    as of Mailbox."""
 
-    def __init__(self, maildir: Path, owner: int | None) -> None:
+    def __init__(self, maildir: Path, owner: int | None, folders: Folders | None = None) -> None:
+        self._folders = folders
         self._path = maildir
         self._owner = owner
         self._maildir: Maildir | None = None
@@ -81,7 +84,7 @@ class MailboxSession:
     def maildir(self) -> Maildir:
         """Raises MaildirUnusable, OSError."""
         if self._maildir is None:
-            self._maildir = Maildir(self._path, self._owner, self.troubles)
+            self._maildir = Maildir(self._path, self._owner, self.troubles, self._folders)
         return self._maildir
 
     @property

@@ -7,7 +7,8 @@ from services.imap.flags import MAX_KEYWORDS, SYSTEM, render_flags
 from services.imap.grammar.sequence import SequenceSet, positions_of_uids, sequence_numbers
 from services.imap.mailbox.view import Changes, View
 from services.imap.store.cache import MailboxCache
-from services.imap.store.mailbox import Mailbox, Message
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.message import Message
 
 
 class NoSuchMessage(Exception):
@@ -23,8 +24,6 @@ class Selected:
         self.cache = cache
         self.view = View()
         self._keywords: list[bytes] = []
-        #: Whether something that is gone was not told yet, because numbers could not shift just then.
-        self._behind = False
 
     def close(self) -> None:
         """Give the directory and the cache back."""
@@ -48,23 +47,28 @@ class Selected:
 
     def begin(self) -> Changes:
         """The first look, for SELECT's own answer."""
-        self.mailbox.refresh()
-        self._keywords = list(self.keywords)
-        return self.view.update(self.mailbox.messages, self.mailbox.recent, expunge=True)
+        with self.mailbox.lock:
+            self.mailbox.refresh()
+            self._keywords = list(self.keywords)
+            return self._update(expunge=True)
 
     def tell(self, *, expunge: bool, uid: bool = False) -> tuple[bytes, ...]:
         """Look at the folder and say what has changed. A folder that is gone has no messages any more."""
-        try:
-            changed = self.mailbox.refresh()
-        except FileNotFoundError:
-            self.mailbox.messages, changed = {}, True
-        if not (changed or self._behind):
-            return ()
-        messages = self.mailbox.messages
-        gained = self.tell_new_keywords()
-        changes = self.view.update(messages, self.mailbox.recent, expunge=expunge)
-        self._behind = not expunge and any(uid not in messages for uid in self.view.uids)
-        return (*gained, *self._render(changes, uid), *self._tell_lost_keywords())
+        with self.mailbox.lock:
+            try:
+                changed = self.mailbox.refresh()
+            except FileNotFoundError:
+                self.mailbox.lost()
+                changed = True
+            if not (changed or (expunge and self.view.behind)):
+                return ()
+            gained = self.tell_new_keywords()
+            changes = self._update(expunge=expunge)
+            return (*gained, *self._render(changes, uid), *self._tell_lost_keywords())
+
+    def _update(self, *, expunge: bool) -> Changes:
+        mailbox = self.mailbox
+        return self.view.update(mailbox.messages, mailbox.recent, expunge=expunge, changed=mailbox.take_changes())
 
     def tell_new_keywords(self) -> tuple[bytes, ...]:
         """FLAGS again when there are new keywords, as Courier does; before a message is told to have one."""

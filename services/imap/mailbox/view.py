@@ -7,16 +7,15 @@ keeps its place here until then.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.imap.flags import Keywords
-
 if TYPE_CHECKING:
-    from services.imap.store.mailbox import Message
+    from services.imap.store.message import Message
 
-Told = tuple[bytes, Keywords]
+# So many places are closed one by one; for more all are written anew.
+_FEW = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +30,78 @@ class Changes:
 
 
 class View:
-    """Begins empty; the first `update` makes it the mailbox."""
+    """Begins empty; the first `update` makes it the mailbox. Of a message it holds the value that the client was told,
+    which all sessions share until it changes."""
 
     def __init__(self) -> None:
         self.uids: list[int] = []
-        self._told: dict[int, Told] = {}
+        self._told: list[Message] = []
+        self._gone: set[int] = set()
         self._highest = 0
         self._recent = 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that is gone was not told yet, because numbers could not shift just then."""
+        return bool(self._gone)
 
     def number(self, uid: int) -> int:
         """The message number of a UID in the view."""
         return bisect_left(self.uids, uid) + 1
 
+    def _has(self, uid: int) -> bool:
+        place = bisect_left(self.uids, uid)
+        return place < len(self.uids) and self.uids[place] == uid
+
     def keywords(self) -> frozenset[bytes]:
         """Those that the client knows some message to have."""
-        return frozenset().union(*(words for _, words in self._told.values()))
+        return frozenset().union(*(message.keywords for message in self._told))
 
     def told(self, message: Message) -> None:
         """The client knows these flags of the message now."""
-        if message.uid in self._told:
-            self._told[message.uid] = (message.flags, message.keywords)
+        if self._has(message.uid):
+            self._told[self.number(message.uid) - 1] = message
 
-    def update(self, messages: Mapping[int, Message], recent: Iterable[int], *, expunge: bool) -> Changes:
-        """Take the mailbox's present state in."""
-        gone = self._remove_gone(messages) if expunge else ()
-        added = sorted(uid for uid in messages.keys() - self._told.keys() if uid > self._highest)
-        changed = tuple(
-            uid
-            for uid in self.uids
-            if (message := messages.get(uid)) is not None and self._told[uid] != (message.flags, message.keywords)
-        )
-        for uid in (*added, *changed):
-            self._told[uid] = (messages[uid].flags, messages[uid].keywords)
-        self.uids += added
-        self._highest = max(self._highest, *added) if added else self._highest
-        count = sum(uid in self._told for uid in recent)
+    def update(
+        self,
+        messages: Mapping[int, Message],
+        recent: Collection[int],
+        *,
+        expunge: bool,
+        changed: Collection[int] | None = None,
+    ) -> Changes:
+        """Take the mailbox's present state in. `changed`: the UIDs that need a look; None: all."""
+        if changed is None:
+            changed = messages.keys() | set(self.uids)
+        self._gone = {uid for uid in self._gone.union(changed) if uid not in messages and self._has(uid)}
+        gone = self._remove_gone() if expunge else ()
+        flags = tuple(sorted(uid for uid in changed if uid <= self._highest and self._is_news(messages.get(uid))))
+        for uid in flags:
+            self.told(messages[uid])
+        added = sorted(uid for uid in changed if uid > self._highest and uid in messages)
+        if added:
+            self.uids += added
+            self._told += [messages[uid] for uid in added]
+            self._highest = added[-1]
+        count = sum(map(self._has, recent))
         recents = count if count != self._recent or added else None
         self._recent = count
-        return Changes(gone, len(self.uids) if added else None, recents, changed)
+        return Changes(gone, len(self.uids) if added else None, recents, flags)
 
-    def _remove_gone(self, messages: Mapping[int, Message]) -> tuple[int, ...]:
-        gone = [uid for uid in self.uids if uid not in messages]
-        if not gone:
-            return ()
+    def _is_news(self, message: Message | None) -> bool:
+        if message is None or not self._has(message.uid):
+            return False
+        told = self._told[self.number(message.uid) - 1]
+        return told is not message and (told.flags, told.keywords) != (message.flags, message.keywords)
+
+    def _remove_gone(self) -> tuple[int, ...]:
+        gone, self._gone = self._gone, set()
         # From the last to the first, so that no number shifts before its turn.
-        numbers = tuple(self.number(uid) for uid in reversed(gone))
-        lost = set(gone)
-        self.uids = [uid for uid in self.uids if uid not in lost]
-        for uid in gone:
-            del self._told[uid]
+        numbers = tuple(self.number(uid) for uid in sorted(gone, reverse=True))
+        if len(numbers) > _FEW:
+            kept = [(uid, told) for uid, told in zip(self.uids, self._told, strict=True) if uid not in gone]
+            self.uids, self._told = [uid for uid, _ in kept], [told for _, told in kept]
+            return numbers
+        for number in numbers:
+            del self.uids[number - 1], self._told[number - 1]
         return numbers

@@ -20,7 +20,8 @@ from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import MessageGone
 from services.imap.store.keywords import write_keywords
-from services.imap.store.mailbox import Mailbox, Message
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.message import Message
 
 Place = Callable[[Mailbox, Message, Mailbox, bytes], None]
 _PIECE_BYTES = 256 * 1024

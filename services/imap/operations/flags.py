@@ -15,7 +15,8 @@ from services.imap.mailbox.selected import Selected
 from services.imap.session.results import Answer
 from services.imap.store.errors import BadFlag, MessageGone
 from services.imap.store.keywords import write_keywords
-from services.imap.store.mailbox import Mailbox, Message
+from services.imap.store.mailbox import Mailbox
+from services.imap.store.message import Message
 from services.imap.store.snapshot import File
 
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
@@ -68,27 +69,28 @@ def change_flags(mailbox: Mailbox, uid: int, mode: bytes, given: FlagSet) -> Mes
     A file that somebody else has renamed is looked for, and the change made to the flags that it has then. Where a
     directory has no room for the longer name the flags are this session's alone: whoever deletes to make room needs no
     more."""
-    message = mailbox.messages.get(uid)
-    while message is not None:
-        letters, words = changed(message.flags, message.keywords, mode, given)
-        if words != message.keywords:
-            write_keywords(mailbox.fd, message.base, words)
-            mailbox.keyword_table.take(message.base, words)
-            mailbox.touched()
-        if letters == message.flags and message.path.startswith(b"cur/"):
-            return mailbox.replace(uid, File(message.path, letters), words)
-        path = b"cur/" + flagged_name(message.base, letters)
-        try:
-            os.rename(message.path, path, src_dir_fd=mailbox.fd, dst_dir_fd=mailbox.fd)
-        except FileNotFoundError:
-            message = mailbox.find(uid)
-            continue
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            path = message.path
-        return mailbox.replace(uid, File(path, letters), words)
-    raise MessageGone
+    with mailbox.lock:
+        message = mailbox.messages.get(uid)
+        while message is not None:
+            letters, words = changed(message.flags, message.keywords, mode, given)
+            if words != message.keywords:
+                write_keywords(mailbox.fd, message.base, words)
+                mailbox.keyword_table.take(message.base, words)
+                mailbox.touched()
+            if letters == message.flags and message.path.startswith(b"cur/"):
+                return mailbox.replace(uid, File(message.path, letters), words)
+            path = b"cur/" + flagged_name(message.base, letters)
+            try:
+                os.rename(message.path, path, src_dir_fd=mailbox.fd, dst_dir_fd=mailbox.fd)
+            except FileNotFoundError:
+                message = mailbox.find(uid)
+                continue
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                path = message.path
+            return mailbox.replace(uid, File(path, letters), words)
+        raise MessageGone
 
 
 def _is_stored(message: Message) -> bool:

@@ -198,7 +198,6 @@ def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) ->
 
 
 def _status_item(mailbox: Mailbox, item: bytes) -> int:
-    messages = mailbox.messages.values()
     match item:
         case b"MESSAGES":
             return len(mailbox.messages)
@@ -208,4 +207,4 @@ def _status_item(mailbox: Mailbox, item: bytes) -> int:
             return mailbox.next_uid
         case b"UIDVALIDITY":
             return mailbox.validity
-    return sum(b"S" not in message.flags for message in messages)  # UNSEEN
+    return mailbox.unseen()[0]

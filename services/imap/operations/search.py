@@ -19,7 +19,7 @@ from services.imap.session.command import Answering
 from services.imap.session.results import Answer
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
-from services.imap.store.mailbox import Message
+from services.imap.store.message import Message
 from services.imap.store.opened import OpenMessage
 
 

@@ -34,12 +34,13 @@ def _select(session: MailboxSession, name: bytes, *, read_only: bool) -> Answer:
 
 
 def _first_look(selected: Selected) -> Answer:
-    changes = selected.begin()
     mailbox = selected.mailbox
+    with mailbox.lock:
+        changes = selected.begin()
+        _, unseen = mailbox.unseen()
     if not mailbox.read_only:
         # Seldom enough, and nobody else looks into the tmp of a folder (maildir(5)).
         clean_tmp_at(mailbox.fd, time.time())
-    unseen = next((uid for uid in selected.view.uids if b"S" not in mailbox.messages[uid].flags), None)
     lines = [
         replies.flags(selected.keywords, SYSTEM),
         selected.permanent_flags(),

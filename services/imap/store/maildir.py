@@ -13,6 +13,7 @@ from qmail.maildir.parts import make_missing
 from services.imap import replies
 from services.imap.store import files, names
 from services.imap.store.errors import AlreadyExists, ImpossibleMailbox, InvalidName, MaildirUnusable, NoSuchMailbox
+from services.imap.store.folders import Folders
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.troubles import Troubles
 
@@ -23,12 +24,16 @@ _NO_FOLDER = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, 
 
 
 class Maildir:
-    """Held open by its directory. `owner`: the uid that it must belong to; None: whoever may open it.
+    """Held open by its directory. `owner`: the uid that it must belong to; None: whoever may open it. `folders`: the
+    views that sessions share.
 
     Raises MaildirUnusable when it is missing or not the account's."""
 
-    def __init__(self, path: Path, owner: int | None = None, troubles: Troubles | None = None) -> None:
+    def __init__(
+        self, path: Path, owner: int | None = None, troubles: Troubles | None = None, folders: Folders | None = None
+    ) -> None:
         self.path = path
+        self._folders = folders
         self.troubles = troubles or Troubles(path)
         try:
             # A Maildir may be a symbolic link: it is followed with the account's own rights.
@@ -104,7 +109,7 @@ class Maildir:
 
     def open(self, directory: bytes, *, read_only: bool) -> Mailbox:
         """The folder of a directory, opened. Raises OSError."""
-        return Mailbox(self.fd, directory, read_only=read_only, troubles=self.troubles)
+        return Mailbox(self.fd, directory, read_only=read_only, troubles=self.troubles, folders=self._folders)
 
     def exists(self, name: bytes) -> bool:
         """Whether there is such a folder."""

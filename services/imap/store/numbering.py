@@ -23,20 +23,17 @@ Files = Mapping[bytes, File]
 
 
 class Numbering:
-    """One session's, of an open folder. `note`: takes a path below the folder that cannot be used, and why.
+    """Of an open folder. `note`: takes a path below the folder that cannot be used, and why."""
 
-    `read_only`: new mail stays \\Recent for somebody else."""
-
-    def __init__(self, maildir: int, folder: int, *, read_only: bool, note: Callable[[bytes, OSError], None]) -> None:
-        #: UIDs that this session was the first to see.
-        self.recent: set[int] = set()
+    def __init__(self, maildir: int, folder: int, note: Callable[[bytes, OSError], None]) -> None:
         self.list: UidList | None = None
         self._maildir = maildir
         self._folder = folder
-        self._read_only = read_only
         self._note = note
         self._transient: TransientList | None = None
         self._told = False
+        #: UIDVALIDITY and number of entries, as of the last look at the list.
+        self._seen = (0, 0)
 
     @property
     def sticky(self) -> bool:
@@ -61,20 +58,23 @@ class Numbering:
             self.list = state
         return state
 
-    def number(self, files: Files) -> bool:
-        """Give every message its UID, and take what is \\Recent; False where some must wait. Raises OSError, Busy."""
+    def number(self, files: Files, fresh: Iterable[bytes], recent: set[int] | None) -> bool:
+        """Give every message its UID, and take what is \\Recent; False where some must wait. Raises OSError, Busy.
+
+        `fresh`: those that may have none yet. `recent`: takes the UIDs that this session is the first to see; None: it
+        only reads, and new mail stays \\Recent for somebody else."""
         if self._transient is not None:
-            return self._number_unstored(self._transient, files)
+            return self._number_unstored(self._transient, files, recent)
         try:
-            self._number_stored(files)
+            self._number_stored(files, fresh, recent)
         except OSError as error:
             if error.errno not in _UNSTORED:
                 raise
             self._note(uidstore.DIRECTORY, error)
-            return self._do_without(files, error)
+            return self._do_without(files, recent, error)
         return True
 
-    def _do_without(self, files: Files, error: OSError) -> bool:
+    def _do_without(self, files: Files, recent: set[int] | None, error: OSError) -> bool:
         """Nothing can be stored. Mail that has its UIDs is shown by them, and the rest when it has some; where nothing
         would be shown everything is, by UIDs that are not stored."""
         if self._told or (self.list is not None and any(base in self.list.uids for base in files)):
@@ -82,12 +82,12 @@ class Numbering:
                 raise error
             return False
         self._transient = transient_list(self._maildir, self._folder)
-        return self._number_unstored(self._transient, files)
+        return self._number_unstored(self._transient, files, recent)
 
-    def _number_unstored(self, transient: TransientList, files: Files) -> bool:
+    def _number_unstored(self, transient: TransientList, files: Files, recent: set[int] | None) -> bool:
         self.list = transient.number(_in_order(files, files, first=True))
-        if not self._read_only:
-            self.recent.update(self.list.uids[base] for base in files if _is_new(files, base))
+        if recent is not None:
+            recent.update(self.list.uids[base] for base in files if _is_new(files, base))
         return True
 
     # --- by list files ---
@@ -96,16 +96,22 @@ class Numbering:
     def _stored(self) -> UidList | None:
         return self.list if self.list and self.list.number else None
 
-    def _number_stored(self, files: Files) -> None:
+    def _number_stored(self, files: Files, fresh: Iterable[bytes], recent: set[int] | None) -> None:
         for _ in range(_CLAIM_TRIES):
             state = self._read_list()
-            new = [base for base in files if base not in state.uids]
-            if state.number and not new and not self._claimable(state, files):
+            new = [base for base in (files if self._begun_anew(state) else fresh) if base not in state.uids]
+            new = [base for base in new if base in files]
+            if state.number and not new and (recent is None or not _claimable(state, files)):
                 return
-            if self._claim(state, _in_order(new, files, first=state.number == 0), files):
+            if self._claim(state, _in_order(new, files, first=state.number == 0), files, recent):
                 forget_transient(self._folder)
                 return
         raise Busy(replies.MAILBOX_BUSY)
+
+    def _begun_anew(self, state: UidList) -> bool:
+        """Whether the list may know less than it did: who wrote it as a whole may have overlooked somebody."""
+        seen, self._seen = self._seen, (state.validity, len(state.uids))
+        return seen[0] != state.validity or seen[1] > len(state.uids)
 
     def _read_list(self) -> UidList:
         state = uidstore.read_list(self._folder, self._stored)
@@ -118,19 +124,14 @@ class Numbering:
         self.list = state
         return state
 
-    def _claimable(self, state: UidList, files: Files) -> bool:
-        if self._read_only or state.recent >= state.next_uid:
-            return False
-        return any(state.uids[base] >= state.recent for base in files)
-
-    def _claim(self, state: UidList, new: list[bytes], files: Files) -> bool:
+    def _claim(self, state: UidList, new: list[bytes], files: Files, taken: set[int] | None) -> bool:
         entries = tuple(enumerate(new, state.next_uid))
         after = state.next_uid + len(entries)
         unclaimed = state.recent
         if state.number == 0:
             # What lies in cur of a folder that we never saw was seen by whoever put it there.
             unclaimed = min((uid for uid, base in entries if _is_new(files, base)), default=after)
-        recent = unclaimed if self._read_only else after
+        recent = unclaimed if taken is None else after
         mostly_dead = len(state.uids) > 2 * len(files) + _DEAD_ENTRIES
         whole = state.chain == 0 or state.chain >= uidstore.longest_chain(len(state.uids)) or mostly_dead
         kept = tuple(self._alive(state, entries, files)) if whole else entries
@@ -140,8 +141,8 @@ class Numbering:
             return False
         if whole:
             uidstore.clean_below(self._folder, file.number)
-        if not self._read_only:
-            self.recent.update(range(unclaimed, after))
+        if taken is not None:
+            taken.update(range(unclaimed, after))
         self.list = uidstore.read_list(self._folder, state if state.chain else None)
         return True
 
@@ -149,6 +150,10 @@ class Numbering:
         again = snapshot.scan(self._folder) if state.uids.keys() - files.keys() else {}
         kept = [(uid, base) for base, uid in state.uids.items() if base in files or base in again]
         return sorted([*kept, *entries])
+
+
+def _claimable(state: UidList, files: Files) -> bool:
+    return state.recent < state.next_uid and any(base in files for _, base in state.since(state.recent))
 
 
 def _in_order(bases: Iterable[bytes], files: Files, *, first: bool) -> list[bytes]:

@@ -52,6 +52,7 @@ class UidList:
     recent: int = 1
     sum: bytes = b""
     chain: int = 0
+    #: In the order of the UIDs.
     uids: dict[bytes, int] = field(default_factory=dict)
 
     def extended(self, file: ListFile) -> None:
@@ -61,11 +62,20 @@ class UidList:
         for uid, base in file.entries:
             self.uids.setdefault(base, uid)
 
+    def since(self, first: int) -> list[tuple[int, bytes]]:
+        """UIDs from `first` on, and whose they are, in order: found without a look at those below."""
+        found = []
+        for base, uid in reversed(self.uids.items()):
+            if uid < first:
+                break
+            found.append((uid, base))
+        return found[::-1]
+
 
 def start_list(file: ListFile) -> UidList:
     """The state that a whole list gives."""
     state = UidList(file.number, file.validity, file.next_uid, file.recent, file.sum, 1)
-    state.uids = {base: uid for uid, base in file.entries}
+    state.uids = {base: uid for uid, base in sorted(file.entries)}
     return state
 
 
@@ -113,6 +123,7 @@ def parse_courier(content: bytes) -> UidList | None:
         if number.isdigit() and base and int(number) not in taken and base not in state.uids:
             state.uids[base] = int(number)
             taken.add(int(number))
+    state.uids = dict(sorted(state.uids.items(), key=lambda entry: entry[1]))
     state.next_uid = max([state.next_uid, *(uid + 1 for uid in taken)])
     state.recent = state.next_uid
     return state if state.validity and state.next_uid <= MAX_UID else None

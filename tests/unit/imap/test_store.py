@@ -14,7 +14,7 @@ from services.imap.store import files
 from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
 from services.imap.store.errors import BadFlag
 from services.imap.store.keywords import merge, merge_due, parse_list, read_keywords, render_list, write_keywords
-from services.imap.store.mailbox import Message
+from services.imap.store.message import Message
 
 
 @pytest.fixture
