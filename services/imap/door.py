@@ -8,7 +8,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from qmail.accounts.identity import ActingPool
+from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.bus.ports import Bus
 from qmail.control.files import Control
 from qmail.door import server
@@ -28,7 +28,7 @@ from services.imap.mail_notifier import MailNotifier
 from services.imap.replies import TOO_MANY_CONNECTIONS
 from services.imap.session.dialogue import Terms
 from services.imap.session.session import ImapSession
-from services.imap.store.cache import sweep_cache
+from services.imap.store.cache import cached_accounts, sweep_cache
 from services.imap.store.folders import Folders
 
 # A long SEARCH keeps its thread; others must not wait for it.
@@ -54,7 +54,7 @@ class Door:
         self._settings = settings
         self.tls = ServerTls(settings.paths.tls, log.notices)
         self.notifier = MailNotifier(bus)
-        self.folders = Folders()
+        self.folders = Folders(settings.paths.imapcache)
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
         control.remember("imap")
@@ -65,7 +65,6 @@ class Door:
             pool=pool,
             log=log,
             control=control,
-            cache=settings.paths.imapcache,
             folders=self.folders,
             per_user=settings.per_user,
             gateways=settings.gateways,
@@ -91,12 +90,15 @@ class Door:
         return Server(self._settings.listeners, self, self._shared.log, limits, self.tls, admission)
 
 
-async def keep_bounded(cache: Path) -> None:
-    """Sweep the cache now and every hour, for ever."""
+async def keep_bounded(cache: Path, pool: ActingPool, folders: Folders) -> None:
+    """Sweep the cache now and every hour, for ever, and give back views that nobody has asked for."""
+    loop = asyncio.get_running_loop()
     while True:
-        with contextlib.suppress(OSError):
-            await asyncio.get_running_loop().run_in_executor(None, sweep_cache, cache, CACHE_BOUND_BYTES)
+        with contextlib.suppress(OSError, IdentityError):
+            accounts = await loop.run_in_executor(None, cached_accounts, cache)
+            await pool.run_as_several(sweep_cache, accounts, CACHE_BOUND_BYTES)
         await asyncio.sleep(CACHE_SWEEP_SECONDS)
+        folders.sweep()
 
 
 async def serve(settings: Settings, admission: Admission, process: RoleProcess) -> None:
@@ -106,7 +108,7 @@ async def serve(settings: Settings, admission: Admission, process: RoleProcess) 
     bus = await process.reach_bus()
     door = Door(settings, bus, pool, process.log)
     door.notifier.start()
-    sweeping = asyncio.create_task(keep_bounded(settings.paths.imapcache))
+    sweeping = asyncio.create_task(keep_bounded(settings.paths.imapcache, pool, door.folders))
     await server.serve(process, door.server(admission), process.bus_is_there, pool.answers)
     sweeping.cancel()
     door.notifier.stop()

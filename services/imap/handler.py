@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple
 
 from qmail.accounts.assign import Account
@@ -26,7 +25,6 @@ from services.imap.mail_notifier import MailNotifier
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.session import requests
 from services.imap.session.results import Answer, Changed, CutShort, LoggedIn, LoginRefused, Updates
-from services.imap.store.cache import open_cache
 from services.imap.store.folders import Folders
 
 MAILDIR: Final = "Maildir"
@@ -46,7 +44,6 @@ class Shared:
     pool: ActingPool
     log: Log
     control: Control
-    cache: Path
     folders: Folders
     per_user: bool
     gateways: frozenset[str] = frozenset()
@@ -164,20 +161,9 @@ class ImapHandler:
         if data:
             await send(data)
             self._sent_bytes += len(data)
-        if isinstance(answer, Answer) and answer.selected:
-            await self._use_cache(mailboxes)
         if request.command.announced:
             self._changed()
         return answer
-
-    async def _use_cache(self, mailboxes: MailboxSession) -> None:
-        """The cache's file is opened with the role's own identity, in a thread that acts as nobody else."""
-        selected, account = mailboxes.selected, self._account
-        if selected is not None and account is not None and selected.mailbox.sticky:
-            loop = asyncio.get_running_loop()
-            selected.cache = await loop.run_in_executor(
-                None, open_cache, self._shared.cache, account.uid, selected.name, selected.mailbox.validity
-            )
 
     def _too_big(self, request: requests.AppendBegin) -> Answer | None:
         try:

@@ -470,7 +470,7 @@ class View:
         self._raw = raw
 
     def size(self) -> int:
-        return mail.rfc822_size(self.message())
+        return mail.rfc822_size(self.message().text)
 
     def header(self) -> list[mail.Field]:
         return mail.read_header(self._raw)
@@ -497,7 +497,7 @@ def test_imap_message() -> None:
         message = mail.parse(raw)
         for shown in (mail.envelope(message), mail.body(message), mail.bodystructure(message)):
             assert shown.startswith(b"(") and shown.endswith(b")")
-        assert mail.rfc822_size(message) >= len(raw)
+        assert mail.rfc822_size(message.text) >= len(raw)
         for spec in specs:
             mail.section(message, spec)
             mail.section(message, spec, (1, 10))

@@ -143,6 +143,7 @@ def deployment() -> Iterator[Deployment]:
     own(deployment.maildir.parent)
     for part in ("control", "tls", "imapcache"):
         (root / part).mkdir()
+    (root / "imapcache").chmod(0o1733)
     uid = UID if os.geteuid() == 0 else os.getuid()
     gid = UID if os.geteuid() == 0 else os.getgid()
     account = Account(b"joni", uid, gid, deployment.maildir.parent)

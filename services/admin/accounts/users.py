@@ -70,7 +70,7 @@ class Users:
             self._write(table.with_user(user), (*table.users, user))
         return user
 
-    def remove(self, name: str, *, remove_home: bool = False) -> None:
+    def remove(self, name: str, *, remove_home: bool = False) -> User:
         """End an account; its uid is never given again. Raises UserError, OSError."""
         with self._lock():
             table = self._read()
@@ -81,6 +81,7 @@ class Users:
             if remove_home:
                 shutil.rmtree(user.home)
                 self._registry.mark(user.uid, REMOVED)
+        return user
 
     def set_password(self, name: str, password: str) -> None:
         """Raises UserError, ValueError, OSError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -83,7 +84,8 @@ def useradd(deployment: Deployment, arguments: list[str]) -> int:
 def userdel(deployment: Deployment, arguments: list[str]) -> int:
     """End an account."""
     remove_home = arguments[:1] == ["-r"]
-    deployment.users.remove(_one(arguments[1:] if remove_home else arguments), remove_home=remove_home)
+    user = deployment.users.remove(_one(arguments[1:] if remove_home else arguments), remove_home=remove_home)
+    shutil.rmtree(deployment.directories.paths.imapcache / str(user.uid), ignore_errors=True)
     return 0
 
 

@@ -93,7 +93,8 @@ def _directories(directories: Directories, rights: Rights, installer: Installer)
     installer.directory(paths.auth, 0o700)
     installer.directory(paths.alias, 0o755, alias, alias)
     installer.directory(directories.bus_store, 0o700, bus.uid, bus.gid)
-    installer.directory(paths.imapcache, 0o700, imap.uid, imap.gid)
+    # Each account makes a directory of its own in it.
+    installer.directory(paths.imapcache, 0o1733, imap.uid, imap.gid)
     # What lies in it was uid 0's before there was a role for it.
     installer.tree(paths.log, 0o755, log.uid, log.gid)
 

@@ -21,7 +21,6 @@ from services.imap.mailbox.selected import NoSuchMessage, Selected
 from services.imap.session.command import Answering, Command
 from services.imap.session.requests import AppendBegin, Execute
 from services.imap.session.results import Answer, CutShort, Ready, Updates
-from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import (
     AnswerCut,
     ImpossibleMailbox,
@@ -107,7 +106,7 @@ class MailboxSession:
     def select(self, name: bytes, *, read_only: bool) -> Selected:
         """Leave the selected mailbox for another. Raises StoreError, OSError."""
         self.deselect()
-        self.selected = Selected(name, self.maildir.mailbox(name, read_only=read_only), MailboxCache())
+        self.selected = Selected(name, self.maildir.mailbox(name, read_only=read_only))
         return self.selected
 
     def deselect(self) -> None:

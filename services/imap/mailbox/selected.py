@@ -18,17 +18,20 @@ class NoSuchMessage(Exception):
 class Selected:
     """Made by SELECT and EXAMINE; one thread at a time uses it."""
 
-    def __init__(self, name: bytes, mailbox: Mailbox, cache: MailboxCache) -> None:
+    def __init__(self, name: bytes, mailbox: Mailbox) -> None:
         self.name = name
         self.mailbox = mailbox
-        self.cache = cache
         self.view = View()
         self._keywords: list[bytes] = []
 
     def close(self) -> None:
-        """Give the directory and the cache back."""
+        """Give the directory back."""
         self.mailbox.close()
-        self.cache.close()
+
+    @property
+    def cache(self) -> MailboxCache:
+        """As `Folder.cache`."""
+        return self.mailbox.cache
 
     @property
     def keywords(self) -> list[bytes]:

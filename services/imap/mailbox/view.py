@@ -71,6 +71,8 @@ class View:
         changed: Collection[int] | None = None,
     ) -> Changes:
         """Take the mailbox's present state in. `changed`: the UIDs that need a look; None: all."""
+        if not self._highest and changed is None:
+            return self._begin(messages, recent)
         if changed is None:
             changed = messages.keys() | set(self.uids)
         self._gone = {uid for uid in self._gone.union(changed) if uid not in messages and self._has(uid)}
@@ -87,6 +89,12 @@ class View:
         recents = count if count != self._recent or added else None
         self._recent = count
         return Changes(gone, len(self.uids) if added else None, recents, flags)
+
+    def _begin(self, messages: Mapping[int, Message], recent: Collection[int]) -> Changes:
+        self.uids, self._told = list(messages), list(messages.values())
+        self._highest = self.uids[-1] if self.uids else 0
+        self._recent = sum(map(self._has, recent))
+        return Changes((), len(self.uids) or None, self._recent if self.uids else None)
 
     def _is_news(self, message: Message | None) -> bool:
         if message is None or not self._has(message.uid):

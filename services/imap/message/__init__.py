@@ -7,6 +7,7 @@ from services.imap.message.envelope import envelope
 from services.imap.message.header import Field, read_header
 from services.imap.message.parse import Message, Part, parse, parse_head
 from services.imap.message.section import Section, SectionSpec, rfc822_size, section
+from services.imap.message.text import Text
 
 __all__ = [
     "Field",
@@ -14,6 +15,7 @@ __all__ = [
     "Part",
     "Section",
     "SectionSpec",
+    "Text",
     "body",
     "bodystructure",
     "envelope",

@@ -54,9 +54,9 @@ def parse(data: Data, text: Text | None = None) -> Message:
     return Message(text=text or Text(data), root=_Parser(data).parse())
 
 
-def parse_head(data: Data) -> Message:
-    """The message with its header alone: no look at what the body is made of."""
-    return Message(text=Text(data), root=_Parser(data).head())
+def parse_head(data: Data, text: Text | None = None) -> Message:
+    """The message with its header alone: no look at what the body is made of. text: as of `parse`."""
+    return Message(text=text or Text(data), root=_Parser(data).head())
 
 
 @dataclass(slots=True, eq=False)

@@ -41,9 +41,9 @@ class Section:
         return iter((self.ready[self.offset : self.offset + self.size],) if self.size else ())
 
 
-def rfc822_size(message: Message) -> int:
+def rfc822_size(text: Text) -> int:
     """RFC822.SIZE: bytes of the message in CRLF form."""
-    return message.text.size(0, message.text.length)
+    return text.size(0, text.length)
 
 
 def section(message: Message, spec: SectionSpec, partial: tuple[int, int] | None = None) -> Section | None:

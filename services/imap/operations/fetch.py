@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from services.imap import message as mime
 from services.imap import replies
@@ -14,9 +14,9 @@ from services.imap.grammar.messages import Fetch
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.flags import add_flags
+from services.imap.operations.ready import CACHED, CHUNK, is_ready, ready, value
 from services.imap.session.command import Answering
 from services.imap.session.results import Answer
-from services.imap.store import cache
 from services.imap.store.errors import AnswerCut, MessageGone
 from services.imap.store.opened import OpenMessage
 
@@ -34,7 +34,10 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
     gone = False
     trouble: OSError | None = None
-    for uid in selected.targets(arguments.messages, uid=arguments.uid):
+    for uid, answer in _answers(selected, selected.targets(arguments.messages, uid=arguments.uid), items):
+        if answer is not None:
+            yield answer
+            continue
         try:
             yield from _whole(_message(selected, uid, items, seen=seen))
         except MessageGone:
@@ -48,6 +51,16 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     if gone and not arguments.uid:
         return Answer(b"NO", replies.GONE, code=replies.CODE_EXPUNGE_ISSUED)
     return Answer()
+
+
+def _answers(selected: Selected, uids: list[int], items: tuple[FetchItem, ...]) -> Iterator[tuple[int, bytes | None]]:
+    """Each message, with its answer where that is ready."""
+    if not is_ready(items):
+        yield from ((uid, None) for uid in uids)
+        return
+    for start in range(0, len(uids), CHUNK):
+        chunk = uids[start : start + CHUNK]
+        yield from zip(chunk, ready(selected, chunk, items), strict=True)
 
 
 def unreadable(error: OSError) -> Answer:
@@ -135,30 +148,14 @@ def _internaldate(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
     return b"INTERNALDATE " + render_date_time(opened.stat().st_mtime_ns // 10**9)
 
 
-def _cached(
-    name: bytes, kind: bytes, compute: Callable[[mime.Message], bytes], *, whole: bool
-) -> Callable[[Selected, int, OpenMessage], bytes]:
-    def item(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
-        value = selected.cache.get(kind, uid)
-        if value is None:
-            value = compute(opened.parsed() if whole else opened.head())
-            selected.cache.put(kind, uid, value)
-        return name + b" " + value
-
-    return item
-
-
-def render_size(message: mime.Message) -> bytes:
-    """RFC822.SIZE as text."""
-    return b"%d" % mime.rfc822_size(message)
+def _cached(name: bytes) -> Callable[[Selected, int, OpenMessage], bytes]:
+    kind, compute = CACHED[name]
+    return lambda selected, uid, opened: name + b" " + value(selected, uid, opened, kind, compute)
 
 
 _PLAIN: dict[bytes, Callable[[Selected, int, OpenMessage], bytes]] = {
     b"UID": _uid,
     b"FLAGS": _flags,
     b"INTERNALDATE": _internaldate,
-    b"RFC822.SIZE": _cached(b"RFC822.SIZE", cache.SIZE, render_size, whole=False),
-    b"ENVELOPE": _cached(b"ENVELOPE", cache.ENVELOPE, mime.envelope, whole=False),
-    b"BODY": _cached(b"BODY", cache.BODY, mime.body, whole=True),
-    b"BODYSTRUCTURE": _cached(b"BODYSTRUCTURE", cache.BODYSTRUCTURE, mime.bodystructure, whole=True),
+    **{name: _cached(name) for name in CACHED},
 }

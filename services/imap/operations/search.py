@@ -11,13 +11,12 @@ from services.imap.grammar.messages import Search
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.message.header import Field
-from services.imap.operations.fetch import render_size
+from services.imap.operations.ready import CACHED, value
 from services.imap.search.esearch import render_esearch, render_numbers
 from services.imap.search.match import bind, matches
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.session.command import Answering
 from services.imap.session.results import Answer
-from services.imap.store import cache
 from services.imap.store.errors import MessageGone
 from services.imap.store.message import Message
 from services.imap.store.opened import OpenMessage
@@ -49,11 +48,7 @@ class _Candidate:
         return self._opened.stat().st_mtime_ns // 10**9
 
     def size(self) -> int:
-        known = self._selected.cache.get(cache.SIZE, self.uid)
-        if known is None:
-            known = render_size(self._opened.head())
-            self._selected.cache.put(cache.SIZE, self.uid, known)
-        return int(known)
+        return int(value(self._selected, self.uid, self._opened, *CACHED[b"RFC822.SIZE"]))
 
     def header(self) -> list[Field]:
         return self._opened.head().root.header

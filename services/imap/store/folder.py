@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from services.imap.flags import NONE, Keywords
 from services.imap.store import files, keywords, snapshot, uidstore
+from services.imap.store.cache import MailboxCache
 from services.imap.store.keywords import KeywordTable
 from services.imap.store.message import Message
 from services.imap.store.numbering import Numbering
@@ -27,14 +28,18 @@ _LOOKS = 3
 MAX_CHANGES = 10_000
 
 Note = Callable[[bytes, OSError], None]
+Cached = Callable[[int, int], MailboxCache]
 
 
 class Folder:
     """Held open by its directory, so that it stays this folder whatever its name becomes. `note`: as of Numbering.
+    `cached`: opens the cache of a UIDVALIDITY.
 
     `messages`: by UID, in order; each a value that is replaced when it changes."""
 
-    def __init__(self, maildir: int, fd: int, watches: Watches | None, note: Note) -> None:
+    def __init__(
+        self, maildir: int, fd: int, note: Note, *, watches: Watches | None = None, cached: Cached | None = None
+    ) -> None:
         self.fd = fd
         self.lock = threading.RLock()
         self.messages: dict[int, Message] = {}
@@ -42,6 +47,9 @@ class Folder:
         self.keywords_known = False
         self.note = note
         self._maildir = os.dup(maildir)
+        self._cached = cached
+        self._cache = MailboxCache()
+        self._cache_of = 0
         self._numbering = Numbering(self._maildir, fd, lambda path, error: self.note(path, error))
         self._files = Files()
         self._shown_below = 1
@@ -67,12 +75,24 @@ class Folder:
         if self._watch is not None and self._watches is not None:
             self._watches.end(self._watch)
             self._watch = None
+        self._cache.close()
         if self.fd >= 0:
             os.close(self.fd)
             os.close(self._maildir)
             self.fd = -1
 
     # --- what is known ---
+
+    @property
+    def cache(self) -> MailboxCache:
+        """What was once computed from the messages; as long as UIDs are not stored nothing."""
+        with self.lock:
+            validity = self.validity if self.sticky else 0
+            if validity != self._cache_of:
+                self._cache.close()
+                self._cache = self._cached(self._maildir, validity) if self._cached and validity else MailboxCache()
+                self._cache_of = validity
+            return self._cache
 
     @property
     def validity(self) -> int:

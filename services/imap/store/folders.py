@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from pathlib import Path
 
-from services.imap.store.folder import Folder, Note, open_folder
+from services.imap.store.cache import open_cache
+from services.imap.store.folder import Cached, Folder, Note, open_folder
 from services.imap.store.watch import Watches
 
 # Views that nobody has open stay for whoever comes next, within these bounds: all together, and each for so long.
@@ -19,10 +21,11 @@ Key = tuple[int, int, int]
 
 
 class Folders:
-    """One a process. A view belongs to the account that opened it: another that may enter the same directory has its
-    own."""
+    """One a process; `cache`: the volume of what was computed from messages. A view belongs to the account that opened
+    it: another that may enter the same directory has its own."""
 
-    def __init__(self, *, watched: bool = True) -> None:
+    def __init__(self, cache: Path | None = None, *, watched: bool = True) -> None:
+        self._cache = cache
         self._watches = Watches() if watched else None
         self._lock = threading.Lock()
         self._keys: dict[Folder, Key] = {}
@@ -48,7 +51,7 @@ class Folders:
             with self._lock:
                 folder = self._open.get(key)
                 if folder is None:
-                    folder = Folder(maildir, fd, self._watches, note)
+                    folder = Folder(maildir, fd, note, watches=self._watches, cached=self._cached(directory))
                     fd = -1
                     self._open[key], self._keys[folder] = folder, key
                 self._idle.pop(folder, None)
@@ -57,6 +60,10 @@ class Folders:
         finally:
             if fd >= 0:
                 os.close(fd)
+
+    def _cached(self, directory: bytes) -> Cached | None:
+        root = self._cache
+        return None if root is None else lambda maildir, validity: open_cache(root, maildir, directory, validity)
 
     def leave(self, folder: Folder) -> None:
         """One session has it open no longer."""

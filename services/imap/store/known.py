@@ -24,6 +24,7 @@ class KnownFile:
         self.fd = fd
         self.status = os.fstat(fd)
         self._data: Data | None = None
+        self._text: mime.Text | None = None
         self._head: mime.Message | None = None
         self._parsed: mime.Message | None = None
 
@@ -54,14 +55,20 @@ class KnownFile:
             self._data = content if self.large else content[:]
         return self._data
 
+    def text(self) -> mime.Text:
+        """The octets in CRLF form, without a look at what they mean."""
+        if self._text is None:
+            self._text = mime.Text(self.data())
+        return self._text
+
     def head(self) -> mime.Message:
         """The message with its header alone: no look at the rest of the file."""
         if self._head is None:
-            self._head = mime.parse_head(self.data())
+            self._head = mime.parse_head(self.data(), self.text())
         return self._head
 
     def parsed(self) -> mime.Message:
         """The message with its parts."""
         if self._parsed is None:
-            self._parsed = mime.parse(self.data(), self.head().text)
+            self._parsed = mime.parse(self.data(), self.text())
         return self._parsed

@@ -6,6 +6,7 @@ import os
 import threading
 
 from services.imap.flags import Keywords
+from services.imap.store.cache import MailboxCache
 from services.imap.store.folder import Folder, open_folder
 from services.imap.store.folders import Folders
 from services.imap.store.keywords import KeywordTable
@@ -35,7 +36,7 @@ class Mailbox:
         if folders is not None:
             self.folder = folders.enter(maildir, directory, self.note)
         else:
-            self.folder = Folder(maildir, open_folder(maildir, directory), None, self.note)
+            self.folder = Folder(maildir, open_folder(maildir, directory), self.note)
         self._open = True
         #: Asked for, or because the disk is: what STORE cannot keep is not to be offered.
         self.read_only = read_only or bool(os.fstatvfs(self.fd).f_flag & os.ST_RDONLY)
@@ -71,6 +72,11 @@ class Mailbox:
     def messages(self) -> dict[int, Message]:
         """By UID, in order, as of the last look that anybody has taken."""
         return {} if self._gone else self.folder.messages
+
+    @property
+    def cache(self) -> MailboxCache:
+        """As `Folder.cache`."""
+        return self.folder.cache
 
     @property
     def keyword_table(self) -> KeywordTable:

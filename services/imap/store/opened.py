@@ -71,6 +71,10 @@ class OpenMessage:
                 message = self._mailbox.find(self._uid)
         raise MessageGone
 
+    def text(self) -> mime.Text:
+        """The octets in CRLF form."""
+        return self.file().text()
+
     def head(self) -> mime.Message:
         """The message with its header alone."""
         return self.file().head()

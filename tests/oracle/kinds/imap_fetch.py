@@ -33,7 +33,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "ENVELOPE": read_wire(mail.envelope(parsed)),
         "BODY": read_wire(mail.body(parsed)),
         "BODYSTRUCTURE": read_wire(mail.bodystructure(parsed)),
-        "RFC822.SIZE": mail.rfc822_size(parsed),
+        "RFC822.SIZE": mail.rfc822_size(parsed.text),
     }
     return {"answers": answers, "sections": {item: _section(parsed, item) for item in case["sections"]}}
 

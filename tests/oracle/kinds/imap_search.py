@@ -51,7 +51,7 @@ class Stored:
         return read_header(self.raw)
 
     def size(self) -> int:
-        return rfc822_size(self._message)
+        return rfc822_size(self._message.text)
 
     def header(self) -> list[Field]:
         return self._header

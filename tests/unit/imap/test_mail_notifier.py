@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from qmail.accounts.identity import ActingPool
 from qmail.bus.ports import BusDown, Message
 from qmail.bus.talk.new_mail import LOOK_SECONDS
 from qmail.control.settings import SettingsError
 from qmail.door.admission import Budget
-from services.imap.door import CACHE_BOUND_BYTES, Door, keep_bounded
+from services.imap.door import Door, keep_bounded
 from services.imap.mail_notifier import MailNotifier
 from services.imap.settings import read_settings
+from services.imap.store.folders import Folders
 from tests.support import warp
 from tests.support.memory_bus import MemoryBus, MemorySubscription
 
@@ -171,17 +174,21 @@ def test_the_cache_is_swept_every_hour_whatever_a_sweep_meets(monkeypatch: pytes
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
 
-        def at_once(_: None, sweep: Callable[[Path, int], None], *what: object) -> asyncio.Future[None]:
+        def at_once(_: None, accounts: Callable[[Path], object], *what: object) -> asyncio.Future[None]:
             swept.append((loop.time(), what))
             done = loop.create_future()
             done.set_exception(OSError(13, "Permission denied"))
             return done
 
         monkeypatch.setattr(loop, "run_in_executor", at_once)
-        task = asyncio.create_task(keep_bounded(Path("cache")))
+        pool = ActingPool(per_user=os.geteuid() == 0, threads=1)
+        folders = Folders(watched=False)
+        task = asyncio.create_task(keep_bounded(Path("cache"), pool, folders))
         await warp.until(lambda: len(swept) == 3, seconds=10_000)
         task.cancel()
+        pool.close()
+        folders.close()
 
     warp.run(scenario())
     assert [round(when) for when, _ in swept] == [0, 3600, 7200]
-    assert swept[0][1] == (Path("cache"), CACHE_BOUND_BYTES)
+    assert swept[0][1] == (Path("cache"),)

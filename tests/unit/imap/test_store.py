@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from services.imap.flags import MAX_KEYWORDS, NONE, FlagSet, canonical, changed, parse_flags, render_flags
 from services.imap.mailbox.view import View
 from services.imap.store import files
-from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, open_cache, sweep_cache
+from services.imap.store.cache import ENVELOPE, SIZE, MailboxCache, cached_accounts, open_cache, sweep_cache
 from services.imap.store.errors import BadFlag
 from services.imap.store.keywords import merge, merge_due, parse_list, read_keywords, render_list, write_keywords
 from services.imap.store.message import Message
@@ -158,43 +159,96 @@ def test_view_keeps_numbers_until_expunges_may_be_told() -> None:
     )
 
 
-def test_cache_remembers_across_openings_and_survives_damage(tmp_path: Path) -> None:
-    cache = open_cache(tmp_path, 2001, b"INBOX", 7)
+@pytest.fixture
+def maildir(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "Maildir").mkdir()
+    fd = os.open(tmp_path / "Maildir", os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+def test_cache_remembers_across_openings_and_survives_damage(volume: Path, maildir: int) -> None:
+    cache = open_cache(volume, maildir, b"", 7)
     cache.put(SIZE, 1, b"43")
     cache.put(ENVELOPE, 1, b"(NIL)")
+    cache.put(ENVELOPE, 900, b"")
     cache.close()
-    again = open_cache(tmp_path, 2001, b"INBOX", 7)
+    again = open_cache(volume, maildir, b"", 7)
     assert (again.get(SIZE, 1), again.get(ENVELOPE, 1), again.get(SIZE, 2)) == (b"43", b"(NIL)", None)
-    assert open_cache(tmp_path, 2001, b"INBOX", 8).get(SIZE, 1) is None
-    path = next(path for path in tmp_path.glob("??/*") if path.stat().st_size > 30)
+    assert again.many(ENVELOPE, (900, 5, 1)) == [b"", None, b"(NIL)"]
+    assert open_cache(volume, maildir, b"", 8).get(SIZE, 1) is None
+    assert open_cache(volume, maildir, b".a", 7).get(SIZE, 1) is None
+    path = next(path for path in volume.glob("*/*") if path.stat().st_size > 30)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
     content = path.read_bytes()
     for at in range(len(content)):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        damaged = open_cache(tmp_path, 2001, b"INBOX", 7)
+        damaged = open_cache(volume, maildir, b"", 7)
         assert damaged.get(SIZE, 1) in (None, b"43")
         assert damaged.get(ENVELOPE, 1) in (None, b"(NIL)")
         damaged.put(SIZE, 2, b"5")
         damaged.close()
 
 
-def test_cache_is_bounded_and_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_and_processes_see_what_others_have_computed(volume: Path, maildir: int) -> None:
+    one, two = open_cache(volume, maildir, b"", 7), open_cache(volume, maildir, b"", 7)
+    for uid in range(1, 1200):
+        one.put(ENVELOPE, uid, b"%d" % uid)
+        two.put(SIZE, uid, b"%d" % (uid * 2))
+    one.flush()
+    two.flush()
+    for cache in (two, open_cache(volume, maildir, b"", 7)):
+        assert cache.many(ENVELOPE, range(1, 1200)) == [b"%d" % uid for uid in range(1, 1200)]
+        assert cache.many(SIZE, range(1, 1200)) == [b"%d" % (uid * 2) for uid in range(1, 1200)]
+
+
+def test_cache_is_bounded_and_swept(volume: Path, maildir: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.imap.store.cache.MAX_FILE_BYTES", 10_000)
-    cache = open_cache(tmp_path, 1, b"INBOX", 1)
+    cache = open_cache(volume, maildir, b"", 1)
     for uid in range(1000):
         cache.put(ENVELOPE, uid, b"x" * 100)
         cache.flush()
-    assert sum(path.stat().st_size for path in tmp_path.glob("??/*")) <= 10_000
     assert cache.get(ENVELOPE, 999) == b"x" * 100
+    for number in range(100):
+        cache.put(b"F%d" % number, 1, b"y")
+    assert sum(cache.get(b"F%d" % number, 1) is not None for number in range(100)) < 50, "clients choose their fields"
+    cache.flush()
+    assert sum(path.stat().st_size for path in volume.glob("*/*")) <= 10_000
     cache.close()
-    sweep_cache(tmp_path, 100)
-    assert not list(tmp_path.glob("??/*"))
+    old = volume / "0a" / ("b" * 62)
+    old.parent.mkdir()
+    old.write_bytes(b"of an older release")
+    accounts = cached_accounts(volume)
+    assert not old.exists()
+    assert [(account.uid, account.home) for account in accounts] == [(os.getuid(), volume / str(os.getuid()))]
+    became: list[int] = []
+    sweep_cache(lambda account: became.append(account.uid), accounts, 100)
+    assert not list(volume.glob("*/*"))
+    assert set(became) == {os.getuid()}
 
 
-def test_without_a_volume_nothing_is_remembered_and_nothing_fails(tmp_path: Path) -> None:
+def test_without_a_volume_nothing_is_remembered_and_nothing_fails(tmp_path: Path, maildir: int) -> None:
     (tmp_path / "file").write_bytes(b"")
-    cache = open_cache(tmp_path / "file", 1, b"INBOX", 1)
+    cache = open_cache(tmp_path / "file", maildir, b"", 1)
     cache.put(SIZE, 1, b"1")
     cache.flush()
     assert cache.get(SIZE, 1) is None
     assert MailboxCache().get(SIZE, 1) is None
     cache.close()
+
+
+@pytest.mark.root(reason="a directory of somebody else")
+def test_a_directory_of_somebody_else_is_not_used(volume: Path, maildir: int) -> None:
+    (volume / str(os.getuid())).mkdir()
+    os.chown(volume / str(os.getuid()), 2001, 2001)
+    cache = open_cache(volume, maildir, b"", 1)
+    cache.put(SIZE, 1, b"1")
+    cache.flush()
+    assert cache.get(SIZE, 1) is None

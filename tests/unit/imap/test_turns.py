@@ -53,7 +53,8 @@ def test_nothing_more_is_done_for_a_client_that_is_gone(
         looked_into.append(uid)
         return OpenMessage(mailbox, uid, keep=keep)
 
-    for module in ("search", "fetch"):
+    monkeypatch.setattr("services.imap.operations.ready.LOOK_SECONDS", 0.0)
+    for module in ("search", "fetch", "ready"):
         monkeypatch.setattr(f"services.imap.operations.{module}.OpenMessage", opened)
     sends = 0
 

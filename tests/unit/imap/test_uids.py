@@ -18,7 +18,6 @@ from services.imap.flags import NONE, FlagSet
 from services.imap.mailbox.incoming import Incoming
 from services.imap.mailbox.selected import Selected
 from services.imap.store import files, snapshot, uidstore
-from services.imap.store.cache import MailboxCache
 from services.imap.store.errors import Busy, StoreError, TooManyMessages
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
@@ -326,7 +325,7 @@ def test_a_message_numbered_by_another_session_after_our_look_is_shown_at_its_pl
 ) -> None:
     opened = Maildir(maildir)
     other = Mailbox(opened.fd, b"", read_only=False)
-    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=False), MailboxCache())
+    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=False))
     selected.begin()
     put(maildir, "1.a.h", "3.c.h")
 
@@ -350,7 +349,7 @@ def test_while_others_number_faster_than_we_look_nothing_is_shown_above_a_gap(
 ) -> None:
     opened = Maildir(maildir)
     other = Mailbox(opened.fd, b"", read_only=False)
-    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=read_only), MailboxCache())
+    selected = Selected(b"INBOX", Mailbox(opened.fd, b"", read_only=read_only))
     mailbox = selected.mailbox
     selected.begin()
     put(maildir, "100.z.h")

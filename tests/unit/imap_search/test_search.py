@@ -38,7 +38,7 @@ class View:
 
     def size(self) -> int:
         self.reads.append("size")
-        return rfc822_size(parse(self.raw))
+        return rfc822_size(parse(self.raw).text)
 
     def header(self) -> list[Field]:
         self.reads.append("header")
