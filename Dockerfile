@@ -197,4 +197,4 @@ RUN apt-get update && apt-get install -y --no-install-recommends busybox-static 
 
 FROM ${COREDNS_IMAGE} AS dns
 COPY --from=nslookup /usr/bin/busybox /bin/nslookup
-COPY services/dns/Corefile services/dns/health.db /
+COPY services/dns/Corefile services/dns/health.db services/dns/localhost.zone services/dns/named.local /

@@ -62,7 +62,11 @@ def test_the_zone_is_not_given_away_whole(xeris: Deployment) -> None:
 
 
 def test_the_roles_ask_the_deployment_s_own_server(xeris: Deployment) -> None:
-    assert xeris.run("admin", "dig", "+short", f"@{xeris.subnet}.70", "xeris.com", "MX") == "50 mail.xeris.com.\n"
+    server = f"@{xeris.subnet}.70"
+    assert xeris.run("admin", "dig", "+short", server, "xeris.com", "MX") == "50 mail.xeris.com.\n"
+    assert xeris.run("admin", "dig", "+short", server, "localhost", "A") == "127.0.0.1\n"
+    assert xeris.run("admin", "dig", "+short", server, "-x", "127.0.0.1") == "localhost.\n"
+    assert "xeris.com. 86400 IN MX 50 mail.xeris.com." in xeris.run("admin", "qmailctl", "dns")
 
 
 def test_the_inside_server_answers_nobody_outside_the_bus_network(xeris: Deployment) -> None:

@@ -27,8 +27,10 @@ from services.admin.commands.rules_check import first_fault
 from services.admin.commands.showctl import showctl
 from services.admin.commands.stat import stat
 from services.admin.commands.usage import HELP, USAGE
+from services.admin.commands.zone_report import dns_report
 from services.admin.directories import read_directories
 from services.admin.setup.first_start import FIRST_PASSWORD
+from services.admin.setup.release import RELEASE, VERSION
 from services.inject.__main__ import run as qmail_inject
 from services.inject.quiet import ends_quietly
 from services.inject.sendmail import run as sendmail
@@ -171,6 +173,13 @@ def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command
     return command
 
 
+def version(deployment: Deployment, arguments: list[str]) -> int:
+    """The version, and the form of what lies on disk and bus (docs/decisions/0014)."""
+    no_arguments(arguments)
+    print(f"qmail-containers {VERSION}, release {RELEASE}")
+    return 0
+
+
 def show_help(deployment: Deployment, arguments: list[str]) -> int:
     """The commands."""
     print(HELP, end="")
@@ -212,6 +221,8 @@ COMMANDS: dict[str, Command] = {
     "usermod": usermod,
     "users": users,
     "logins": logins,
+    "dns": dns_report,
+    "version": version,
     "log": log,
     "su": su,
     "inject": put(qmail_inject),

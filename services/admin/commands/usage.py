@@ -8,7 +8,7 @@ USAGE = (
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
     "acknowledge | rescue LOSS [put]\n"
     "logins [lift account|address|all]\n"
-    "log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
+    "dns | version | log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
 HELP = """\
     stop -- stops mail service (smtp connections refused, nothing goes out)
@@ -34,6 +34,8 @@ HELP = """\
     rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts
     logins -- who has to wait for wrong passwords; lift and an account, an address or all: lets them try at once
+    dns -- shows the zones of our name server, and what the public DNS must say
+    version -- says which version this is, and the release that its volumes belong to
     log -- the last lines of log/qmail/current in local time; -f follows
     su name -- a shell as the account, in its home; without name where control and alias are
     inject, sendmail -- qmail-inject and sendmail: a message from standard input, by root unless USER says who

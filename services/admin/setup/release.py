@@ -15,6 +15,8 @@ from pathlib import Path
 
 from services.admin.install import Installer
 
+# What pyproject.toml and CHANGELOG.md call it.
+VERSION = "0.2.0"
 RELEASE = 2
 FIRST = 1
 MARK = ".release"

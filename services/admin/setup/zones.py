@@ -18,6 +18,8 @@ from services.admin.setup.generated_files import GeneratedFiles, Origin
 CONFIGURATION = "named.conf"
 # A name that no domain's own zone file can have: there the first label stands alone.
 REVERSE = "in-addr.arpa.db"
+# The tutorial's named.conf has both (RFC 1912 4.1). They are the same everywhere: services/dns, at the image's root.
+LOOPBACK = {"localhost": Path("/localhost.zone"), "0.0.127.in-addr.arpa": Path("/named.local")}
 FIRST_SERIAL = 42
 
 _SOA = """\
@@ -61,7 +63,8 @@ def render_reverse(host: str, address: str, serial: int = FIRST_SERIAL) -> str:
 
 def render_configuration(host: str, address: str, directory: Path) -> str:
     """What services/dns/Corefile imports: the list of zones, and the published server block that serves them."""
-    zones = {default_domain(host): directory / _file_name(host), reverse_zone(address): directory / REVERSE}
+    own = {default_domain(host): directory / _file_name(host), reverse_zone(address): directory / REVERSE}
+    zones = own | LOOPBACK
     lines = "".join(f"    file {path} {zone}\n" for zone, path in zones.items())
     names = " ".join(f"{zone}:5353" for zone in zones)
     return (
