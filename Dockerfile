@@ -174,7 +174,7 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl; do \
+    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl tcprules tcprulescheck; do \
         ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl \
     && mkdir -p /usr/lib/courier-imap/etc \

@@ -1,7 +1,8 @@
 """tcp.smtp: who may connect, and with which variables (the text that tcprules(1) compiles). Pure.
 
 A rule is `addresses:instruction`. Addresses: a whole IP; a prefix that ends in a dot (for IPv6 in a colon); ranges
-in any number (`192.168.1.1-20`); `=host` or `=.domain` where the host name is known; or nothing, for everybody.
+in any number (`192.168.1.1-20`); `=host`, `=.domain` or `=` where the client's name is known; or nothing, for
+everybody.
 Instruction: `allow` or `deny`, then any number of `,NAME="value"`, the character after `=` being the quote. The
 most specific rule wins, as in tcpserver. smtpd obeys these rules, and admin checks them by the same words.
 """
@@ -57,33 +58,47 @@ class Rules:
     """A parsed file: rules by the address text that they begin with; the first of two equal ones counts."""
 
     by_address: Mapping[str, Rule] = field(default_factory=dict)
+    #: Whether a rule is for `=host`, and whether one is for `=.domain` or `=`.
+    whole_hosts: bool = False
+    domains: bool = False
+
+    def depends_on_host(self, ip: str) -> bool:
+        """Whether another rule may be found for this address where its client's name is known."""
+        rules = self.by_address
+        if not (self.whole_hosts or self.domains) or ip in rules:
+            return False
+        return self.whole_hosts or not any(prefix in rules for prefix in _prefixes(ip))
 
     def find(self, ip: str, host: str = "") -> Rule:
-        """The rule for a client, in tcpserver's order: IP, =host, longer prefixes first, =.domain, the empty one."""
+        """The rule for a client, in tcpserver's order: IP, =host, longer prefixes first, =.domain, =, the empty one.
+
+        `host`: in lower case; empty where it is not known."""
+        address = self.address_of(ip, host)
+        return ALLOW if address is None else self.by_address[address]
+
+    def address_of(self, ip: str, host: str = "") -> str | None:
+        """What that rule begins with; None where there is none."""
         rules = self.by_address
-        if not rules:
-            return ALLOW
-        for address in _addresses(ip, host):
-            rule = rules.get(address)
-            if rule is not None:
-                return rule
-        return ALLOW
+        return next((each for each in client_addresses(ip, host or None) if each in rules), None) if rules else None
 
     def relaying(self) -> Iterator[tuple[str, Rule]]:
         """The rules that let their clients relay."""
         return ((a, r) for a, r in self.by_address.items() if r.allow and "RELAYCLIENT" in r.variables)
 
 
-def _addresses(ip: str, host: str) -> Iterator[str]:
+def client_addresses(ip: str, host: str | None = None, info: str | None = None) -> Iterator[str]:
+    """What the rules for a client may begin with, in the order in which they count (rules.c of ucspi-tcp).
+
+    `info` is the remote user's name, which only tcprulescheck is told."""
+    if info is not None:
+        yield f"{info}@{ip}"
+        if host is not None:
+            yield f"{info}@={host}"
     yield ip
-    if host:
+    if host is not None:
         yield "=" + host
-    for separator in (".", ":"):
-        end = ip.rfind(separator)
-        while end >= 0:
-            yield ip[: end + 1]
-            end = ip.rfind(separator, 0, end)
-    if host:
+    yield from _prefixes(ip)
+    if host is not None:
         dot = host.find(".")
         while dot >= 0:
             yield "=" + host[dot:]
@@ -92,9 +107,29 @@ def _addresses(ip: str, host: str) -> Iterator[str]:
     yield ""
 
 
+def _prefixes(ip: str) -> Iterator[str]:
+    for separator in (".", ":"):
+        end = ip.rfind(separator)
+        while end >= 0:
+            yield ip[: end + 1]
+            end = ip.rfind(separator, 0, end)
+
+
 def parse_rules(content: bytes) -> Rules:
     """Raises NoRule, `line 3: ...`, for the first line that is not understood."""
     by_address: dict[str, Rule] = {}
+    for addresses, rule in read_lines(content):
+        for address in expand(addresses, rule.line):
+            by_address.setdefault(address, rule)
+            if len(by_address) > MAX_EXPANDED:
+                raise NoRule(rule.line, f"more than {MAX_EXPANDED} addresses; expected a prefix instead of a range")
+    hosts = [address for address in by_address if address.startswith("=")]
+    domains = [host for host in hosts if host == "=" or host.startswith("=.")]
+    return Rules(by_address, whole_hosts=len(hosts) > len(domains), domains=bool(domains))
+
+
+def read_lines(content: bytes) -> Iterator[tuple[str, Rule]]:
+    """The rules as they are written, each behind what stands before its colon. Raises NoRule."""
     for number, raw in enumerate(content.decode("latin-1").split("\n"), 1):
         line = raw.rstrip(" \t\r")
         if not line or line.startswith("#"):
@@ -104,12 +139,7 @@ def parse_rules(content: bytes) -> Rules:
             raise NoRule(number, f"no colon in {line!r}; expected addresses:allow or addresses:deny")
         if len(addresses) > MAX_ADDRESS_CHARACTERS:
             raise NoRule(number, f"{len(addresses)} characters; expected one address before the colon")
-        rule = _parse_instruction(instruction, number)
-        for address in _expand(addresses, number):
-            by_address.setdefault(address, rule)
-            if len(by_address) > MAX_EXPANDED:
-                raise NoRule(number, f"more than {MAX_EXPANDED} addresses; expected a prefix instead of a range")
-    return Rules(by_address)
+        yield addresses, _parse_instruction(instruction, number)
 
 
 def _cut(line: str) -> tuple[str, str, str]:
@@ -137,8 +167,8 @@ def _parse_instruction(text: str, number: int) -> Rule:
     return Rule(word == "allow", MappingProxyType(variables), number)
 
 
-def _expand(addresses: str, number: int) -> Iterable[str]:
-    """`192.168.1.1-20` as its twenty addresses; everything else as it is."""
+def expand(addresses: str, number: int) -> Iterable[str]:
+    """`192.168.1.1-20` as its twenty addresses; everything else as it is. Raises NoRule."""
     if addresses.startswith("="):
         return [addresses.lower()]
     match = _RANGE.search(addresses)
@@ -148,7 +178,7 @@ def _expand(addresses: str, number: int) -> Iterable[str]:
     if low > high or high > 255:
         raise NoRule(number, f"range {match[0]}; expected low-high within 0-255")
     head, tail = addresses[: match.start()], addresses[match.end() :]
-    return (a for n in range(low, high + 1) for a in _expand(f"{head}{n}{tail}", number))
+    return (a for n in range(low, high + 1) for a in expand(f"{head}{n}{tail}", number))
 
 
 def _checked(address: str, number: int) -> str:

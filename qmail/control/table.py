@@ -636,6 +636,18 @@ SMTPDHANDLER: ControlFile[bytes] = ControlFile(
     sentence="SMTP handler: {}.",
     unset="No SMTP handler.",
 )
+TCPLOOKUP: ControlFile[bool] = ControlFile(
+    name="tcplookup",
+    kind=Presence(),
+    default=False,
+    uses=(_SMTPD, _ADMIN),
+    manual=OURS,
+    says="while it is there, the name of each client is looked up for `Received` and the log, as by tcpserver without "
+    "`-H`; rules for `=host` look it up in any case",
+    without="names are looked up where a rule of tcp.smtp needs them",
+    sentence="The name of each SMTP client is looked up.",
+    unset="Names of SMTP clients are looked up where tcp.smtp needs them.",
+)
 TCP_SMTP: ControlFile[Rules] = ControlFile(
     name="tcp.smtp",
     kind=ClientRules(),
@@ -700,6 +712,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     PROGRAMNETWORK,
     QUEUEBYTES,
     SMTPDHANDLER,
+    TCPLOOKUP,
     TCP_SMTP,
 )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-import dns.asyncresolver
 import dns.resolver
 
 from qmail.control.files import Control
 from qmail.control.settings import read_name_server
 from qmail.control.table import DEFAULTDOMAIN
 from qmail.role.health import Check
+from qmail.role.resolver import make_resolver
 
 LIFETIME_SECONDS = 5.0
 
@@ -19,13 +19,9 @@ LIFETIME_SECONDS = 5.0
 def names_checks(control: Control, environ: Mapping[str, str] = os.environ) -> tuple[Check, ...]:
     """A check that asks DNS_SERVER for the MX of control/defaultdomain; none where DNS_SERVER is not set. "No such
     name" is an answer too. The check raises DNSException, ControlError. Raises SettingsError."""
-    server = read_name_server(environ)
-    if server is None:
+    if read_name_server(environ) is None:
         return ()
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    address, resolver.port = server
-    resolver.nameservers = [address]
-    resolver.lifetime = LIFETIME_SECONDS
+    resolver = make_resolver(environ, LIFETIME_SECONDS)
 
     async def check() -> None:
         domain = control.get(DEFAULTDOMAIN).decode("latin-1")

@@ -42,6 +42,9 @@ _REFUSING = ord("4")
 # The replies that stand alone most often, made once.
 _ALONE = {text: (Send(text),) for text in (replies.OK, replies.GO_AHEAD, replies.MAIL_FIRST, replies.UNIMPLEMENTED)}
 
+# What a rule of tcp.smtp may spare a client, RELAYCLIENT or DATABYTES.
+_BY_RULE = frozenset({replies.NOT_IN_RCPTHOSTS, replies.TOO_BIG})
+
 # qmail.c's texts, by what they mean here. The rest of its exit codes belong to a queue program that there is not.
 _QMAIL_FAILURES: tuple[tuple[type[BaseException], bytes], ...] = (
     (EnvelopeTooLarge, replies.QQ_ENVELOPE_TOO_LONG),
@@ -106,9 +109,11 @@ class Dialogue:
 
     def reply(self, text: bytes) -> None:
         """The state stays."""
-        self._replies.append(text)
         if text[0] >= _REFUSING:
+            if self.client.doubtful and text in _BY_RULE:
+                text = replies.NAME_IN_DOUBT
             self._refusals.add(self.command, text, self.mail.sender)
+        self._replies.append(text)
 
     def proceed(self, text: bytes) -> None:
         """Reply, and go on to the state that the row names."""
@@ -218,6 +223,11 @@ class Dialogue:
         self.ask(hook, answered, lambda _: then(_NO_ANSWER))
 
     # --- who the client is ---
+
+    def met(self, client: Client, origin: Origin) -> None:
+        """Who the client is has been found out."""
+        self.client, self.origin = client, origin
+        self.limit_bytes = self.policy.databytes if client.databytes is None else client.databytes
 
     def greeted(self, helo: bytes, *, extended: bool) -> None:
         """HELO or EHLO was said."""

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from qmail.control.files import Control, ControlError
-from qmail.control.rules import Rule, RuleError, Rules
+from qmail.control.rules import ALLOW, Rule, RuleError, Rules
 from qmail.control.table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP, CONCURRENCYSUBMISSION
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
@@ -25,7 +26,9 @@ from qmail.log.log import Log
 from qmail.log.notices import Refused
 from qmail.message.envelope import Origin
 from qmail.message.printable import printable
+from qmail.message.remote_host import NO_HOST, RemoteHost
 from qmail.role.interfaces import read_gateways, read_interfaces
+from qmail.role.remote_hosts import make_remote_hosts
 from services.smtpd import replies
 from services.smtpd.desk import Desk
 from services.smtpd.dialogue import EXIT_OTHER
@@ -36,7 +39,7 @@ from services.smtpd.plugin import Plugin
 from services.smtpd.policy import Policy
 from services.smtpd.policy_reader import PolicyReader
 from services.smtpd.session import SmtpSession
-from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, read_rules
+from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, own_networks, read_rules
 
 _RULES = "control/tcp.smtp"
 MAX_REMEMBERED_CLIENTS = 1000
@@ -115,7 +118,9 @@ class Door:
         admission: Admission,
         plugin: Plugin | None = None,
         now: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """Raises SettingsError where DNS_SERVER is no address."""
         self.settings = settings
         self.desk = desk
         self.log = log
@@ -126,7 +131,10 @@ class Door:
         self._admission = admission
         self._control = Control(settings.paths.control, log.notices)
         self._control.remember("smtpd")
-        own_ips = frozenset(str(interface.ip) for interface in read_interfaces()) | {settings.address}
+        interfaces = read_interfaces()
+        own_ips = frozenset(str(interface.ip) for interface in interfaces) | {settings.address}
+        self._own_networks = own_networks(interfaces) if settings.contained else ()
+        self.hosts = make_remote_hosts(environ, time.monotonic)
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None
         self._rules = RulesReader(settings, log)
@@ -134,7 +142,7 @@ class Door:
         self._freshness = Freshness(time.monotonic)
         self._current_rules = Rules()
         self._tls_offered = False
-        self._clients: dict[tuple[str, str, bool], Client | None] = {}
+        self._clients: dict[tuple[str, str, bool, RemoteHost], Client | None] = {}
         self._budgets: dict[str, Budget] = {}
 
     def server(self, limits: Limits = LIMITS) -> Server:
@@ -153,22 +161,49 @@ class Door:
         return self._budgets[peer.door]
 
     def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
-        """The client has a place; the rules may deny it still."""
+        """The client has a place; the rules may deny it still, at once or when its name is known."""
         policy = self._policy
         assert policy is not None
         self._log_status(peer)
         self.log.line(f"tcpserver: pid {peer.number} from {peer.ip}")
-        client = self.client(policy, peer)
+        host, name_first = self._host(policy, peer.ip), None
+        if host is None:
+            client, origin = self._stranger(policy, peer)
+            name_first = partial(self._meet, policy, peer)
+        else:
+            client, origin = self._meet(policy, peer, host)
+        tell = partial(self._refused, peer.ip)
+        session = SmtpSession(policy, client, origin, self.now, self.hooks, self.desk.known, tell, name_first)
+        return session, SmtpdHandler(self, session.dialogue, peer, visitor)
+
+    def _host(self, policy: Policy, ip: str) -> RemoteHost | None:
+        """The client's name as far as it is wanted; None: it is to be looked up. Through address translation anybody
+        looks like our own networks' gateway: nobody there has a name."""
+        if not ip or not (policy.look_up_hosts or self._current_rules.depends_on_host(ip)):
+            return NO_HOST
+        if any(ip_address(ip) in network for network in self._own_networks):
+            return NO_HOST
+        return self.hosts.known(ip)
+
+    def _meet(self, policy: Policy, peer: Peer, host: RemoteHost) -> tuple[Client, Origin]:
+        """Who the client is. Raises TurnedAway where a rule denies it."""
+        client = self.client(policy, peer, host)
         verdict = "deny" if client is None else "ok"
         here = f"{policy.greeting.decode('latin-1')}:{peer.local_ip}:{peer.local_port}"
-        self.log.line(f"tcpserver: {verdict} {peer.number} {here} :{peer.ip}::{peer.port}")
+        self.log.line(f"tcpserver: {verdict} {peer.number} {here} {printable(host.name)}:{peer.ip}::{peer.port}")
         if client is None:
             raise TurnedAway("denied by tcp.smtp", replies.DENIED)
-        tell = partial(self._refused, peer.ip)
+        return client, self._origin(peer, client)
+
+    def _stranger(self, policy: Policy, peer: Peer) -> tuple[Client, Origin]:
+        """Who waits for his name to be found."""
+        client = self._make_client(policy, ALLOW, peer, NO_HOST)
+        assert client is not None
+        return client, self._origin(peer, client)
+
+    def _origin(self, peer: Peer, client: Client) -> Origin:
         host = client.remote_host.decode("latin-1")
-        origin = Origin(uid=self.desk.uid, role="smtpd", remote_ip=peer.ip, remote_host=host)
-        session = SmtpSession(policy, client, origin, self.now, self.hooks, self.desk.known, tell)
-        return session, SmtpdHandler(self, session.dialogue, peer, visitor)
+        return Origin(uid=self.desk.uid, role="smtpd", remote_ip=peer.ip, remote_host=host)
 
     def left(self, peer: Peer, session: Session | None) -> None:
         """tcpserver's two lines."""
@@ -214,28 +249,32 @@ class Door:
         """A reply that refused, for the log."""
         self.log.notices.refused(kind, ip, printable(what), printable(why))
 
-    def client(self, policy: Policy, peer: Peer) -> Client | None:
-        """Who this is, from its address and what the rules set.
+    def client(self, policy: Policy, peer: Peer, host: RemoteHost) -> Client | None:
+        """Who this is, from its address, its name and what the rules set.
 
         None: a rule denies. Remembered while nothing changes.
         """
-        key = (peer.ip, peer.door, peer.tls)
+        key = (peer.ip, peer.door, peer.tls, host)
         if key not in self._clients:
             if len(self._clients) >= MAX_REMEMBERED_CLIENTS:
                 self._clients.clear()
-            self._clients[key] = self._make_client(policy, self._current_rules.find(peer.ip), peer)
+            self._clients[key] = self._make_client(policy, self._current_rules.find(peer.ip, host.name), peer, host)
         return self._clients[key]
 
-    def _make_client(self, policy: Policy, rule: Rule, peer: Peer) -> Client | None:
+    def _make_client(self, policy: Policy, rule: Rule, peer: Peer, host: RemoteHost) -> Client | None:
         if not rule.allow:
             return None
+        named = {"TCPREMOTEHOST": host.name.encode()} if host.name else {}
         variables: Mapping[str, bytes] = {
             "TCPREMOTEIP": peer.ip.encode(),
+            **named,
             # Our own name stands for TCPLOCALHOST.
             "TCPLOCALHOST": policy.greeting.split(b" ", 1)[0] or b"0",
             **rule.variables,
         }
         client = read_client(variables)
+        if host.doubtful and self._current_rules.depends_on_host(peer.ip):
+            client = replace(client, doubtful=True)
         submission = peer.door == SUBMISSION_DOOR
         if not policy.extensions and not submission:
             return client

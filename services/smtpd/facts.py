@@ -29,6 +29,8 @@ class Client:
     tls_offered: bool = False
     auth_offered: bool = False
     auth_required: bool = False
+    #: Its name could not be found out now, and a rule for it may grant what it is not granted.
+    doubtful: bool = False
 
 
 def read_client(environ: Mapping[str, bytes]) -> Client:
@@ -48,6 +50,11 @@ def _number(text: bytes) -> int:
     match = _DIGITS.match(text)
     # More digits are as good as no limit, and int() refuses thousands of them.
     return int(match[0][:18]) if match and match[0] else 0
+
+
+@value()
+class LookUpHost:
+    """What is the client's name? Answer: RemoteHost."""
 
 
 @value()
@@ -116,4 +123,4 @@ class Hooked:
         return self.status is not None and self.status[:1] != b"2"
 
 
-Request: TypeAlias = Ready | AskRecipient | Login | Store | Commit | Drop | Hook
+Request: TypeAlias = LookUpHost | Ready | AskRecipient | Login | Store | Commit | Drop | Hook

@@ -9,7 +9,7 @@ from qmail.door.session import Peer, SendBytes, Visitor
 from qmail.message.printable import printable
 from services.smtpd.desk import Putting
 from services.smtpd.dialogue import Dialogue
-from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, Ready, Store
+from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, LookUpHost, Ready, Store
 from services.smtpd.plugin_session import PluginSession
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class SmtpdHandler:
             return await self._log_in(request)
         if isinstance(request, Hook):
             return await self._noted(self._plugin).call(request)
+        if isinstance(request, LookUpHost):
+            return await self._door.hosts.find(self._peer.ip)
         if isinstance(request, Store):
             await self._putting.store(request.chunk)
         elif isinstance(request, Ready):

@@ -17,7 +17,8 @@ class Policy:
     """The control files' contents at one moment. `databytes` 0 is no limit; `rcpthosts` None lets everything in.
 
     `rcpthosts_missing`: there is no such file, and `rcpthosts` holds our own domains instead (features 101).
-    `routes`: the queue's; None where nobody is asked whether a recipient exists, as by qmail-smtpd."""
+    `routes`: the queue's; None where nobody is asked whether a recipient exists, as by qmail-smtpd.
+    `look_up_hosts`: whether each client's name is looked up."""
 
     greeting: bytes
     extensions: bool
@@ -30,6 +31,7 @@ class Policy:
     rcpthosts: Set[bytes] | None
     rcpthosts_missing: bool
     routes: Routes | None
+    look_up_hosts: bool = False
 
     def is_bad_sender(self, sender: Address) -> bool:
         """badmailfrom: the whole address, or `@domain` (bmfcheck in qmail-smtpd.c)."""

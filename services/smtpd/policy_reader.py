@@ -18,6 +18,7 @@ from qmail.control.table import (
     RCPTHOSTS,
     SMTPGREETING,
     TCP_SMTP,
+    TCPLOOKUP,
     TIMEOUTSMTPD,
     VIRTUALDOMAINS,
     Taken,
@@ -80,4 +81,5 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
         rcpthosts=rcpthosts,
         rcpthosts_missing=missing,
         routes=read_routes(control) if extensions else None,
+        look_up_hosts=control.get(TCPLOOKUP),
     )

@@ -7,19 +7,23 @@ envelope, text, table) works with the Dialogue.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from qmail.door.limits import BEFORE_LOGIN, Patience
-from qmail.door.session import Effect, Peer
+from qmail.door.session import Effect, Peer, TurnedAway
 from qmail.message.envelope import Origin
+from qmail.message.remote_host import NO_HOST, RemoteHost
 from services.smtpd import replies
 from services.smtpd.dialogue import Dialogue, Known
-from services.smtpd.facts import Client
+from services.smtpd.facts import Client, LookUpHost
 from services.smtpd.grammar import MAX_AUTH_BYTES, MAX_COMMAND_BYTES, parse_command
 from services.smtpd.hooks import Hooks
 from services.smtpd.policy import Policy
 from services.smtpd.refusals import MAX_SHOWN_BYTES, Tell
 from services.smtpd.states import AUTH, CLOSED, DATA, START
 from services.smtpd.table import INPUT, QMAIL_TABLE, TABLE, TOO_LONG, UNKNOWN, Row
+
+NameFirst: TypeAlias = Callable[[RemoteHost], tuple[Client, Origin]]
 
 # No limit needs looking up for lines up to this.
 SHORT_LINE_BYTES = 512
@@ -43,15 +47,18 @@ class SmtpSession:
         hooks: Hooks | None = None,
         known: Known = lambda request: None,
         tell: Tell = lambda kind, what, why: None,
+        name_first: NameFirst | None = None,
     ) -> None:
         """`origin` is who submits, as far as it is known before HELO and AUTH; `now` gives the time since the epoch;
         `known` gives the answer to a request that needs no asking, else None; `tell` hears of each reply that refuses:
-        its kind, what was refused, the reply."""
+        its kind, what was refused, the reply; `name_first`, where the client's name must be known before it is greeted:
+        who it is then, or TurnedAway."""
         self.dialogue = Dialogue(policy, client, origin, now, hooks or Hooks(), known, tell)
         self._policy = policy
         self._exact = not policy.extensions
         self._table = QMAIL_TABLE if self._exact else TABLE
         self._skipping = False
+        self._name_first = name_first
 
     # --- what the server asks ---
 
@@ -72,9 +79,24 @@ class SmtpSession:
     # --- what the server tells ---
 
     def connected(self, peer: Peer | None = None) -> Sequence[Effect]:
-        """Who is connected is known already, by the rules: `client`."""
-        self.dialogue.reply(replies.greeting(self._policy.greeting))
+        """Who is connected is known already, by the rules: `client`; or will be, when its name is."""
+        if self._name_first is None:
+            self._greet()
+        else:
+            self.dialogue.ask(LookUpHost(), self._named, lambda _: self._named(NO_HOST))
         return self.dialogue.flush()
+
+    def _named(self, host: object) -> None:
+        assert self._name_first is not None and isinstance(host, RemoteHost)
+        try:
+            self.dialogue.met(*self._name_first(host))
+        except TurnedAway as away:
+            self.dialogue.end(away.text)
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self.dialogue.reply(replies.greeting(self._policy.greeting))
 
     def received(self, data: bytes) -> Sequence[Effect]:
         """Any cut of the client's bytes."""

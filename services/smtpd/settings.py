@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qmail.control.files import Control
 from qmail.control.paths import Paths, read_paths
-from qmail.control.rules import NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
+from qmail.control.rules import Network, NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
 from qmail.control.settings import SettingsError, read_address
 from qmail.control.table import files_of
 from qmail.door.cleartext import is_loopback
@@ -83,13 +83,18 @@ def check(settings: Settings, interfaces: Iterable[Interface]) -> None:
         raise SettingsError("\n".join(faults))
 
 
+def own_networks(interfaces: Iterable[Interface]) -> tuple[Network, ...]:
+    """The networks that this machine is in; of a container, no client's."""
+    return tuple(each.network for each in interfaces if not each.ip.is_loopback)
+
+
 def read_rules(settings: Settings, interfaces: Iterable[Interface]) -> Rules:
     """tcp.smtp, no rules where there is no such file. Raises RuleError for a bad or dangerous one."""
     path = settings.paths.tcp_smtp
     try:
         rules = parse_rules(path.read_bytes())
         if settings.contained:
-            refuse_relaying_for(rules, (each.network for each in interfaces if not each.ip.is_loopback))
+            refuse_relaying_for(rules, own_networks(interfaces))
     except FileNotFoundError:
         return Rules()
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from qmail.control.files import Control
 from qmail.message.printable import printable_lines
 from services.admin.accounts.home import MAILDIR
-from services.admin.commands import report
+from services.admin.commands import report, tcprules
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.commands.showctl import render
 from services.admin.directories import read_directories
@@ -52,11 +52,21 @@ def qmail_showctl(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _tcprules(arguments: Sequence[str]) -> int:
+    return tcprules.tcprules(list(arguments), sys.stdin.buffer.read())
+
+
+def _tcprulescheck(arguments: Sequence[str]) -> int:
+    return tcprules.tcprulescheck(list(arguments), os.environ)
+
+
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "qmail-qstat": qmail_qstat,
     "qmail-qread": qmail_qread,
     "maildirmake": maildirmake,
     "qmail-showctl": qmail_showctl,
+    "tcprules": _tcprules,
+    "tcprulescheck": _tcprulescheck,
 }
 
 

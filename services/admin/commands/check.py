@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from qmail.control.files import Control, ControlError
 from qmail.control.table import ME, TABLE
 from qmail.message.printable import printable
+from services.admin.commands.check_client import check_client
 from services.admin.commands.check_control import control_faults, control_notes
 from services.admin.commands.check_files import alias_faults, certificate_faults, postmaster_faults
-from services.admin.commands.deployment import Deployment, no_arguments
+from services.admin.commands.deployment import Deployment
 from services.admin.commands.rules_check import open_relay, smtpd_fault, traps
 from services.admin.rights import read_rights
 
@@ -31,8 +32,9 @@ class Findings:
 
 
 def check(deployment: Deployment, arguments: list[str]) -> int:
-    """The command; 1 where there is a fault."""
-    no_arguments(arguments)
+    """The command; 1 where there is a fault. With a client's address, and perhaps its name: what it would get."""
+    if arguments:
+        return check_client(deployment, arguments)
     found = find(deployment)
     print(found.render(), end="")
     return 1 if found.faults else 0

@@ -79,8 +79,8 @@ def _traps_of(address: str, rule: Rule) -> Iterator[str]:
         yield f'DATABYTES="{_shown(size)}" is {_leading_number(size)} bytes; expected a number'
     for name in sorted(rule.variables.keys() - USED):
         yield f"{name} is used by nothing here; expected some of {', '.join(sorted(USED))}"
-    if address.startswith("="):
-        yield f"{address} matches nobody, since names of clients are not looked up"
+    if address == "=" and rule.allow and relay is not None:
+        yield "RELAYCLIENT for whoever has a name, and most of the world's hosts have one; expected =.domain"
     if address == "" and not rule.allow:
         yield "whoever has no rule of his own is refused, other mail servers too"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 USAGE = (
     "Usage: qmailctl\n"
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
+    "check address [host name]\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
     "acknowledge | rescue LOSS [put]\n"
     "logins [lift account|address|all]\n"
@@ -18,6 +19,7 @@ HELP = """\
     stat -- displays status of mail service
     cdb -- checks the rules for smtp clients
     check -- looks for faults in control files, aliases, rules and certificate; changes nothing
+    check address [host name] -- says which rule of tcp.smtp such a client meets, and what it sets
     showctl -- says what the control files say (qmail-showctl)
     restart -- stops and starts every role; returns when mail can come in and go out
     doqueue -- schedules queued messages for immediate delivery

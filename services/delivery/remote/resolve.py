@@ -16,7 +16,7 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 
-from qmail.control.settings import read_name_server
+import qmail.role.resolver
 from services.delivery.remote.mx import (
     MAX_ADDRESSES,
     MAX_EXCHANGERS,
@@ -179,12 +179,7 @@ def make_resolver(
     lifetime_seconds: float = LIFETIME_SECONDS,
 ) -> Resolver:
     """The resolver for this process: DNS_SERVER, else /etc/resolv.conf. Raises SettingsError."""
-    server = read_name_server(environ)
-    resolver = dns.asyncresolver.Resolver(configure=server is None)
-    if server is not None:
-        address, resolver.port = server
-        resolver.nameservers = [address]
+    resolver = qmail.role.resolver.make_resolver(environ, lifetime_seconds)
     resolver.timeout = _TRY_SECONDS
-    resolver.lifetime = lifetime_seconds
     resolver.retry_servfail = False
     return Resolver(resolver, ipv6=ipv6)

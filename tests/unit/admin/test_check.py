@@ -94,7 +94,7 @@ def test_faults(directory: Path, check: Check, name: str, content: str, fault: s
         ("tcp.smtp", '10.:allow,DATABYTES="10M"\n', 'tcp.smtp: line 1: DATABYTES="10M" is 10 bytes; expected a number'),
         ("tcp.smtp", '10.:allow,RELAY=""\n', "tcp.smtp: line 1: RELAY is used by nothing here"),
         ("tcp.smtp", "10.:allow\n10.:deny\n", "tcp.smtp: line 2: no effect, line 1 is for the same clients"),
-        ("tcp.smtp", "=host.org:allow\n", "tcp.smtp: line 1: =host.org matches nobody"),
+        ("tcp.smtp", '=:allow,RELAYCLIENT=""\n', "tcp.smtp: line 1: RELAYCLIENT for whoever has a name"),
         ("tcp.smtp", ":deny\n", "tcp.smtp: line 1: whoever has no rule of his own is refused"),
     ],
 )  # fmt: skip
@@ -104,6 +104,28 @@ def test_notes_of_what_is_taken_and_may_not_be_meant(
     (directory / "control" / name).write_text(content)
     code, said = check()
     assert code == 0 and f"note: {note}" in said.replace(f"{directory}/control/", "")
+
+
+def test_what_a_client_would_get(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nobody answers there.
+    monkeypatch.setenv("DNS_SERVER", "127.0.0.1:9")
+    (directory / "control" / "tcp.smtp").write_text('10.:allow,RELAYCLIENT="@fix"\n=.spam.org:deny\n')
+    assert main(["check", "10.0.0.1"]) == 0
+    assert capsys.readouterr().out == (
+        "client 10.0.0.1\nrule 10.:\nset environment variable RELAYCLIENT=@fix\nallow connection\n"
+        "It may send to any domain; @fix is added to each recipient.\n"
+    )
+    assert main(["check", "192.0.2.7", "mx.Spam.org"]) == 0
+    assert capsys.readouterr().out == (
+        "client 192.0.2.7, mx.spam.org\nrule =.spam.org:\ndeny connection\nIt hears 421 and is turned away.\n"
+    )
+    monkeypatch.setattr("qmail.role.remote_hosts.LOOKUP_SECONDS", 0.2)
+    assert main(["check", "192.0.2.7"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("client 192.0.2.7, whose name cannot be looked up now")
+    assert main(["check", "pc7"]) == 1
+    assert main(["check", "10.0.0.1", "a", "b"]) == 1
 
 
 def test_missing_files_that_open_or_close_a_door_are_noted(directory: Path, check: Check) -> None:

@@ -50,6 +50,22 @@ def test_find(rules: Rules, ip: str, host: str, allow: bool, variables: dict[str
     assert (rule.allow, dict(rule.variables)) == (allow, variables)
 
 
+@pytest.mark.parametrize(
+    ("text", "ip", "depends"),
+    [
+        (b"127.:allow\n:deny\n", "1.2.3.4", False),
+        (b"=pc.xeris.com:allow\n1.2.:deny\n", "1.2.3.4", True),
+        (b"=pc.xeris.com:allow\n1.2.3.4:deny\n", "1.2.3.4", False),
+        # A prefix comes before =.domain, and before = alone.
+        (b"=.xeris.com:allow\n=:deny\n1.2.:deny\n", "1.2.3.4", False),
+        (b"=.xeris.com:allow\n1.2.:deny\n", "9.2.3.4", True),
+        (b"=:deny\n", "2001:db8::1", True),
+    ],
+)
+def test_a_name_is_needed_only_where_a_rule_depends_on_it(text: bytes, ip: str, depends: bool) -> None:
+    assert parse_rules(text).depends_on_host(ip) is depends
+
+
 def test_without_rules_everybody_may_connect_and_nobody_relay() -> None:
     assert parse_rules(b"").find("1.2.3.4").allow
     assert "RELAYCLIENT" not in parse_rules(b"").find("127.0.0.1").variables

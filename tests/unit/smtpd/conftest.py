@@ -47,6 +47,7 @@ class RunningDoor:
         self.log = LogLines()
         self.settings = read_settings({"QMAIL_DIR": str(directory), **environ})
         self._plugin = plugin
+        self._environ = environ
         self._ready = threading.Event()
         self._stop: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
@@ -69,7 +70,7 @@ class RunningDoor:
         admission.claim_row()
         try:
             desk = Desk(self.bus, Submitter(self.bus, ids), uid=901)
-            self.door = Door(self.settings, desk, self.log, admission, self._plugin)
+            self.door = Door(self.settings, desk, self.log, admission, self._plugin, environ=self._environ)
             self.server = self.door.server(replace(LIMITS, grace_seconds=30, sweep_seconds=0.02))
             await self.server.start()
         except BaseException as error:
