@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from qmail.control.bad_addresses import BadAddresses, parse_entries, plain_entries
 from qmail.control.rules import NoRule, Rules, parse_rules
 
 T_co = TypeVar("T_co", covariant=True)
@@ -154,7 +155,25 @@ class Names:
         return frozenset(line.lower() for line in lines_of_qmail(content))
 
 
-SENDERS = Names("one address, or @domain", _IN_NO_SENDER)
+@dataclass(frozen=True, slots=True)
+class BadAddressList:
+    """An entry in each line (qmail.control.bad_addresses)."""
+
+    expected: str = "one address, or @domain"
+
+    def parse(self, content: bytes) -> BadAddresses | Fault | None:
+        found = Names(self.expected, _IN_NO_SENDER).parse(content)
+        if not isinstance(found, frozenset):
+            return found
+        try:
+            return parse_entries(found)
+        except ValueError as error:
+            return Fault(1, "more", str(error))
+
+    def parse_as_qmail(self, content: bytes) -> BadAddresses | Fault | None:
+        return plain_entries(lines_of_qmail(content))
+
+
 ACCOUNTS = Names("one account name")
 HOSTS = Names("one domain, host name or address", _IN_NO_ADDRESS_OR_NAME)
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from qmail.control.bad_addresses import NOBODY, BadAddresses
 from qmail.control.kinds import (
     ACCOUNTS,
     HOSTS,
     ROUTES,
-    SENDERS,
     VIRTUAL_DOMAINS,
     Addresses,
     AuthDaemonRc,
+    BadAddressList,
     ClientRules,
     Fault,
     HostName,
@@ -117,13 +118,13 @@ ME: ControlFile[bytes] = ControlFile(
     sentence="My name is {}.",
     unset="My name is undefined! Uh-oh.",
 )
-BADMAILFROM: ControlFile[frozenset[bytes]] = ControlFile(
+BADMAILFROM: ControlFile[BadAddresses] = ControlFile(
     name="badmailfrom",
-    kind=SENDERS,
-    default=frozenset(),
-    uses=(_SMTPD,),
+    kind=BadAddressList(),
+    default=NOBODY,
+    uses=(_SMTPD, _ADMIN),
     manual="qmail-smtpd(8)",
-    says="senders, or @domains of senders, that are refused",
+    says="senders, or @domains of senders, that are refused; `*`, `?` and a `!` before what is spared as in badrcptto",
     without="none",
     sentence="{} not accepted in MAIL FROM.",
     unset="Any MAIL FROM is allowed.",
@@ -427,6 +428,18 @@ AUTHMODULELIST: ControlFile[tuple[bytes, ...]] = ControlFile(
     without="`authdaemonrc`, else authuserdb",
     sentence="Passwords are looked for in {}.",
 )
+BADRCPTTO: ControlFile[BadAddresses] = ControlFile(
+    name="badrcptto",
+    kind=BadAddressList(),
+    default=NOBODY,
+    uses=(_SMTPD, _ADMIN),
+    manual=OURS,
+    says="recipients, or @domains, to which nobody may send by SMTP ([chapter 6.7](6-running.md)); senders are "
+    "`badmailfrom`'s",
+    without="none",
+    sentence="{} not accepted in RCPT TO.",
+    unset="Any RCPT TO is allowed.",
+)
 BOUNCEMAXBYTES: ControlFile[int] = ControlFile(
     name="bouncemaxbytes",
     kind=Number("bytes"),
@@ -693,6 +706,7 @@ TABLE: tuple[ControlFile[Any], ...] = (
     AUTHCUSTOM,
     AUTHDAEMONRC,
     AUTHMODULELIST,
+    BADRCPTTO,
     BOUNCEMAXBYTES,
     CONCURRENCYIMAP,
     CONCURRENCYIMAPPERIP,

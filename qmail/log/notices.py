@@ -12,7 +12,7 @@ right that was missing. `qmailctl stat` repeats what stands.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +24,8 @@ SECONDS_PER_LINE = 10.0
 MAX_REMEMBERED = 4096
 # No role has so much wrong with it; beyond this what stands is written to the log alone.
 MAX_STANDING = 200
+# Of so many things it is counted how often they happened.
+MAX_COUNTED = 300
 
 
 class Refused(StrEnum):
@@ -68,6 +70,7 @@ class Notices:
         self._line, self._clock, self._monotonic = line, clock, monotonic
         self._told: OrderedDict[tuple[Refused, str], _Told] = OrderedDict()
         self._standing: dict[str, Standing] = {}
+        self._counts: Counter[str] = Counter()
 
     def refused(self, kind: Refused, who: str, what: str, why: str) -> None:
         """An event. Log makes the text printable and bounds its length."""
@@ -92,6 +95,11 @@ class Notices:
         unsaid, told.unsaid = told.unsaid, 0
         return unsaid
 
+    def count(self, what: str) -> None:
+        """Something happened once more, as an entry of a list that refused."""
+        if what in self._counts or len(self._counts) < MAX_COUNTED:
+            self._counts[what] += 1
+
     def stands(self, key: str, text: str) -> None:
         """Something is wrong until `mended(key)`; said once, and again where the text changes."""
         before = self._standing.get(key)
@@ -106,6 +114,11 @@ class Notices:
         before = self._standing.pop(key, None)
         if before is not None:
             self._line(f"mended: {before.text}")
+
+    @property
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """What was counted since the process began, the most frequent first."""
+        return tuple(self._counts.most_common())
 
     @property
     def standing(self) -> tuple[Standing, ...]:

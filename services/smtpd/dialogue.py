@@ -22,7 +22,7 @@ from services.smtpd.facts import Client, Hook, Hooked, Request
 from services.smtpd.hooks import Hooks, Share
 from services.smtpd.mail_transaction import MailTransaction
 from services.smtpd.policy import Policy
-from services.smtpd.refusals import Refusals, Tell
+from services.smtpd.refusals import Hit, Refusals, Tell
 from services.smtpd.states import CLOSED, START, State
 
 MAX_BAD_COMMANDS = 20
@@ -71,6 +71,7 @@ class Dialogue:
         hooks: Hooks,
         known: Known,
         tell: Tell,
+        hit: Hit,
     ) -> None:
         self.policy = policy
         self.client = client
@@ -98,6 +99,8 @@ class Dialogue:
         #: What goes on with the answer to the open question; None: there is none.
         self.then: Then | None = None
         self.exit_status = EXIT_OTHER
+        #: Whom to tell which entry of a control file refused an address.
+        self.hit = hit
         self._known = known
         self._refusals = Refusals(tell)
         self._effects: list[Effect] = []

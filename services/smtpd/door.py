@@ -41,7 +41,7 @@ from services.smtpd.policy_reader import PolicyReader
 from services.smtpd.session import SmtpSession
 from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, own_networks, read_rules
 
-_RULES = "control/tcp.smtp"
+_RULES, _SENDERS = "control/tcp.smtp", "senders in control/badrcptto"
 MAX_REMEMBERED_CLIENTS = 1000
 LIMITS: Final = Limits(
     # No client waits longer than ten minutes (RFC 5321 4.5.3.2.6).
@@ -173,7 +173,9 @@ class Door:
         else:
             client, origin = self._meet(policy, peer, host)
         tell = partial(self._refused, peer.ip)
-        session = SmtpSession(policy, client, origin, self.now, self.hooks, self.desk.known, tell, name_first)
+        session = SmtpSession(
+            policy, client, origin, self.now, self.hooks, self.desk.known, tell, name_first, self._hit
+        )
         return session, SmtpdHandler(self, session.dialogue, peer, visitor)
 
     def _host(self, policy: Policy, ip: str) -> RemoteHost | None:
@@ -228,7 +230,17 @@ class Door:
             self._policy = policy
             if policy.rcpthosts_missing:
                 self.log.line("smtpd: warning: control/rcpthosts is missing; only our own domains are accepted")
+            self._tell_of_senders(policy.senders_in_badrcptto())
         return policy
+
+    def _tell_of_senders(self, warning: str | None) -> None:
+        if warning is None:
+            self.log.notices.mended(_SENDERS)
+        else:
+            self.log.notices.stands(_SENDERS, warning)
+
+    def _hit(self, file: str, entry: bytes) -> None:
+        self.log.notices.count(f"control/{file}: {printable(entry)}")
 
     def _read_budgets(self) -> dict[str, Budget]:
         """concurrencyincoming, concurrencysubmission, concurrencysmtpperip.

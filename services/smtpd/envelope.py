@@ -69,8 +69,8 @@ def _refuse_mail(
 
 def _begin_mail(dialogue: Dialogue, sender: Address, parameters: MailParameters, text: bytes) -> None:
     def begin(_: object) -> None:
-        is_bad = dialogue.policy.is_bad_sender(sender)
-        dialogue.mail = MailTransaction(sender, parameters, is_bad_sender=is_bad)
+        entry = dialogue.policy.bad_mail_from.find(sender)
+        dialogue.mail = MailTransaction(sender, parameters, bad_sender_entry=entry)
         dialogue.proceed(text)
 
     if dialogue.policy.extensions:
@@ -119,8 +119,12 @@ def _refuse_syntax(address: Address, rest: bytes, *, exact: bool) -> bytes | Non
 
 def _refuse_recipient(dialogue: Dialogue, address: Address) -> bytes | None:
     policy, transaction = dialogue.policy, dialogue.mail
-    if transaction.is_bad_sender:
+    if transaction.bad_sender_entry is not None:
+        dialogue.hit("badmailfrom", transaction.bad_sender_entry)
         return replies.BAD_MAIL_FROM
+    if policy.bad_rcpt_to and (entry := policy.bad_rcpt_to.find(address)) is not None:
+        dialogue.hit("badrcptto", entry)
+        return replies.BAD_RCPT_TO
     if dialogue.client.relay is None and not dialogue.account and not policy.is_in_rcpthosts(address):
         return replies.NOT_IN_RCPTHOSTS
     if not policy.extensions:

@@ -15,13 +15,18 @@ PART_BYTES = 128 * 1024
 class MailTransaction:
     """What MAIL, RCPT and DATA have brought so far."""
 
-    __slots__ = ("envelope_bytes", "is_bad_sender", "parameters", "recipients", "sender", "text")
+    __slots__ = ("bad_sender_entry", "envelope_bytes", "parameters", "recipients", "sender", "text")
 
     def __init__(
-        self, sender: Address = NULL_SENDER, parameters: MailParameters = NO_PARAMETERS, *, is_bad_sender: bool = False
+        self,
+        sender: Address = NULL_SENDER,
+        parameters: MailParameters = NO_PARAMETERS,
+        *,
+        bad_sender_entry: bytes | None = None,
     ) -> None:
         self.sender = sender
-        self.is_bad_sender = is_bad_sender
+        #: Of badmailfrom.
+        self.bad_sender_entry = bad_sender_entry
         self.parameters = parameters
         self.recipients: list[Recipient] = []
         #: What the recipients take in the envelope, those included that were refused after they were counted.

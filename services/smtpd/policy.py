@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
+from qmail.control.bad_addresses import NOBODY, BadAddresses, render_outside
 from qmail.control.routing import Routes
 from qmail.message.address import Address, domain_and_parents
 
@@ -27,19 +28,19 @@ class Policy:
     max_recipients: int
     local_ip_host: bytes
     local_ips: Set[str]
-    bad_mail_from: Set[bytes]
+    bad_mail_from: BadAddresses
     rcpthosts: Set[bytes] | None
     rcpthosts_missing: bool
     routes: Routes | None
     look_up_hosts: bool = False
+    bad_rcpt_to: BadAddresses = NOBODY
 
-    def is_bad_sender(self, sender: Address) -> bool:
-        """badmailfrom: the whole address, or `@domain` (bmfcheck in qmail-smtpd.c)."""
-        if not self.bad_mail_from:
-            return False
-        if sender.raw.lower() in self.bad_mail_from:
-            return True
-        return sender.domain is not None and b"@" + sender.domain.lower() in self.bad_mail_from
+    def senders_in_badrcptto(self) -> str | None:
+        """A warning about entries that only a sender can be meant by."""
+        if not self.bad_rcpt_to or self.rcpthosts is None:
+            return None
+        own = self.routes.locals | self.routes.virtualdomains.keys() if self.routes else frozenset()
+        return render_outside(self.bad_rcpt_to.outside(self.rcpthosts | own))
 
     def is_in_rcpthosts(self, recipient: Address) -> bool:
         """rcpthosts and morercpthosts: the domain, or `.domain` for what lies below it (rcpthosts.c).

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from qmail.control.bad_addresses import NOBODY
 from qmail.control.files import Control, Stamp
 from qmail.control.read_routes import read_routes
 from qmail.control.table import (
     BADMAILFROM,
+    BADRCPTTO,
     DATABYTES,
     LOCALIPHOST,
     LOCALIPS,
@@ -82,4 +84,5 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
         rcpthosts_missing=missing,
         routes=read_routes(control) if extensions else None,
         look_up_hosts=control.get(TCPLOOKUP),
+        bad_rcpt_to=control.get(BADRCPTTO) if extensions else NOBODY,
     )

@@ -12,6 +12,9 @@ from services.smtpd import replies
 
 Tell: TypeAlias = Callable[[Refused, bytes, bytes], None]
 
+#: Hears which entry of which control file refused an address.
+Hit: TypeAlias = Callable[[str, bytes], None]
+
 MAX_SHOWN_BYTES = 300
 
 _KINDS = {

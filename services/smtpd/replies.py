@@ -53,6 +53,7 @@ TOO_MANY_RECIPIENTS = b"452 sorry, too many recipients in one message (#4.5.3)\r
 NAME_IN_DOUBT = b"451 sorry, I can't look up the name of your host now, try again later (#4.4.3)\r\n"
 LINE_TOO_LONG = b"500 sorry, that command line is too long (#5.5.2)\r\n"
 BAD_COMMANDS = b"421 sorry, too many bad commands, closing (#4.7.0)\r\n"
+BAD_RCPT_TO = b"553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)\r\n"
 BAD_SENDER = b"501 sorry, that is no address I could send a bounce to (#5.1.7)\r\n"
 BAD_RECIPIENT = b"501 sorry, that is no address of a mailbox (#5.1.3)\r\n"
 UNKNOWN_PARAMETER = b"555 sorry, I didn't offer that parameter (#5.5.4)\r\n"

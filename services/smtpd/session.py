@@ -19,7 +19,7 @@ from services.smtpd.facts import Client, LookUpHost
 from services.smtpd.grammar import MAX_AUTH_BYTES, MAX_COMMAND_BYTES, parse_command
 from services.smtpd.hooks import Hooks
 from services.smtpd.policy import Policy
-from services.smtpd.refusals import MAX_SHOWN_BYTES, Tell
+from services.smtpd.refusals import MAX_SHOWN_BYTES, Hit, Tell
 from services.smtpd.states import AUTH, CLOSED, DATA, START
 from services.smtpd.table import INPUT, QMAIL_TABLE, TABLE, TOO_LONG, UNKNOWN, Row
 
@@ -48,12 +48,13 @@ class SmtpSession:
         known: Known = lambda request: None,
         tell: Tell = lambda kind, what, why: None,
         name_first: NameFirst | None = None,
+        hit: Hit = lambda file, entry: None,
     ) -> None:
         """`origin` is who submits, as far as it is known before HELO and AUTH; `now` gives the time since the epoch;
         `known` gives the answer to a request that needs no asking, else None; `tell` hears of each reply that refuses:
         its kind, what was refused, the reply; `name_first`, where the client's name must be known before it is greeted:
-        who it is then, or TurnedAway."""
-        self.dialogue = Dialogue(policy, client, origin, now, hooks or Hooks(), known, tell)
+        who it is then, or TurnedAway; `hit` hears which entry of which control file refused an address."""
+        self.dialogue = Dialogue(policy, client, origin, now, hooks or Hooks(), known, tell, hit)
         self._policy = policy
         self._exact = not policy.extensions
         self._table = QMAIL_TABLE if self._exact else TABLE

@@ -93,10 +93,10 @@ def test_concurrencies_and_the_lifetime_are_taken_at_reload(mail: MailRun) -> No
 
 
 def test_a_file_that_nobody_reads_is_told(mail: MailRun) -> None:
-    file = mail.directory / "control" / "badrcptto"
+    file = mail.directory / "control" / "badmailto"
     file.write_text("spam@example.org\n")
     assert mail.qmailctl("reload").returncode == 0
-    eventually(lambda: "alert: control/badrcptto is never read; " in logged(mail, "qmail"), "the alert")
+    eventually(lambda: "alert: control/badmailto is never read; " in logged(mail, "qmail"), "the alert")
     file.unlink()
     assert mail.qmailctl("reload").returncode == 0
-    eventually(lambda: "mended: control/badrcptto is never read; " in logged(mail, "qmail"), "the end of the alert")
+    eventually(lambda: "mended: control/badmailto is never read; " in logged(mail, "qmail"), "the end of the alert")

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from qmail.accounts.assign import Account, Accounts, AssignError
 from qmail.bus.talk.messages import Malformed
+from qmail.control.bad_addresses import plain_entries
 from qmail.control.files import Control
 from qmail.control.kinds import Fault
 from qmail.control.routing import Routes
@@ -169,7 +170,7 @@ POLICY = Policy(
     max_recipients=3,
     local_ip_host=b"mail.xeris.com",
     local_ips=frozenset({"127.0.0.1"}),
-    bad_mail_from=frozenset({b"bad@x"}),
+    bad_mail_from=plain_entries({b"bad@x"}),
     rcpthosts=frozenset({b"xeris.com"}),
     rcpthosts_missing=False,
     routes=Routes(

@@ -7,6 +7,7 @@ from typing import Any
 from qmail.control.kinds import (
     Addresses,
     AuthDaemonRc,
+    BadAddressList,
     ClientRules,
     Instructions,
     Line,
@@ -48,7 +49,7 @@ def _holds(file: ControlFile[Any]) -> str:
     match file.kind:
         case Number(unit=unit):
             return f"a number of {unit}"
-        case Names(expected=expected) | Pairs(expected=expected):
+        case Names(expected=expected) | Pairs(expected=expected) | BadAddressList(expected=expected):
             return f"lines, each {expected}"
         case Addresses():
             return "lines, each one IP address"

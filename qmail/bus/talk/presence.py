@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,18 +25,20 @@ ASK_SECONDS: Final = 3.0
 VERSION: Final = 1
 # A record of the bus has at most 1 MB, and there may be 200 of these (qmail.log.notices).
 MAX_TEXT_CHARACTERS = 500
+MAX_COUNTED_CHARACTERS = 100
 _START_TIME = 19  # field 22 of proc_pid_stat(5), counted from behind the name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """One process; `host` is its container's name, `seconds` its age."""
+    """One process; `host` is its container's name, `seconds` its age; `counts`: what it has counted, and how often."""
 
     role: str
     host: str
     pid: int
     seconds: float
     standing: tuple[Standing, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
 
 
 def age_seconds() -> float:
@@ -45,26 +47,32 @@ def age_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK")
 
 
-def myself(role: str, standing: Sequence[Standing]) -> Presence:
+def myself(role: str, notices: Notices | None) -> Presence:
     """This process, now."""
     return Presence(
-        role=role, host=socket.gethostname(), pid=os.getpid(), seconds=age_seconds(), standing=tuple(standing)
+        role=role,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        seconds=age_seconds(),
+        standing=notices.standing if notices is not None else (),
+        counts=notices.counts if notices is not None else (),
     )
 
 
 def encode(presence: Presence) -> bytes:
     """The answer to `control.stat`."""
     standing = [[each.key, each.text[:MAX_TEXT_CHARACTERS], each.since] for each in presence.standing]
-    return json.dumps(
-        {
-            "v": VERSION,
-            "role": presence.role,
-            "host": presence.host,
-            "pid": presence.pid,
-            "seconds": round(presence.seconds, 3),
-            "standing": standing,
-        }
-    ).encode("ascii")
+    fields = {
+        "v": VERSION,
+        "role": presence.role,
+        "host": presence.host,
+        "pid": presence.pid,
+        "seconds": round(presence.seconds, 3),
+        "standing": standing,
+    }
+    if presence.counts:
+        fields["counts"] = [[what[:MAX_COUNTED_CHARACTERS], number] for what, number in presence.counts]
+    return json.dumps(fields).encode("ascii")
 
 
 @strict("the word of a role")
@@ -78,6 +86,8 @@ def decode(payload: bytes) -> Presence:
         pid=whole(f["pid"]),
         seconds=float(f["seconds"]),
         standing=tuple([Standing(text(key), text(what), float(since)) for key, what, since in f["standing"]]),
+        # A role of the release before has none.
+        counts=tuple([(text(what), whole(number)) for what, number in f.get("counts", ())]),
     )
 
 
@@ -86,7 +96,7 @@ async def answer(bus: Bus, role: str, notices: Notices | None) -> None:
 
     def take(message: Message) -> None:
         if message.reply:
-            bus.publish(message.reply, encode(myself(role, notices.standing if notices is not None else ())))
+            bus.publish(message.reply, encode(myself(role, notices)))
 
     await bus.subscribe(SUBJECT, take)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from qmail.control.files import Control, ControlError
 from qmail.control.table import ME, TABLE
 from qmail.message.printable import printable
+from services.admin.commands.check_address import check_address
 from services.admin.commands.check_client import check_client
 from services.admin.commands.check_control import control_faults, control_notes
 from services.admin.commands.check_files import alias_faults, certificate_faults, postmaster_faults
@@ -32,9 +33,10 @@ class Findings:
 
 
 def check(deployment: Deployment, arguments: list[str]) -> int:
-    """The command; 1 where there is a fault. With a client's address, and perhaps its name: what it would get."""
+    """The command; 1 where there is a fault. With a client's address, and perhaps its name, or a
+    mail address: what it would get."""
     if arguments:
-        return check_client(deployment, arguments)
+        return (check_address if "@" in arguments[0] else check_client)(deployment, arguments)
     found = find(deployment)
     print(found.render(), end="")
     return 1 if found.faults else 0

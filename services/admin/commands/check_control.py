@@ -7,10 +7,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from qmail.control.bad_addresses import render_outside
 from qmail.control.files import Control, ControlError
 from qmail.control.kinds import Line, Number, meant_lines
 from qmail.control.names import SECRETS, unread_in
 from qmail.control.table import (
+    BADRCPTTO,
     DATABYTES,
     LOCALS,
     ME,
@@ -84,11 +86,17 @@ def _together(control: Control) -> Iterator[str]:
         if os.path.lexists(control.directory / MORERCPTHOSTS.name):
             yield "control/morercpthosts: no effect without control/rcpthosts"
     else:
-        hosts = rcpthosts | control.get(MORERCPTHOSTS)
+        hosts = _hosts(control)
         refused = sorted(domain for domain in _domains(own, virtual) if not _is_in(domain, hosts))
         yield from (f"control/rcpthosts: without {_text(domain)}: strangers cannot send to it" for domain in refused)
+    if senders := render_outside(control.get(BADRCPTTO).outside(own | virtual.keys() | _hosts(control))):
+        yield senders
     if control.own(DATABYTES) is None:
         yield "control/databytes: missing; messages of any size are taken"
+
+
+def _hosts(control: Control) -> frozenset[bytes]:
+    return (control.get(RCPTHOSTS) or frozenset()) | control.get(MORERCPTHOSTS)
 
 
 def _domains(own: frozenset[bytes], virtual: dict[bytes, bytes]) -> frozenset[bytes]:

@@ -22,6 +22,7 @@ from services.admin.commands.check import check, faults_beside_the_queue
 from services.admin.commands.deployment import Deployment, Usage, no_arguments
 from services.admin.commands.logins import logins
 from services.admin.commands.queue_client import QueueUnreachable
+from services.admin.commands.refusals import refusals
 from services.admin.commands.rescue import rescue
 from services.admin.commands.rules_check import first_fault
 from services.admin.commands.showctl import showctl
@@ -212,6 +213,7 @@ COMMANDS: dict[str, Command] = {
     "cdb": cdb,
     "check": check,
     "showctl": showctl,
+    "refusals": refusals,
     "acknowledge": acknowledge,
     "rescue": rescue,
     "help": show_help,

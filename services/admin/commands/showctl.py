@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from qmail.control.files import Control, ControlError
-from qmail.control.kinds import Addresses, ClientRules, Instructions, Names, Pairs, Presence, meant_lines
+from qmail.control.kinds import (
+    Addresses,
+    BadAddressList,
+    ClientRules,
+    Instructions,
+    Names,
+    Pairs,
+    Presence,
+    meant_lines,
+)
 from qmail.control.names import unread_in
 from qmail.control.table import TABLE, ControlFile
 from qmail.message.printable import printable
 from services.admin.commands.deployment import Deployment, no_arguments
 
-_OF_LINES = Addresses | ClientRules | Instructions | Names | Pairs
+_OF_LINES = Addresses | BadAddressList | ClientRules | Instructions | Names | Pairs
 
 
 def showctl(deployment: Deployment, arguments: list[str]) -> int:

@@ -37,7 +37,7 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
     """Print all of it; the exit code. Raises Usage, and BusDown, TimeoutError or CredentialsError where the bus cannot
     be asked."""
     no_arguments(arguments)
-    found = asyncio.run(asyncio.wait_for(_look(deployment), LISTEN_TIMEOUT_SECONDS))
+    found = asyncio.run(_look(deployment))
     roles = [role.name for role in read_rights().bus_users]
     print(report.render_roles(roles, found.roll), end="")
     print(f"bus: up {found.bus.uptime}")
@@ -54,15 +54,21 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
 
 
 async def _look(deployment: Deployment) -> _Found:
-    paths, environ = deployment.directories.paths, deployment.environ
-    state = await read_bus_state(paths, environ)
-    bus = await connect_user("admin", paths, environ)
-    try:
-        roll = await call_roll(bus, hearing(state.connections))
-    finally:
-        await bus.close()
-    server = environ.get("DNS_SERVER")
+    state, roll = await everybody(deployment)
+    server = deployment.environ.get("DNS_SERVER")
     return _Found(state, roll, await name_server_answers(server) if server else None)
+
+
+async def everybody(deployment: Deployment) -> tuple[BusState, Roll]:
+    """The bus, and who is on it. Raises BusDown, TimeoutError or CredentialsError."""
+    paths, environ = deployment.directories.paths, deployment.environ
+    async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
+        state = await read_bus_state(paths, environ)
+        bus = await connect_user("admin", paths, environ)
+        try:
+            return state, await call_roll(bus, hearing(state.connections))
+        finally:
+            await bus.close()
 
 
 def _show_queue(deployment: Deployment) -> bool:

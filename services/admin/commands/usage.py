@@ -5,9 +5,9 @@ from __future__ import annotations
 USAGE = (
     "Usage: qmailctl\n"
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
-    "check address [host name]\n"
+    "check {address [host name] | user@domain}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
-    "acknowledge | rescue LOSS [put]\n"
+    "refusals | acknowledge | rescue LOSS [put]\n"
     "logins [lift account|address|all]\n"
     "dns | version | log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
@@ -20,6 +20,7 @@ HELP = """\
     cdb -- checks the rules for smtp clients
     check -- looks for faults in control files, aliases, rules and certificate; changes nothing
     check address [host name] -- says which rule of tcp.smtp such a client meets, and what it sets
+    check user@domain -- says which entries of badmailfrom and badrcptto refuse this address
     showctl -- says what the control files say (qmail-showctl)
     restart -- stops and starts every role; returns when mail can come in and go out
     doqueue -- schedules queued messages for immediate delivery
@@ -32,6 +33,7 @@ HELP = """\
     userdel [-r] name -- ends an account; -r removes its home
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
+    refusals -- how often each entry of badmailfrom and badrcptto has refused since smtpd's start
     acknowledge -- what stat says of lost records is known; its exit code is no longer 3
     rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts

@@ -80,8 +80,10 @@ def test_faults(directory: Path, check: Check, name: str, content: str, fault: s
 @pytest.mark.parametrize(
     ("name", "content", "note"),
     [
-        ("badrcptto", "a@b.org\n", "control/badrcptto is never read; if it lists senders, as in the tutorial, "
-                                   "badmailfrom is meant; no list refuses recipients"),
+        ("badmailto", "a@b.org\n", "control/badmailto is never read; recipients are refused by badrcptto"),
+        ("badrcptto", "joe@penthouse.com\n@playboy.com\nold@xeris.com\n*@spam.org\n",
+         "control/badrcptto: @playboy.com, joe@penthouse.com: no recipient of ours; if senders are meant, as in the "
+         "tutorial, badmailfrom is"),
         ("qmqpservers", "192.0.2.1\n", "control/qmqpservers is never read; mail is not handed to QMQP servers"),
         ("rcpthost", "a.org\n", "control/rcpthost is never read; did you mean rcpthosts?"),
         ("Locals", "a.org\n", "control/Locals is never read; did you mean locals?"),
@@ -126,6 +128,20 @@ def test_what_a_client_would_get(
     assert capsys.readouterr().out.splitlines()[0].startswith("client 192.0.2.7, whose name cannot be looked up now")
     assert main(["check", "pc7"]) == 1
     assert main(["check", "10.0.0.1", "a", "b"]) == 1
+
+
+def test_which_entries_refuse_an_address(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "control" / "badmailfrom").write_text("@playboy.com\n")
+    (directory / "control" / "badrcptto").write_text("*-list@xeris.com\n!our-list@xeris.com\n")
+    for address, sender, recipient in (
+        ("Bunny@playboy.com", "refused by @playboy.com in", "not refused by"),
+        ("a-list@xeris.com", "not refused by", "refused by *-list@xeris.com in"),
+        ("our-list@xeris.com", "not refused by", "not refused by"),
+    ):
+        assert main(["check", address]) == 0
+        said = f"as sender: {sender} control/badmailfrom\nas recipient: {recipient} control/badrcptto\n"
+        assert capsys.readouterr().out == said
+    assert main(["check", "a@b", "c"]) == 1
 
 
 def test_missing_files_that_open_or_close_a_door_are_noted(directory: Path, check: Check) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from qmail.control.bad_addresses import plain_entries
 from qmail.control.kinds import Fault, Number
 from qmail.control.table import (
     AUTHDAEMONRC,
@@ -46,7 +47,8 @@ from tests.support.courier_files import AFTER, BEFORE
         (LOCALS, b"", set()),
         (RCPTHOSTS, b".xeris.com\r\n", {b".xeris.com"}),
         (RCPTHOSTS, "b\u00fccher.example\r\n".encode(), {"b\u00fccher.example".encode()}),
-        (BADMAILFROM, b"@Spam.example\r\njoe smith@spam.example\n", {b"@spam.example", b"joe smith@spam.example"}),
+        (BADMAILFROM, b"@Spam.example\r\njoe smith@spam.example\n",
+         plain_entries([b"@spam.example", b"joe smith@spam.example"])),
         (VIRTUALDOMAINS, b"Virt.org:joni\r\n.:joe\n:all\nvip@far.org:boss \nout.org:\n",
          {b"virt.org": b"joni", b".": b"joe", b"": b"all", b"vip@far.org": b"boss", b"out.org": b""}),
         (VIRTUALDOMAINS, b"a.org:one\nA.org:two\n", {b"a.org": b"two"}),

@@ -15,8 +15,8 @@ def test_what_is_read_and_what_editors_leave_is_not_spoken_of() -> None:
 
 
 def test_a_name_of_patches_and_a_slip_of_the_pen_have_their_meaning() -> None:
-    found = unread(["badrcptto", "qmqpservers", "virtualdomain", "databyte", "zzz"])
-    assert "badmailfrom is meant" in found["badrcptto"]
+    found = unread(["badmailto", "qmqpservers", "virtualdomain", "databyte", "zzz"])
+    assert found["badmailto"].endswith("recipients are refused by badrcptto")
     assert found["qmqpservers"].startswith("control/qmqpservers is never read; mail is not handed to QMQP servers")
     assert found["virtualdomain"] == "control/virtualdomain is never read; did you mean virtualdomains?"
     assert found["databyte"].endswith("did you mean databytes?")
@@ -26,10 +26,10 @@ def test_a_name_of_patches_and_a_slip_of_the_pen_have_their_meaning() -> None:
 def test_the_queue_tells_once_and_says_when_it_is_gone(tmp_path: Path) -> None:
     lines: list[str] = []
     files = UnreadFiles(tmp_path, Notices(lines.append))
-    (tmp_path / "badrcptto").write_text("a@b\n")
+    (tmp_path / "badmailto").write_text("a@b\n")
     files.tell()
     files.tell()
-    assert [line.split(";")[0] for line in lines] == ["alert: control/badrcptto is never read"]
-    (tmp_path / "badrcptto").unlink()
+    assert [line.split(";")[0] for line in lines] == ["alert: control/badmailto is never read"]
+    (tmp_path / "badmailto").unlink()
     files.tell()
-    assert [line.split(";")[0] for line in lines[1:]] == ["mended: control/badrcptto is never read"]
+    assert [line.split(";")[0] for line in lines[1:]] == ["mended: control/badmailto is never read"]

@@ -117,9 +117,9 @@ def test_reader_reads_again_when_a_file_appears_changes_or_goes(tmp_path: Path) 
     first = reader.current()
     assert reader.current() is first
     (tmp_path / "badmailfrom").write_text("x@y\n")
-    assert reader.current().is_bad_sender(Address(b"x@y"))
+    assert reader.current().bad_mail_from.find(Address(b"x@y"))
     (tmp_path / "badmailfrom").write_text("x@yy\n")
-    assert not reader.current().is_bad_sender(Address(b"x@y"))
+    assert not reader.current().bad_mail_from.find(Address(b"x@y"))
     (tmp_path / "badmailfrom").unlink()
     assert not reader.current().bad_mail_from
     (tmp_path / "rcpthosts").unlink()

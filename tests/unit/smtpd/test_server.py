@@ -58,6 +58,24 @@ def test_telnet_dialogue_of_the_tutorial(door: Any, connect: Connect) -> None:
     assert (origin.role, origin.uid, origin.remote_ip) == ("smtpd", 901, "127.0.0.1")
 
 
+def test_senders_in_badrcptto_are_an_alert_and_hits_are_counted(door: Any, connect: Connect) -> None:
+    bad = door.directory / "control" / "badrcptto"
+    bad.write_text("joe@penthouse.com\nold@xeris.com\n")
+    client = greeted(connect, door.port)
+    client.ask(b"MAIL FROM:<joe@penthouse.com>")
+    for _ in range(2):
+        reply = client.ask(b"RCPT TO:<old@xeris.com>")
+        assert reply == b"553 sorry, your envelope recipient is in my badrcptto list (#5.7.1)\r\n"
+    notices = door.log.notices
+    assert notices.counts == (("control/badrcptto: old@xeris.com", 2),)
+    [alert] = [standing.text for standing in notices.standing if "badrcptto" in standing.key]
+    assert alert.startswith("control/badrcptto: joe@penthouse.com: no recipient of ours; if senders are meant")
+    assert any(line.startswith("refused recipient 127.0.0.1: RCPT TO:<old@xeris.com>") for line in door.log.lines)
+    bad.write_text("old@xeris.com\n")
+    greeted(connect, door.port)
+    assert not [standing for standing in notices.standing if "badrcptto" in standing.key]
+
+
 def test_smtplib_sends_several_messages_on_one_connection(door: Any) -> None:
     message = EmailMessage()
     message["Subject"] = "x"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmail.bus.ports import BusDown, QueueFull
+from qmail.control.bad_addresses import parse_entries, plain_entries
 from qmail.control.routing import Routes
 from qmail.door.session import Ask, Close, Effect, Send, StartTls, Stopping
 from qmail.log.notices import Refused
@@ -38,7 +39,7 @@ POLICY = Policy(
     max_recipients=3,
     local_ip_host=b"mail.xeris.com",
     local_ips=frozenset({"127.0.0.1"}),
-    bad_mail_from=frozenset({b"bad@x", b"@evil.org"}),
+    bad_mail_from=plain_entries({b"bad@x", b"@evil.org"}),
     rcpthosts=frozenset({b"xeris.com", b".sub.org"}),
     rcpthosts_missing=False,
     routes=Routes(
@@ -63,8 +64,14 @@ class Talk:
 
     def __post_init__(self) -> None:
         self.told: list[tuple[Refused, bytes, bytes]] = []
+        self.hits: list[tuple[str, bytes]] = []
         self.session = SmtpSession(
-            self.policy, self.client, ORIGIN, lambda: 1_086_000_000.0, tell=lambda *refusal: self.told.append(refusal)
+            self.policy,
+            self.client,
+            ORIGIN,
+            lambda: 1_086_000_000.0,
+            tell=lambda *refusal: self.told.append(refusal),
+            hit=lambda *hit: self.hits.append(hit),
         )
         self.out = b""
         self.asked: list[object] = []
@@ -253,6 +260,26 @@ def test_mail_parameters_are_kept() -> None:
 
 
 # --- refusals and bounds ---
+
+
+def test_bad_recipients_and_senders_are_refused_by_their_entries_and_counted() -> None:
+    bad = parse_entries([b"old@xeris.com", b"*-list@xeris.com", b"@*.sub.org", b"!good@*", b"[1]?@xeris.com"])
+    policy = replace(POLICY, bad_rcpt_to=bad, bad_mail_from=parse_entries([b"*@*.spam.org", b"!boss@hq.spam.org"]))
+    talk = Talk(policy)
+    talk.line(b"MAIL FROM:<>")
+    for recipient in (b"OLD@xeris.com", b"a-list@Xeris.com", b"x@a.sub.org", b"[1]x@xeris.com"):
+        assert talk.line(b"RCPT TO:<" + recipient + b">") == replies.BAD_RCPT_TO
+    for recipient in (b"older@xeris.com", b"good@a.sub.org", b"1@xeris.com"):
+        assert talk.line(b"RCPT TO:<" + recipient + b">") == replies.OK
+    talk.line(b"MAIL FROM:<x@y.spam.org>")
+    assert talk.line(b"RCPT TO:<joni@xeris.com>") == replies.BAD_MAIL_FROM
+    talk.line(b"MAIL FROM:<boss@hq.spam.org>")
+    assert talk.line(b"RCPT TO:<joni@xeris.com>") == replies.OK
+    assert talk.hits == [
+        ("badrcptto", b"old@xeris.com"), ("badrcptto", b"*-list@xeris.com"), ("badrcptto", b"@*.sub.org"),
+        ("badrcptto", b"[1]?@xeris.com"), ("badmailfrom", b"*@*.spam.org"),
+    ]  # fmt: skip
+    assert [kind for kind, _, _ in talk.told] == [Refused.RECIPIENT] * 5
 
 
 def test_bad_sender_is_refused_at_each_recipient() -> None:
