@@ -7,13 +7,14 @@ only standard output, as with daemontools' multilog behind a pipe (multilog(8)).
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
 from collections.abc import Callable
 
 from qmail.log.notices import Notices
-from qmail.message.dates import tai64n
+from qmail.message.dates import rfc3339, tai64n
 from qmail.message.printable import printable
 
 # Lines gathered while the reader of standard output is slow; beyond this the oldest go, never the mail.
@@ -25,6 +26,8 @@ GATHER_SECONDS = 0.05
 MAX_LINE_CHARACTERS = 4000
 # A stamp, which is all ASCII, and the blank behind it.
 _STAMP_CHARACTERS = 26
+#: What standard output may have: lines as multilog has them, or an object a line.
+FORMATS = ("qmail", "json")
 
 
 class Log:
@@ -36,6 +39,13 @@ class Log:
         self._say: Callable[[list[str]], None] | None = None
         self._pending: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._as_json = False
+
+    def write_as(self, form: str) -> None:
+        """One of FORMATS, from now on. Raises ValueError."""
+        if form not in FORMATS:
+            raise ValueError(f"{form!r}; expected {' or '.join(FORMATS)}")
+        self._as_json = form == "json"
 
     def attach(self, say: Callable[[list[str]], None]) -> None:
         """Give every further group of stamped lines to `say` as well (qmail.bus.talk.log_lines)."""
@@ -67,9 +77,21 @@ class Log:
             return
         if self._say is not None:
             self._say(lines)
-        # Standard output has multilog's text without its stamp: the engine stamps what it collects.
-        plain = "".join([line[_STAMP_CHARACTERS:] + "\n" for line in lines])
-        _write_all(plain.encode("utf-8", "replace"))
+        _write_all("".join(map(self._rendered, lines)).encode("utf-8", "replace"))
+
+    def _rendered(self, line: str) -> str:
+        """For standard output: multilog's text without its stamp, since the engine stamps what it collects, or JSON."""
+        text = line[_STAMP_CHARACTERS:]
+        if not self._as_json:
+            return text + "\n"
+        fields = {"time": rfc3339(line), "log": self.name, "level": _level(text), "message": text}
+        return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _level(text: str) -> str:
+    """The words of syslog(3) that collectors of logs know."""
+    word = text.partition(" ")[0]
+    return {"alert:": "alert", "refused": "notice"}.get(word, "info")
 
 
 def _write_all(data: bytes) -> None:

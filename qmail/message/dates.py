@@ -68,3 +68,13 @@ def tai64nlocal(line: str) -> str:
     except (OverflowError, ValueError, OSError):
         return line
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', t)}.{int(found[2], 16):09d}{line[found.end() :]}"
+
+
+def rfc3339(line: str) -> str:
+    """The TAI64N stamp that the line begins with as `2026-11-28T04:00:00.123456789Z` (RFC 3339 5.6). Raises ValueError
+    where there is none, OverflowError or OSError for one that no calendar has."""
+    found = _STAMP.match(line)
+    if found is None:
+        raise ValueError(f"{line[:30]!r} does not begin with a stamp")
+    t = time.gmtime(int(found[1], 16) - _TAI64_EPOCH)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', t)}.{int(found[2], 16):09d}Z"

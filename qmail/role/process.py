@@ -22,6 +22,7 @@ from qmail.bus.ports import BusDown
 from qmail.bus.talk import log_lines
 from qmail.control.files import Control
 from qmail.control.paths import read_paths
+from qmail.control.settings import SettingsError
 from qmail.log.log import Log
 from qmail.message.ids import IdSource
 from qmail.role.health import Check, every, keep_watch
@@ -30,11 +31,17 @@ Serve: TypeAlias = "Callable[[RoleProcess], Awaitable[None]]"
 
 
 class RoleProcess:
-    """What a role's `serve` is given. `environ`: QMAIL_DIR, RUN_DIR, BUS_URL."""
+    """What a role's `serve` is given. `environ`: QMAIL_DIR, RUN_DIR, BUS_URL, LOG_FORMAT.
+
+    Raises SettingsError for a LOG_FORMAT that there is not."""
 
     def __init__(self, name: str, log: Log, environ: Mapping[str, str] = os.environ) -> None:
         self.name = name
         self.log = log
+        try:
+            log.write_as(environ.get("LOG_FORMAT") or "qmail")
+        except ValueError as error:
+            raise SettingsError(f"LOG_FORMAT is {error}") from None
         self.paths = read_paths(environ)
         self.control = Control(self.paths.control, log.notices)
         #: Message numbers, after `claim_node`.

@@ -95,6 +95,7 @@ def test_no_secret_is_in_the_environment(role: Role) -> None:
         "IDENTITY",
         "ME",
         "ADMIN_USER",
+        "LOG_FORMAT",
         "PROCESSES",
         "QUEUE_BYTES",
         *BUS_ENVIRONMENT,

@@ -36,6 +36,7 @@ TITLES = {
     3206: "The SYS and AUTH POP Response Codes",
     3207: "SMTP Service Extension for Secure SMTP over TLS",
     3282: "Content Language Headers",
+    3339: "Date and Time on the Internet: Timestamps",
     3461: "SMTP Service Extension for Delivery Status Notifications",
     3501: "Internet Message Access Protocol, Version 4rev1",
     3502: "IMAP MULTIAPPEND Extension",
