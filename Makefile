@@ -39,7 +39,7 @@ check: $(VENV)/ready ## quick: format, lint, types, architecture, unit tests
 # Of the unit tests alone, branches included: a floor that only rises.
 test: COVERAGE := --cov --cov-report= --cov-fail-under=87
 test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGINE=1 it fails
-	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture --ignore=tests/powercut
+	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture
 
 run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180
 	@PYTHONPATH=$(CURDIR) exec $(BIN)/python -P -s -m supervise

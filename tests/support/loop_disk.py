@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.deployment import eventually
-from tests.support.needs import missing
+from tests.support.needs import missing_machine, need
 
 # EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH (linux/fs/ext4/ext4.h): from now on nothing reaches the disk, and
 # what the journal had not written yet never will.
@@ -69,13 +69,15 @@ def _run(*argv: str) -> None:
 
 @contextmanager
 def loop_disk(image: Path, directory: Path, megabytes: int) -> Iterator[LoopDisk]:
-    """A fresh one. Without the right to mount, or a loop device, the test is skipped; in strict mode it fails."""
+    """A fresh one. Without the right to mount, or a loop device, the test is skipped, in strict mode too: no package
+    brings them."""
+    need("mkfs.ext4")
     disk = LoopDisk(image, directory)
     try:
         disk.make(megabytes)
         disk.mount()
     except (subprocess.CalledProcessError, OSError) as error:
-        missing(f"uid 0, loop devices and mkfs.ext4: {getattr(error, 'stderr', b'') or error!r}")
+        missing_machine(f"uid 0 and loop devices: {getattr(error, 'stderr', b'') or error!r}")
     try:
         yield disk
     finally:
