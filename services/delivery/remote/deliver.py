@@ -94,7 +94,7 @@ class RemoteDelivery:
 
     def _shares(self) -> bool:
         try:
-            return not self._world.settings.read().exact
+            return not self._world.settings.exact()
         except ControlError:
             return False
 

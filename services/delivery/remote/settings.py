@@ -59,6 +59,10 @@ class SettingsReader:
             self._stamps, self._read_at = stamps, now
         return self._settings
 
+    def exact(self) -> bool:
+        """Whether qmail 1.03's manner is asked for now. Raises ControlError."""
+        return self._control.exact()
+
 
 def _read(control: Control) -> Settings:
     exact, helo = control.exact(), control.get(HELOHOST)
