@@ -143,8 +143,9 @@ class RemoteDelivery:
             task.cancel()
 
     def flush(self) -> None:
-        """Forget which hosts did not answer (qmailctl flush)."""
+        """Forget which hosts did not answer, and what the DNS said (qmailctl flush)."""
         self._world.tcpto.clear()
+        self._world.resolver.forget()
 
     def close(self) -> None:
         """Leave the hosts whose connections stand for another message."""

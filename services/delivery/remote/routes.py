@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from qmail.message.address import domain_and_parents
 
@@ -19,6 +20,7 @@ class Route:
     port: int
 
 
+@lru_cache(maxsize=1024)
 def parse_literal(host: bytes) -> str | None:
     """The address that `host` spells: 1.2.3.4, [1.2.3.4], [IPv6:::1] or [::1]; None for a name."""
     text = host

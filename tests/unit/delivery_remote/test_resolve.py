@@ -121,3 +121,24 @@ def test_a_dead_name_server_is_temporary() -> None:
 def test_a_dns_server_that_is_no_address_is_refused_at_start() -> None:
     with pytest.raises(SettingsError, match=r"DNS_SERVER: 'dns' .* expected address or address:port"):
         make_resolver({"DNS_SERVER": "dns"})
+
+
+def test_an_answer_is_kept_for_a_while_and_forgotten_when_told() -> None:
+    async def test() -> list[set[str]]:
+        server = DnsServer(ZONE)
+        await server.start()
+        resolver = make_resolver({"DNS_SERVER": f"127.0.0.1:{server.port}"})
+        asked = []
+        for forget in (False, False, True):
+            server.queries.clear()
+            if forget:
+                resolver.forget()
+            for name in (b"remote.org", b"missing.org"):
+                await resolver.exchangers(name)
+            asked.append(set(server.queries))
+        server.stop()
+        return asked
+
+    first, second, third = asyncio.run(test())
+    assert first == third == {"MX remote.org", "MX missing.org"}
+    assert second == set()
