@@ -119,7 +119,7 @@ class Ended(asyncio.Future[object]):
     so that nobody closes a descriptor that a thread is still using.
     """
 
-    def cancel(self, msg: object = None) -> bool:
+    def cancel(self, _msg: object = None) -> bool:
         return False
 
 

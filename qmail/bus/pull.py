@@ -86,7 +86,7 @@ class PullLoop:
             self._pull(no_wait=not self._told)
             return
 
-    def _pull(self, no_wait: bool = False) -> None:
+    def _pull(self, *, no_wait: bool = False) -> None:
         """Ask for messages: without waiting until caught up, then with a wait, so that new ones come at once."""
         arguments: dict[str, object] = {"batch": PULL_MESSAGES}
         if no_wait:

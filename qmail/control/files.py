@@ -75,7 +75,7 @@ class Control:
         stamp = self._stamp(file)
         held = self._held.get(file.name)
         if held is None or held.stamp != stamp or held.exact != exact:
-            held = self._held[file.name] = self._read(file, stamp, exact, held)
+            held = self._held[file.name] = self._read(file, stamp, exact=exact, before=held)
         if file.name in self._alerts and not held.faulty and not (file.required and held.value is None):
             self._mended(file)
         value: T | None = held.value
@@ -110,7 +110,7 @@ class Control:
         """What is wrong with these files as they are now, a line each: file, line, what was expected. No value comes
         into force by it."""
         exact = self._is_exact_now()
-        return [text for file in files if (text := self._fault(file, exact and file.of_qmail)) is not None]
+        return [text for file in files if (text := self._fault(file, exact=exact and file.of_qmail)) is not None]
 
     def _is_exact_now(self) -> bool:
         try:
@@ -118,9 +118,9 @@ class Control:
         except ControlError:
             return False
 
-    def _fault(self, file: ControlFile[Any], exact: bool) -> str | None:
+    def _fault(self, file: ControlFile[Any], *, exact: bool) -> str | None:
         try:
-            value = self._parse(file, exact)
+            value = self._parse(file, exact=exact)
         except ControlError as error:
             self._alert(file, str(error))
             return str(error)
@@ -129,9 +129,9 @@ class Control:
         self._mended(file)
         return None
 
-    def _read(self, file: ControlFile[T], stamp: Stamp, exact: bool, before: _Held | None) -> _Held:
+    def _read(self, file: ControlFile[T], stamp: Stamp, *, exact: bool, before: _Held | None) -> _Held:
         try:
-            value = self._parse(file, exact)
+            value = self._parse(file, exact=exact)
         except BadControlFile as error:
             if before is None:
                 raise self._alert(file, str(error)) from error
@@ -139,7 +139,7 @@ class Control:
             return _Held(stamp, exact, before.value, faulty=True)
         return _Held(stamp, exact, value)
 
-    def _parse(self, file: ControlFile[T], exact: bool) -> T | None:
+    def _parse(self, file: ControlFile[T], *, exact: bool) -> T | None:
         content = self._content(file)
         value = None if content is None else file.parse(content, exact=exact)
         if isinstance(value, Fault):

@@ -298,7 +298,7 @@ class Switch:
 class Presence:
     """That the file is there is what it says."""
 
-    def parse(self, content: bytes) -> bool | Fault | None:
+    def parse(self, _content: bytes) -> bool | Fault | None:
         return True
 
     parse_as_qmail = parse

@@ -50,7 +50,7 @@ class Rule:
 
 
 # tcpserver without a matching rule accepts the connection.
-ALLOW = Rule(True)
+ALLOW = Rule(allow=True)
 
 
 @dataclass(frozen=True, slots=True)

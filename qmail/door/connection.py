@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         if not (self._finished or self._lost):
             self._advance(None)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self._lost:
             return
         self._lost = True

@@ -67,7 +67,7 @@ def _bind(listener: Listener) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((listener.host, listener.port))
-        sock.setblocking(False)
+        sock.settimeout(0)
     return sock
 
 

@@ -119,7 +119,7 @@ class _Family:
             sys.stdout.flush()
             sys.stderr.flush()
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._end()
 
     def _end(self) -> None:

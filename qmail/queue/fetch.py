@@ -29,7 +29,7 @@ class Fetched:
     header: str
 
 
-async def fetch(bus: Bus, message_id: int, held: bool, place: Place, read: Reader | None = None) -> Fetched:
+async def fetch(bus: Bus, message_id: int, *, held: bool, place: Place, read: Reader | None = None) -> Fetched:
     """Read a message, first where it should be, then where it may have gone.
 
     `read(stream, subject)` reads a record, as Bus.last does. Raises MessageMissing, EnvelopeError and BusDown; all

@@ -61,7 +61,7 @@ class Prepared:
         alone: in a record of its own, whose second storing after a lost answer is refused as AlreadyStored."""
         self.submission.require_kept()
         shares = not alone and self.envelope.chunk_count == 0 and self.header != subjects.ELSEWHERE
-        await self.submission.submitter.committer.commit(self.envelope.id, self.header, self.payload, shares)
+        await self.submission.submitter.committer.commit(self.envelope.id, self.header, self.payload, shares=shares)
         return self.envelope
 
 
@@ -90,7 +90,7 @@ class Committer:
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    def commit(self, message_id: int, header: str, payload: bytes, shares: bool) -> asyncio.Future[None]:
+    def commit(self, message_id: int, header: str, payload: bytes, *, shares: bool) -> asyncio.Future[None]:
         """Store a message; the future ends when it is on stable storage, or fails as Bus.store does.
 
         shares: it is small, and whole in header and payload, so that it may lie in one record with others."""

@@ -17,7 +17,7 @@ from services.auth.modules.userdb import UserDb
 
 def main(environ: Mapping[str, str], password: bytes) -> int:
     """The exit code. `password` has a NUL behind it, as pam_exec's expose_authtok gives it."""
-    module = UserDb(Hashes(read_paths(environ).auth / "passwd", Notices(lambda line: None)))
+    module = UserDb(Hashes(read_paths(environ).auth / "passwd", Notices(lambda _line: None)))
     verdict = module(os.fsencode(environ.get("PAM_USER", "")), password.partition(b"\0")[0], "pam")
     return 0 if verdict is Verdict.YES else 1
 

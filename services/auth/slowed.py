@@ -38,13 +38,12 @@ class Slowing:
 
     def attempt(self, account: bytes, network: str, *, known: bool, shared: bool, now: float) -> Attempt:
         """What an attempt needs. known: the account uses that network; shared: many people do."""
-        if known:
-            return Attempt(account, network, True, (self._ledger.known(account, network),), None, now)
-        budgets: tuple[Budget, ...] = self._ledger.strangers(account, network)
-        if shared:
-            return Attempt(account, network, False, budgets, None, now)
-        address = self._ledger.address(network)
-        return Attempt(account, network, False, (*budgets, address), address, now)
+        budgets: tuple[Budget, ...]
+        budgets = (self._ledger.known(account, network),) if known else self._ledger.strangers(account, network)
+        address = None if known or shared else self._ledger.address(network)
+        if address is not None:
+            budgets = (*budgets, address)
+        return Attempt(account, network, known, budgets, address, now)
 
     def tell(self, attempt: Attempt, service: str, now: float) -> None:
         """Log each budget that makes this attempt wait, once until it is whole again."""

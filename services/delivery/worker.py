@@ -145,7 +145,7 @@ class Worker:
                 raise
 
         try:
-            fetched = await fetch(self._bus, job.id, job.held, job.place, self._records.read)
+            fetched = await fetch(self._bus, job.id, held=job.held, place=job.place, read=self._records.read)
         except MessageMissing:
             missing, outcome = True, deferral(FETCH_FAILED)
         except (TemporaryError, EnvelopeError):

@@ -76,7 +76,7 @@ class Door:
         settings = self._settings
         return plaintext_allowed(tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways)
 
-    def budget(self, peer: Peer) -> Budget:
+    def budget(self, _peer: Peer) -> Budget:
         return self._settings.budget
 
     def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:

@@ -150,7 +150,7 @@ class _ListReader:
         self._address.append(self._field[self._at])
         self._at -= 1
 
-    def _flush(self, comma: bool = False) -> None:
+    def _flush(self, *, comma: bool = False) -> None:
         if self._address:
             self._give()
             if comma:

@@ -98,7 +98,7 @@ class _ToQueue:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def open(self, sender: Address) -> None:
+    def open(self, _sender: Address) -> None:
         """Connect."""
         try:
             self._queue.open()

@@ -39,10 +39,10 @@ class Door:
         self._maildrops = Maildrops(bus, pool, log, sessions, per_user=settings.per_user, gateways=settings.gateways)
         self._log = log
 
-    def budget(self, peer: Peer) -> Budget:
+    def budget(self, _peer: Peer) -> Budget:
         return self._settings.budget
 
-    def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
+    def enter(self, peer: Peer, _visitor: Visitor) -> tuple[Session, Handler]:
         """The dialogue and its I/O."""
         manner = self._manners.next()
         return Transaction(manner), Pop3Handler(self._maildrops, peer, classic=manner.classic)

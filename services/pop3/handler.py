@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -102,9 +103,8 @@ class Pop3Handler:
             return self._say(request.user, Refusal.CROWDED)
         owner = self._account.uid if self._shared.per_user else None
         try:
-            messages = await self._shared.pool.run(
-                self._account, mailbox.open_mailbox, self._maildir, owner, self._classic
-            )
+            open_mailbox = partial(mailbox.open_mailbox, self._maildir, owner, classic=self._classic)
+            messages = await self._shared.pool.run(self._account, open_mailbox)
         except mailbox.MailboxError as error:
             self._tell(str(self._maildir), error.why)
             return self._say(request.user, error.refusal)

@@ -40,14 +40,14 @@ class Unusable(Exception):
         self.why = why
 
 
-def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Message, ...]:
+def open_mailbox(maildir: Path, owner: int | None, *, classic: bool) -> tuple[Message, ...]:
     """The messages by age, after sweeping tmp (qmail-pop3d(8)). Raises MailboxError.
 
     owner: the uid that the directory must have, None for any. classic: leave out what was delivered in this very
     second, as maildir.c does, sort by seconds, and make no directory that is missing.
     """
     now = time.time()
-    _check(maildir, owner, classic)
+    _check(maildir, owner, classic=classic)
     if not classic:
         _complete(maildir)
     clean_tmp(maildir, now, as_qmail=classic)
@@ -64,7 +64,7 @@ def open_mailbox(maildir: Path, owner: int | None, classic: bool) -> tuple[Messa
     return tuple(Message(entry.name, entry.base, entry.folder == "new", entry.size) for entry in entries)
 
 
-def _check(maildir: Path, owner: int | None, classic: bool) -> None:
+def _check(maildir: Path, owner: int | None, *, classic: bool) -> None:
     try:
         status = os.stat(maildir)
         if owner is not None and status.st_uid != owner:

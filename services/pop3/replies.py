@@ -75,7 +75,7 @@ def listing(lines: Iterable[bytes], lines_per_piece: int = 1000) -> Iterator[byt
     yield b"".join(piece) + END
 
 
-def sasl_mechanisms(plaintext: bool) -> bytes:
+def sasl_mechanisms(*, plaintext: bool) -> bytes:
     """A bare AUTH, as clients older than CAPA ask."""
     return b"".join(listing(MECHANISMS if plaintext else []))
 

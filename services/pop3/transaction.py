@@ -98,7 +98,7 @@ class Transaction:
         assert waiting is not None
         return self._turn(list(waiting(answer)))
 
-    def failed(self, error: BaseException) -> Sequence[Effect]:
+    def failed(self, _error: BaseException) -> Sequence[Effect]:
         """A login may be tried again; half a message cannot be taken back, so the connection ends without its dot."""
         self._waiting = None
         if self.state is State.AUTHORIZATION:
@@ -221,7 +221,7 @@ class Transaction:
         again = refusal is Refusal.WRONG and not self.manner.classic and self._failures < MAX_FAILURES
         return [Send(text)] if again else self._end(text)
 
-    def capa(self, argument: bytes) -> Sequence[Effect]:
+    def capa(self, _argument: bytes) -> Sequence[Effect]:
         before = self.state is State.AUTHORIZATION
         stls = self._stls_offered and before
         return [Send(replies.capabilities(plaintext=self._plaintext, stls=stls))]
@@ -238,7 +238,7 @@ class Transaction:
     def auth(self, argument: bytes) -> Sequence[Effect]:
         mechanism, _, initial = argument.partition(b" ")
         if not mechanism:
-            return [Send(replies.sasl_mechanisms(self._plaintext))]
+            return [Send(replies.sasl_mechanisms(plaintext=self._plaintext))]
         if mechanism.upper() not in MECHANISMS:
             return [Send(replies.SASL_UNKNOWN)]
         if not self._plaintext:
@@ -254,15 +254,15 @@ class Transaction:
             return self._login(step.user, step.password)
         return [Send(replies.SASL_CANCELLED if step is Fault.CANCELLED else replies.SYNTAX)]
 
-    def quit_early(self, argument: bytes) -> Sequence[Effect]:
+    def quit_early(self, _argument: bytes) -> Sequence[Effect]:
         return self._end(replies.OK, asked=True)
 
     # --- TRANSACTION ---
 
-    def okay(self, argument: bytes) -> Sequence[Effect]:
+    def okay(self, _argument: bytes) -> Sequence[Effect]:
         return [Send(replies.OK)]
 
-    def stat(self, argument: bytes) -> Sequence[Effect]:
+    def stat(self, _argument: bytes) -> Sequence[Effect]:
         return [Send(replies.numbers(self._maildrop.count, self._maildrop.size_bytes))]
 
     def list(self, argument: bytes) -> Sequence[Effect]:
@@ -288,14 +288,14 @@ class Transaction:
         self._maildrop.delete(*self._maildrop.meant(argument))
         return [Send(replies.OK)]
 
-    def last(self, argument: bytes) -> Sequence[Effect]:
+    def last(self, _argument: bytes) -> Sequence[Effect]:
         return [Send(replies.last(self._maildrop.last))]
 
-    def rset(self, argument: bytes) -> Sequence[Effect]:
+    def rset(self, _argument: bytes) -> Sequence[Effect]:
         self._maildrop.reset()
         return [Send(replies.OK)]
 
-    def quit(self, argument: bytes) -> Sequence[Effect]:
+    def quit(self, _argument: bytes) -> Sequence[Effect]:
         return self._ask(self._maildrop.update(), self._updated)
 
     def _updated(self, answer: object) -> Sequence[Effect]:
@@ -313,7 +313,7 @@ class Transaction:
         return [Send((b"\r\n" if self.manner.classic else b"") + replies.END)]
 
     def _write(self, lines: Iterator[bytes]) -> Sequence[Effect]:
-        return self._ask(Write(replies.listing(lines)), lambda answer: ())
+        return self._ask(Write(replies.listing(lines)), lambda _answer: ())
 
     def _uid(self, message: Message) -> bytes:
         return message.base if self.manner.classic else unique_id(message.base)

@@ -55,14 +55,14 @@ class WireForm:
             empty = self._line_is_empty and end == start
             self._line_is_empty = True
             start = end + 1
-            if self._ends_here(empty):
+            if self._ends_here(empty=empty):
                 self.complete = True
                 return data[:start]
         if start < len(data):
             self._line_is_empty = False
         return data
 
-    def _ends_here(self, empty: bool) -> bool:
+    def _ends_here(self, *, empty: bool) -> bool:
         assert self._body_lines is not None
         if not self._in_header:
             self._body_lines -= 1

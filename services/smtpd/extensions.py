@@ -11,7 +11,7 @@ from services.smtpd.dialogue import Dialogue
 from services.smtpd.grammar import has_unknown
 
 
-def _take(dialogue: Dialogue, value: bytes) -> bytes | None:
+def _take(_dialogue: Dialogue, _value: bytes) -> bytes | None:
     return None
 
 
@@ -23,7 +23,7 @@ def _auth(dialogue: Dialogue) -> bytes | None:
     return b"AUTH PLAIN LOGIN" if dialogue.client.auth_offered else None
 
 
-def _refuse_body(dialogue: Dialogue, value: bytes) -> bytes | None:
+def _refuse_body(_dialogue: Dialogue, value: bytes) -> bytes | None:
     """RFC 6152 2."""
     return None if value.upper() in (b"7BIT", b"8BITMIME") else replies.BAD_BODY
 
@@ -48,14 +48,14 @@ class Extension:
 
 # In the order in which EHLO names them.
 EXTENSIONS = (
-    Extension(keyword=lambda dialogue: b"PIPELINING", of_qmail=True),
-    Extension(keyword=lambda dialogue: b"8BITMIME", parameter=b"BODY", refuse=_refuse_body, of_qmail=True),
-    Extension(keyword=lambda dialogue: b"SMTPUTF8", parameter=b"SMTPUTF8"),
+    Extension(keyword=lambda _dialogue: b"PIPELINING", of_qmail=True),
+    Extension(keyword=lambda _dialogue: b"8BITMIME", parameter=b"BODY", refuse=_refuse_body, of_qmail=True),
+    Extension(keyword=lambda _dialogue: b"SMTPUTF8", parameter=b"SMTPUTF8"),
     Extension(keyword=lambda dialogue: b"SIZE %d" % dialogue.limit_bytes, parameter=b"SIZE", refuse=_refuse_size),
     Extension(keyword=_starttls),
     # AUTH= is taken, and no more: whose mail it was is not passed on (RFC 4954 5).
     Extension(keyword=_auth, parameter=b"AUTH"),
-    Extension(keyword=lambda dialogue: b"HELP"),
+    Extension(keyword=lambda _dialogue: b"HELP"),
 )
 
 

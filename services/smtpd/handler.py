@@ -28,7 +28,7 @@ class SmtpdHandler:
         self._putting = Putting(door.desk)
         self._plugin = None if door.plugin is None else door.plugin.session(peer, visitor)
 
-    async def answer(self, request: object, send: SendBytes) -> object:
+    async def answer(self, request: object, _send: SendBytes) -> object:
         """One of `facts.Request`. Raises QueueFull, BusDown, EnvelopeTooLarge, and whatever a plug-in raises."""
         desk = self._door.desk
         if isinstance(request, Commit):

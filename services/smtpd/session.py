@@ -45,10 +45,10 @@ class SmtpSession:
         origin: Origin,
         now: Callable[[], float],
         hooks: Hooks | None = None,
-        known: Known = lambda request: None,
-        tell: Tell = lambda kind, what, why: None,
+        known: Known = lambda _request: None,
+        tell: Tell = lambda _kind, _what, _why: None,
         name_first: NameFirst | None = None,
-        hit: Hit = lambda file, entry: None,
+        hit: Hit = lambda _file, _entry: None,
     ) -> None:
         """`origin` is who submits, as far as it is known before HELO and AUTH; `now` gives the time since the epoch;
         `known` gives the answer to a request that needs no asking, else None; `tell` hears of each reply that refuses:
@@ -79,7 +79,7 @@ class SmtpSession:
 
     # --- what the server tells ---
 
-    def connected(self, peer: Peer | None = None) -> Sequence[Effect]:
+    def connected(self, _peer: Peer | None = None) -> Sequence[Effect]:
         """Who is connected is known already, by the rules: `client`; or will be, when its name is."""
         if self._name_first is None:
             self._greet()
@@ -117,7 +117,7 @@ class SmtpSession:
         self.dialogue.tls_started()
         return ()
 
-    def notified(self, event: object) -> Sequence[Effect]:
+    def notified(self, _event: object) -> Sequence[Effect]:
         """The server ends (there is no other event): good-bye as soon as no transaction is begun; () until then."""
         dialogue = self.dialogue
         if dialogue.state is not START or dialogue.then is not None or dialogue.unread:

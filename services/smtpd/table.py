@@ -45,7 +45,7 @@ def _says(verb: str, text: bytes) -> Step:
 
 
 def _refuses(text: bytes) -> Step:
-    return lambda dialogue, argument: dialogue.bad(text)
+    return lambda dialogue, _argument: dialogue.bad(text)
 
 
 noop, rset = _says("NOOP", replies.OK), _says("RSET", replies.FLUSHED)
@@ -59,7 +59,7 @@ def quit_(dialogue: Dialogue, argument: bytes) -> None:
     dialogue.ask_plugin("QUIT", argument, lambda hooked: dialogue.end(hooked.status or text, EXIT_QUIT))
 
 
-def too_long(dialogue: Dialogue, argument: bytes) -> None:
+def too_long(dialogue: Dialogue, _argument: bytes) -> None:
     dialogue.advance()
     dialogue.bad(replies.LINE_TOO_LONG)
 

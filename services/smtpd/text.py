@@ -16,7 +16,7 @@ from services.smtpd.received import protocol_name, render_received_head
 _MORE, _END_OF_DATA = Verdict.MORE, Verdict.END
 
 
-def data(dialogue: Dialogue, argument: bytes) -> None:
+def data(dialogue: Dialogue, _argument: bytes) -> None:
     dialogue.mail.text = MailText(dialogue.limit_bytes)
     dialogue.good()
     dialogue.proceed(replies.GO_AHEAD)

@@ -307,7 +307,7 @@ def test_messages_put_together_all_arrive_once(on_bus: OnBus) -> None:
         where = await places(bus)
         assert len({place.record for place in where.values()}) < 100, "what is accepted together shares a record"
         for number, message_id in enumerate(numbers):
-            fetched = await fetch(bus, message_id, False, where[message_id])
+            fetched = await fetch(bus, message_id, held=False, place=where[message_id])
             assert fetched.body == b"message %d\n" % number
             assert fetched.envelope.prefix.startswith(b"Received: (qmail %d invoked from network); " % message_id)
         await lease.release()

@@ -598,7 +598,7 @@ def test_dot_qmail() -> None:
     def check(value: tuple[bytes, bool, bytes]) -> None:
         content, forward_only, ext = value
         with contextlib.suppress(LocalRefusal):
-            list(instructions(content, forward_only))
+            list(instructions(content, forward_only=forward_only))
         names = [candidate.name for candidate in candidates(b"-", ext)]
         assert all(b"." not in name.removeprefix(b".qmail") for name in names)
 

@@ -21,4 +21,7 @@ async def places(bus: Bus) -> dict[int, Place]:
 
 async def fetch_all(bus: Bus) -> list[Fetched]:
     """Every message in IN, in the order of their numbers."""
-    return [await fetch(bus, message_id, False, place) for message_id, place in sorted((await places(bus)).items())]
+    return [
+        await fetch(bus, message_id, held=False, place=place)
+        for message_id, place in sorted((await places(bus)).items())
+    ]

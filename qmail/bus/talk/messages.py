@@ -117,4 +117,4 @@ async def answer_each(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    return await bus.subscribe(subject, take, WORKERS)
+    return await bus.subscribe(subject, take, group)

@@ -85,7 +85,7 @@ def decode(payload: bytes) -> JobGroup:
 
 
 def _job(
-    message_id: int, number: int, attempt: int, held: bool, place: Sequence[int], sender: str, recipient: str
+    message_id: int, number: int, attempt: int, held: object, place: Sequence[int], sender: str, recipient: str
 ) -> Job:
     require_whole(message_id, number, attempt, *place)
     addresses = Address(sender.encode("latin-1")), Address(recipient.encode("latin-1"))

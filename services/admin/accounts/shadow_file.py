@@ -23,7 +23,7 @@ class ShadowFile:
 
     def forget(self, name: str) -> None:
         """Take an account's line out."""
-        self._change(name, lambda fields: None)
+        self._change(name, lambda _fields: None)
 
     def set_locked(self, name: str, *, locked: bool) -> bool:
         """Lock, or unlock, an account's hash as usermod(8) does; whether it has one."""

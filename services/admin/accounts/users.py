@@ -90,7 +90,7 @@ class Users:
             self._known(name, self._read())
             self._store_hash(name, hashed)
 
-    def set_locked(self, name: str, locked: bool) -> None:
+    def set_locked(self, name: str, *, locked: bool) -> None:
         """Refuse, or allow again, log-in by password; mail is received either way. Raises UserError, OSError."""
         with self._lock():
             self._known(name, self._read())

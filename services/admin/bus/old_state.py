@@ -57,7 +57,7 @@ async def move_state(
     definitions: Mapping[str, Any],
     queue_bytes: int | None,
     store: Store | None = None,
-    reopened: Callable[[Reopened], None] = lambda each: None,
+    reopened: Callable[[Reopened], None] = lambda _each: None,
 ) -> list[str]:
     """Move what STATE holds; the names of the streams that were filled, nothing where there is no STATE.
 

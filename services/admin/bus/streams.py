@@ -70,7 +70,7 @@ async def make_streams(
     definitions: Mapping[str, Any],
     queue_bytes: int | None,
     store: Store | None = None,
-    reopened: Callable[[Reopened], None] = lambda each: None,
+    reopened: Callable[[Reopened], None] = lambda _each: None,
 ) -> list[str]:
     """Make what is missing, update what differs; the names of what was changed, nothing for a second run.
 

@@ -19,13 +19,13 @@ EX_USAGE = 100
 EX_TEMPORARY = 111
 
 
-def qmail_qstat(arguments: Sequence[str]) -> int:
+def qmail_qstat(_arguments: Sequence[str]) -> int:
     """qmail-qstat(8): how much is in the queue."""
     print(report.render_qstat(_queue().status()), end="")
     return 0
 
 
-def qmail_qread(arguments: Sequence[str]) -> int:
+def qmail_qread(_arguments: Sequence[str]) -> int:
     """qmail-qread(8): what is in the queue."""
     print(report.render_qread(_queue().messages()), end="")
     return 0
@@ -46,7 +46,7 @@ def maildirmake(arguments: Sequence[str]) -> int:
     return 0
 
 
-def qmail_showctl(arguments: Sequence[str]) -> int:
+def qmail_showctl(_arguments: Sequence[str]) -> int:
     """qmail-showctl(8): what the control files say."""
     print(render(Control(read_directories(os.environ).paths.control)), end="")
     return 0

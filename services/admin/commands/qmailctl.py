@@ -165,7 +165,7 @@ def acknowledge(deployment: Deployment, arguments: list[str]) -> int:
 def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command:
     """A command that puts the message on standard input."""
 
-    def command(deployment: Deployment, arguments: list[str]) -> int:
+    def command(_deployment: Deployment, arguments: list[str]) -> int:
         # Who says nothing of himself (qmail-inject(8)) is the administrator.
         unknown = not any(os.environb.get(name) for name in (b"QMAILUSER", b"MAILUSER", b"USER", b"LOGNAME"))
         sender = {**os.environb, b"QMAILUSER": b"root"} if unknown else os.environb
@@ -174,14 +174,14 @@ def put(program: Callable[[list[bytes], Mapping[bytes, bytes]], int]) -> Command
     return command
 
 
-def version(deployment: Deployment, arguments: list[str]) -> int:
+def version(_deployment: Deployment, arguments: list[str]) -> int:
     """The version, and the form of what lies on disk and bus (docs/decisions/0014)."""
     no_arguments(arguments)
     print(f"qmail-containers {VERSION}, release {RELEASE}")
     return 0
 
 
-def show_help(deployment: Deployment, arguments: list[str]) -> int:
+def show_help(_deployment: Deployment, _arguments: list[str]) -> int:
     """The commands."""
     print(HELP, end="")
     return 0

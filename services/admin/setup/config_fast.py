@@ -68,7 +68,7 @@ def render_aliases(admin_user: str) -> dict[str, str]:
     }
 
 
-def render_tcp_smtp(loopback_only: bool) -> str:
+def render_tcp_smtp(*, loopback_only: bool) -> str:
     """The rules for clients (tcprules(1)): nobody relays, but this machine where only it can connect.
 
     Behind a container engine's address translation the client 127.0.0.1 may be anybody, so nobody is trusted."""

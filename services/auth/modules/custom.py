@@ -57,7 +57,7 @@ class Custom:
     def version(self) -> Hashable:
         return None
 
-    def missing(self, service: str) -> str:
+    def missing(self, _service: str) -> str:
         if all(helper.is_there for helper in self._helpers):
             return ""
         return "authcustom: a helper that starts its program has ended; expected auth to be started again"

@@ -61,10 +61,10 @@ class Ldap:
     def version(self) -> Hashable:
         return None
 
-    def missing(self, service: str) -> str:
+    def missing(self, _service: str) -> str:
         return self._reach.trouble
 
-    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
+    def __call__(self, name: bytes, password: bytes, _service: str) -> Verdict:
         """TEMPORARY where no server answers, or two entries have this name."""
         if not self._reach.may_ask:
             return Verdict.TEMPORARY

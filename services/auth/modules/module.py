@@ -33,10 +33,10 @@ class Module(Protocol):
     def version(self) -> Hashable:
         """Changes whenever the answers may. Raises OSError where nothing can be answered."""
 
-    def missing(self, service: str) -> str:
+    def missing(self, service: str, /) -> str:
         """What keeps it from answering for this service, and how it is mended; empty where nothing does."""
 
-    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict: ...
+    def __call__(self, name: bytes, password: bytes, service: str, /) -> Verdict: ...
 
 
 class ModuleError(SettingsError):

@@ -39,10 +39,10 @@ class Shadow:
         self._refresh()
         return self._stamp
 
-    def missing(self, service: str) -> str:
+    def missing(self, _service: str) -> str:
         return ""
 
-    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
+    def __call__(self, name: bytes, password: bytes, _service: str) -> Verdict:
         """TEMPORARY when the file cannot be read."""
         try:
             self._refresh()

@@ -22,10 +22,10 @@ class UserDb:
     def version(self) -> Hashable:
         return self._hashes.version()
 
-    def missing(self, service: str) -> str:
+    def missing(self, _service: str) -> str:
         return ""
 
-    def __call__(self, name: bytes, password: bytes, service: str) -> Verdict:
+    def __call__(self, name: bytes, password: bytes, _service: str) -> Verdict:
         """TEMPORARY when the file cannot be read."""
         try:
             found = self._hashes.find(name)

@@ -90,7 +90,7 @@ def _describe(job: Job) -> None:
         _write(2, replies.HOME_STICKY_WARNING + b"\n")
     found = find_dot_qmail(home, job)
     done = dict.fromkeys(Act, 0)
-    for step in instructions(found.content, found.executable):
+    for step in instructions(found.content, forward_only=found.executable):
         _write(1, step.act.value + b" " + step.text + b"\n")
         done[step.act] += 1
     _write(1, replies.did(done[Act.MBOX] + done[Act.MAILDIR], done[Act.FORWARD], done[Act.PROGRAM]))

@@ -74,11 +74,11 @@ def find_dot_qmail(fd: int, job: Job) -> DotQmail:
             continue
         content, executable = found
         if not content:
-            return DotQmail(job.default_delivery, False, candidate.default)
+            return DotQmail(job.default_delivery, executable=False, default=candidate.default)
         return DotQmail(content, executable, candidate.default)
     if job.dash:
         raise permanent(replies.NO_MAILBOX)
-    return DotQmail(job.default_delivery, False, None)
+    return DotQmail(job.default_delivery, executable=False, default=None)
 
 
 def _read(home: int, name: bytes) -> tuple[bytes, bool] | None:
@@ -113,7 +113,7 @@ def find_new_sender(fd: int, job: Job) -> Address:
     """NEWSENDER, by the -owner files beside the address's .qmail. Raises Refusal on a doubt."""
     owner, owner_default = owner_names(job)
     has_owner = _exists(fd, owner)
-    return new_sender(job, has_owner, has_owner and _exists(fd, owner_default))
+    return new_sender(job, owner=has_owner, owner_default=has_owner and _exists(fd, owner_default))
 
 
 def _exists(fd: int, name: bytes) -> bool:

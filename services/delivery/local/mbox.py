@@ -78,17 +78,17 @@ def quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
         rest += piece
         cut = rest.rfind(b"\n") + 1
         if cut:
-            yield _quote(rest[:cut], fresh)
+            yield _quote(rest[:cut], fresh=fresh)
             rest, fresh = rest[cut:], True
         if len(rest) > _LONG_LINE_BYTES:
-            yield _quote(rest, fresh)
+            yield _quote(rest, fresh=fresh)
             rest, fresh = b"", False
     if rest or not fresh:
-        yield _quote(rest, fresh) + b"\n"
+        yield _quote(rest, fresh=fresh) + b"\n"
     yield b"\n"
 
 
-def _quote(text: bytes, fresh: bool) -> bytes:
+def _quote(text: bytes, *, fresh: bool) -> bytes:
     if fresh:
         return _FROM.sub(b">", text)
     line, newline, after = text.partition(b"\n")

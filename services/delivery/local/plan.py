@@ -60,7 +60,7 @@ def candidates(dash: bytes, ext: bytes) -> Iterator[Candidate]:
             yield Candidate(start + safe[:cut] + _DEFAULT, ext[cut:])
 
 
-def instructions(content: bytes, forward_only: bool) -> Iterator[Instruction]:
+def instructions(content: bytes, *, forward_only: bool) -> Iterator[Instruction]:
     """The deliveries that a .qmail's content asks for, in order.
 
     forward_only: the file is executable, or a `+list` line was seen. Raises Refusal at the line that is wrong;
@@ -75,10 +75,10 @@ def instructions(content: bytes, forward_only: bool) -> Iterator[Instruction]:
         elif mark == b"+":
             forward_only = forward_only or line.partition(b"\0")[0] == b"+list"
         elif mark != b"#":
-            yield _instruction(mark, line, forward_only)
+            yield _instruction(mark, line, forward_only=forward_only)
 
 
-def _instruction(mark: bytes, line: bytes, forward_only: bool) -> Instruction:
+def _instruction(mark: bytes, line: bytes, *, forward_only: bool) -> Instruction:
     if mark in (b".", b"/"):
         if forward_only:
             raise temporary(replies.FILE_WITH_X_BIT)
@@ -96,7 +96,7 @@ def owner_names(job: Job) -> tuple[bytes, bytes]:
     return owner, owner + b"-default"
 
 
-def new_sender(job: Job, owner: bool, owner_default: bool) -> Address:
+def new_sender(job: Job, *, owner: bool, owner_default: bool) -> Address:
     """The sender of forwards: the list's owner, with VERP's mark where owner-default exists too."""
     if not owner or job.sender in (NULL_SENDER, DOUBLE_BOUNCE_SENDER):
         return job.sender

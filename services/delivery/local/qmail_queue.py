@@ -35,7 +35,7 @@ def submit(pieces: Iterable[bytes], sender: Address, recipients: Sequence[Addres
     else:
         os.close(envelope)
     _, status = os.waitpid(pid, 0)
-    _judge(os.waitstatus_to_exitcode(status), whole)
+    _judge(os.waitstatus_to_exitcode(status), whole=whole)
     return pid
 
 
@@ -62,7 +62,7 @@ def _be_queue(message: int, envelope: int) -> None:
         os._exit(exits.UNABLE_TO_EXEC)
 
 
-def _judge(exit_code: int, whole: bool) -> None:
+def _judge(exit_code: int, *, whole: bool) -> None:
     if exit_code == 0 and whole:
         return
     code = exit_code or exits.READ_ERROR

@@ -59,7 +59,7 @@ class Run:
         address = (b".qmail", job.user, job.home, job.dash, job.ext, job.default_delivery)
         found: DotQmail = yield Shared(address, partial(find_dot_qmail, self._home, job), _nothing_to_end)
         self._found = found
-        self._steps = instructions(found.content, found.executable)
+        self._steps = instructions(found.content, forward_only=found.executable)
         try:
             command = yield from self.advance()
         except MailboxLocked:

@@ -62,7 +62,7 @@ class Spawner:
         arguments = [sys.executable, "-m", "services.delivery.local.spawner", str(theirs.fileno())]
         self._process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
-        ours.setblocking(False)
+        ours.settimeout(0)
         self._socket = ours
 
     def _listen(self) -> None:

@@ -74,8 +74,8 @@ async def attempt(
     try:
         settings = world.settings.read()
         route = find_route(settings.routes, host)
-        quoted, all_aliases = await _quote_recipients(world.resolver, recipients, settings.exact and not route)
-        found = await _find_addresses(world.resolver, host, route, settings.exact)
+        quoted, all_aliases = await _quote_recipients(world.resolver, recipients, rewrite=settings.exact and not route)
+        found = await _find_addresses(world.resolver, host, route, exact=settings.exact)
         # Other mail than that which came with SMTPUTF8 goes as it is, whatever its header holds.
         eight_bit_header = message.parameters.smtputf8 and await has_eight_bit_header(message.chunks)
     except ControlError:
@@ -104,7 +104,7 @@ def _quote(address: Address) -> bytes:
 
 
 async def _quote_recipients(
-    resolver: Resolver, recipients: Sequence[Address], rewrite: bool
+    resolver: Resolver, recipients: Sequence[Address], *, rewrite: bool
 ) -> tuple[tuple[bytes, ...], bool]:
     """The recipients as SMTP wants them, and whether every one's domain was an alias (CNAME).
 
@@ -124,7 +124,7 @@ async def _quote_recipients(
     return tuple(quoted), all_aliases
 
 
-async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, exact: bool) -> list[HostAddress]:
+async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, *, exact: bool) -> list[HostAddress]:
     target = route.host if route else host
     try:
         if route or parse_literal(host) is not None:
@@ -133,7 +133,7 @@ async def _find_addresses(resolver: Resolver, host: bytes, route: Route | None, 
                 raise HostNotFoundError
             return found
         name = host if exact else _ascii_name(host)
-        exchangers = await _exchangers(resolver, name, exact)
+        exchangers = await _exchangers(resolver, name, exact=exact)
         found = await resolver.mail_addresses(name, exchangers)
     except HostNotFoundError as error:
         raise _GivenUpError(replies.no_such_host(target)) from error
@@ -156,7 +156,7 @@ def _ascii_name(host: bytes) -> bytes:
         raise HostNotFoundError from error
 
 
-async def _exchangers(resolver: Resolver, host: bytes, exact: bool) -> list[Exchanger]:
+async def _exchangers(resolver: Resolver, host: bytes, *, exact: bool) -> list[Exchanger]:
     try:
         return await resolver.exchangers(host)
     except DnsTemporaryError as error:

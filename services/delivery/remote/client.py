@@ -168,7 +168,7 @@ class Client:
                 self._last_code = reply.code
                 effects += self._give_up() if self._is_parting(reply) else _STEPS[self._state](self, reply)
         except ReplyTooLongError:
-            return [*effects, *self._end(replies.endless_reply(self._address, self._critical))]
+            return [*effects, *self._end(replies.endless_reply(self._address, critical=self._critical))]
         return effects
 
     def lost(self) -> None:
@@ -178,7 +178,7 @@ class Client:
         if self._used and not self._critical:
             self._give_up()
         else:
-            self._end(replies.dropped(self._address, self._critical))
+            self._end(replies.dropped(self._address, critical=self._critical))
 
     def tls_started(self) -> list[Effect]:
         """TLS is on: the conversation begins again (RFC 3207 4.2)."""

@@ -35,13 +35,13 @@ def no_such_host(host: bytes) -> bytes:
     return b"DSorry, I couldn't find any host named " + shown + b". (#5.1.2)\n"
 
 
-def dropped(address: bytes, critical: bool) -> bytes:
+def dropped(address: bytes, *, critical: bool) -> bytes:
     """The connection ended by itself; critical: after the final dot, so the far host may have the message."""
     duplicate = b"Possible duplicate! " if critical else b""
     return b"ZConnected to " + address + b" but connection died. " + duplicate + b"(#4.4.2)\n"
 
 
-def endless_reply(address: bytes, critical: bool) -> bytes:
+def endless_reply(address: bytes, *, critical: bool) -> bytes:
     """The far host's reply has no end in sight."""
     duplicate = b"Possible duplicate! " if critical else b""
     return b"ZConnected to " + address + b" but its reply was too long. " + duplicate + b"(#4.5.0)\n"

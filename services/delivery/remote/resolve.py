@@ -108,15 +108,15 @@ class Resolver:
         Raises DnsTemporaryError."""
         for step in range(_MAX_ALIASES):
             if not host or host.endswith(b"]"):
-                return Canonical(host, step > 0)
+                return Canonical(host, alias=step > 0)
             if host.endswith(b"."):
                 host = host[:-1]
                 continue
             target = await self._alias_target(host)
             if target is None:
-                return Canonical(host, step > 0)
+                return Canonical(host, alias=step > 0)
             host = target
-        return Canonical(host, True)
+        return Canonical(host, alias=True)
 
     async def _alias_target(self, host: bytes) -> bytes | None:
         try:

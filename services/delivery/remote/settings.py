@@ -74,12 +74,12 @@ def _read(control: Control) -> Settings:
         no_host=no_host if no_host is not None else control.own(ME) or helo,
         routes=control.get(SMTPROUTES),
         exact=exact,
-        ourselves=_read_ourselves(control, exact),
+        ourselves=_read_ourselves(control, exact=exact),
         no_tls_hosts=control.get(NOTLSHOSTS),
     )
 
 
-def _read_ourselves(control: Control, exact: bool) -> Ourselves:
+def _read_ourselves(control: Control, *, exact: bool) -> Ourselves:
     own = own_addresses(control)
     if exact:
         return Ourselves(addresses=own)

@@ -15,7 +15,7 @@ _LINGER_SECONDS = 5.0
 class ConnectionLostError(Exception):
     """The far host closed or reset the connection; `reset` tells which."""
 
-    def __init__(self, reset: bool) -> None:
+    def __init__(self, *, reset: bool) -> None:
         super().__init__("connection reset" if reset else "connection closed")
         self.reset = reset
 
@@ -61,9 +61,9 @@ class Wire(asyncio.Protocol):
         """Called by the loop."""
         self._writable.set()
 
-    def _end(self, reset: bool) -> None:
+    def _end(self, *, reset: bool) -> None:
         if self._lost is None:
-            self._lost = ConnectionLostError(reset)
+            self._lost = ConnectionLostError(reset=reset)
         self._readable.set()
         self._writable.set()
 

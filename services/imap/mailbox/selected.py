@@ -95,7 +95,7 @@ class Selected:
             return replies.NO_PERMANENT_FLAGS
         return replies.permanent_flags(self._keywords, SYSTEM, more=len(self._keywords) < MAX_KEYWORDS)
 
-    def _render(self, changes: Changes, uid: bool) -> list[bytes]:
+    def _render(self, changes: Changes, *, uid: bool) -> list[bytes]:
         lines = [replies.numbered(number, b"EXPUNGE") for number in changes.expunged]
         if changes.exists is not None:
             lines.append(replies.numbered(changes.exists, b"EXISTS"))

@@ -86,10 +86,10 @@ class _Parser:
         self.fields_left = MAX_FIELDS
 
     def head(self) -> Part:
-        return self._entity(0, None)
+        return self._entity(0, digest=None)
 
     def parse(self) -> Part:
-        root = self._entity(0, None)
+        root = self._entity(0, digest=None)
         self.chain = [root]
         at = self._descend(root)
         while self.stack:
@@ -102,7 +102,7 @@ class _Parser:
 
     # -- entities
 
-    def _entity(self, start: int, digest: bool | None) -> Part:
+    def _entity(self, start: int, *, digest: bool | None) -> Part:
         """Reads the header at `start`."""
         self.count += 1
         limit = self._limit(start)
@@ -145,7 +145,7 @@ class _Parser:
             if self.count >= MAX_PARTS or len(self.chain) >= MAX_DEPTH:
                 return part.body
             if part.content.is_a(b"message", b"rfc822"):
-                child = self._entity(part.body, None)
+                child = self._entity(part.body, digest=None)
                 part.children.append(child)
                 self.chain.append(child)
                 part = child
@@ -185,7 +185,7 @@ class _Parser:
             return behind
         start = self.data.find(b"\n", behind)
         start = self.length if start < 0 else start + 1
-        part = self._entity(start, owner.part.content.is_a(b"multipart", b"digest"))
+        part = self._entity(start, digest=owner.part.content.is_a(b"multipart", b"digest"))
         owner.part.children.append(part)
         self.chain.append(part)
         return self._descend(part)

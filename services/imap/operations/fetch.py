@@ -136,15 +136,15 @@ def _exactly(found: mime.Section) -> Pieces:
         raise MessageGone
 
 
-def _uid(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+def _uid(_selected: Selected, uid: int, _opened: OpenMessage) -> bytes:
     return b"UID %d" % uid
 
 
-def _flags(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+def _flags(selected: Selected, uid: int, _opened: OpenMessage) -> bytes:
     return selected.flags_item(selected.mailbox.messages[uid])
 
 
-def _internaldate(selected: Selected, uid: int, opened: OpenMessage) -> bytes:
+def _internaldate(_selected: Selected, _uid: int, opened: OpenMessage) -> bytes:
     return b"INTERNALDATE " + render_date_time(opened.stat().st_mtime_ns // 10**9)
 
 

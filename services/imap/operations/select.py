@@ -56,7 +56,7 @@ def _first_look(selected: Selected) -> Answer:
     return Answer(lines=tuple(lines), code=code, selected=True)
 
 
-def check(session: MailboxSession, arguments: None) -> Answer:
+def check(_session: MailboxSession, _arguments: None) -> Answer:
     """Nothing but the news that come with every answer."""
     return Answer()
 
@@ -68,7 +68,7 @@ def close(session: MailboxSession, arguments: None) -> Answer:
     return unselect(session, arguments)
 
 
-def unselect(session: MailboxSession, arguments: None) -> Answer:
+def unselect(session: MailboxSession, _arguments: None) -> Answer:
     """Raises nothing."""
     session.deselect()
     return Answer(selected=False)

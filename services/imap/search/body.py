@@ -38,7 +38,7 @@ def text_pieces(text: Text, part: Part) -> Iterator[str]:
     try:
         for octets in _decoded(text, part):
             yield decoder.decode(octets)
-        yield decoder.decode(b"", True)
+        yield decoder.decode(b"", final=True)
     except (UnicodeError, ValueError):
         return  # some codecs raise in spite of "replace": the rest is no text
 

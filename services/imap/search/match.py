@@ -26,9 +26,9 @@ def bind(key: p.Key, exists: int, largest_uid: int) -> p.Key:
     """`key` for a mailbox as it is now: `*` is known, and in each And the cheap keys come first."""
     match key:
         case p.Seq(numbers):
-            return p.Ranges(False, tuple(_existing(numbers, exists)))
+            return p.Ranges(tuple(_existing(numbers, exists)), of_uids=False)
         case p.Uid(uids):
-            return p.Ranges(True, tuple(uids.resolved(largest_uid)))
+            return p.Ranges(tuple(uids.resolved(largest_uid)), of_uids=True)
         case p.And(keys):
             return p.And(tuple(sorted((bind(k, exists, largest_uid) for k in keys), key=_cost)))
         case p.Or(left, right):
@@ -48,7 +48,7 @@ def matches(key: p.Key, view: MessageView) -> bool:  # noqa: C901, PLR0912 - a c
             return matches(left, view) or matches(right, view)
         case p.Not(inner):
             return not matches(inner, view)
-        case p.Ranges(of_uids, ranges):
+        case p.Ranges(ranges, of_uids):
             return _within(view.uid if of_uids else view.seq, ranges)
         case p.Flag(name):
             return name in view.flags

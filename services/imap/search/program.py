@@ -66,8 +66,8 @@ class Uid:
 class Ranges:
     """A bound Seq or Uid: ascending ranges, both ends within."""
 
-    of_uids: bool
     ranges: tuple[tuple[int, int], ...]
+    of_uids: bool
 
 
 @dataclass(frozen=True, slots=True)

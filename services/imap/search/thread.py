@@ -20,7 +20,7 @@ from services.imap.search.view import MessageView
 MAX_REFERENCES = 200
 
 _ID = re.compile(rb"<([^<>]{1,998})>")
-_NO_SUBJECT = BaseSubject("", False)
+_NO_SUBJECT = BaseSubject("", answer=False)
 _BLANKS = re.compile(rb"[ \t]+")
 
 
@@ -66,7 +66,7 @@ def parse_thread(tokens: tuple[Token, ...]) -> Thread:
 
 def thread_messages(algorithm: bytes, views: Iterable[MessageView], *, uid: bool) -> list[Node]:
     """The threads of the messages, each by its root, in the order of the answer."""
-    return _ALGORITHMS[algorithm]([_facts(view, uid) for view in views])
+    return _ALGORITHMS[algorithm]([_facts(view, uid=uid) for view in views])
 
 
 def render_threads(threads: list[Node]) -> bytes:
@@ -101,7 +101,7 @@ def _render_chain(node: Node, out: list[bytes]) -> Node:
         node = node.children[0]
 
 
-def _facts(view: MessageView, uid: bool) -> _Facts:
+def _facts(view: MessageView, *, uid: bool) -> _Facts:
     header = view.header()
     references = _ids(first(header, b"references"))[-MAX_REFERENCES:] or _ids(first(header, b"in-reply-to"))[:1]
     return _Facts(
@@ -266,13 +266,13 @@ def _gather_subjects(roots: list[Node]) -> list[Node]:
             merged.append(root)
             continue
         target = replaced.get(id(chosen), chosen)
-        replacement = _merge(target, root, _thread_subject(chosen).answer, subject.answer)
+        replacement = _merge(target, root, target_answers=_thread_subject(chosen).answer, root_answers=subject.answer)
         if replacement is not None:
             replaced[id(chosen)] = replacement
     return [replaced.get(id(root), root) for root in merged]
 
 
-def _merge(target: Node, root: Node, target_answers: bool, root_answers: bool) -> Node | None:
+def _merge(target: Node, root: Node, *, target_answers: bool, root_answers: bool) -> Node | None:
     """Puts `root` to `target`; a new root for both, if one is needed."""
     if target.number is None:
         target.children.extend(root.children if root.number is None else [root])

@@ -68,7 +68,7 @@ def take_message(dialogue: Dialogue) -> Effects | None:
         return None
     assert isinstance(chunk, Chunk)
 
-    def taken(answer: Ready) -> Effects:
+    def taken(_answer: Ready) -> Effects:
         if chunk.last:
             dialogue.phase = Phase.AFTER_MESSAGE
         return []

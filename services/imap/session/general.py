@@ -16,7 +16,7 @@ def _completed(dialogue: Dialogue, command: Command, line: bytes) -> Effects:
     return [Send(line), *dialogue.ok(replies.completed(command.name))]
 
 
-def capability(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
+def capability(dialogue: Dialogue, command: Command, _arguments: None) -> Effects:
     """RFC 3501 section 6.1.1."""
     return _completed(dialogue, command, replies.capability(dialogue.capabilities()))
 
@@ -28,7 +28,7 @@ def noop(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
     return dialogue.ok(replies.completed(command.name))
 
 
-def logout(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
+def logout(dialogue: Dialogue, command: Command, _arguments: None) -> Effects:
     """RFC 3501 section 6.1.3."""
     done = replies.tagged(dialogue.tag, b"OK", replies.completed(command.name))
     return dialogue.close(replies.bye(replies.GOODBYE) + done, asked=True)
@@ -40,17 +40,17 @@ def identify(dialogue: Dialogue, command: Command, arguments: IdFields) -> Effec
     return _completed(dialogue, command, replies.ID)
 
 
-def enable(dialogue: Dialogue, command: Command, arguments: tuple[bytes, ...]) -> Effects:
+def enable(dialogue: Dialogue, command: Command, _arguments: tuple[bytes, ...]) -> Effects:
     """Nothing that can be enabled is offered yet; RFC 5161 section 3.1: unknown names are ignored."""
     return _completed(dialogue, command, replies.ENABLED)
 
 
-def namespace(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
+def namespace(dialogue: Dialogue, command: Command, _arguments: None) -> Effects:
     """RFC 2342."""
     return _completed(dialogue, command, replies.NAMESPACE)
 
 
-def starttls(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
+def starttls(dialogue: Dialogue, _command: Command, _arguments: None) -> Effects:
     """RFC 3501 section 6.2.1."""
     if dialogue.tls:
         return dialogue.refuse_bad(dialogue.tag, replies.ALREADY_TLS)

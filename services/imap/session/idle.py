@@ -10,7 +10,7 @@ from services.imap.session.requests import IdleBegin, IdleEnd, Refresh
 from services.imap.session.results import Updates
 
 
-def idle(dialogue: Dialogue, command: Command, arguments: None) -> Effects:
+def idle(dialogue: Dialogue, _command: Command, _arguments: None) -> Effects:
     """The client waits for news from now on."""
     dialogue.phase = Phase.IDLE
     return [Send(replies.go_on(replies.IDLING)), *dialogue.ask(IdleBegin(), _told)]

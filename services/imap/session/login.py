@@ -16,12 +16,12 @@ from services.imap.session.results import LoggedIn, LoginRefused
 MAX_WRONG_PASSWORDS = 10
 
 
-def login(dialogue: Dialogue, command: Command, arguments: Login) -> Effects:
+def login(dialogue: Dialogue, _command: Command, arguments: Login) -> Effects:
     """RFC 3501 section 6.2.3."""
     return _check(dialogue, arguments.user, arguments.password)
 
 
-def authenticate(dialogue: Dialogue, command: Command, arguments: Authenticate) -> Effects:
+def authenticate(dialogue: Dialogue, _command: Command, arguments: Authenticate) -> Effects:
     """RFC 3501 section 6.2.2."""
     if arguments.mechanism not in MECHANISMS:
         return dialogue.no(replies.MECHANISM_UNKNOWN)

@@ -61,7 +61,7 @@ class ImapSession:
         assert then is not None
         return self._go_on(then(answer))
 
-    def failed(self, error: BaseException) -> Sequence[Effect]:
+    def failed(self, _error: BaseException) -> Sequence[Effect]:
         """What nobody foresaw. A connection in the middle of APPEND or IDLE cannot be followed any more."""
         dialogue = self._dialogue
         dialogue.then = None

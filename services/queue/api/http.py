@@ -130,7 +130,7 @@ async def cont(queue: Queue) -> dict[str, Any]:
 
 async def _set_pause(queue: Listing, *, paused: bool) -> dict[str, Any]:
     try:
-        await queue.service.pause(paused)
+        await queue.service.pause(paused=paused)
     except TemporaryError as error:
         raise HTTPException(503, f"done, but a restart of the queue will forget it: {error}") from error
     return {"ok": True}

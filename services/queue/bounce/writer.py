@@ -63,7 +63,7 @@ class BounceWriter:
         if request.place is None:
             header, payload = await self._raw(request.id)
         else:
-            fetched = await fetch(self._bus, request.id, False, request.place)
+            fetched = await fetch(self._bus, request.id, held=False, place=request.place)
             header, payload = {subjects.ENVELOPE_HEADER: fetched.header}, fetched.body or b""
         await self._store(Record(subjects.hold(request.id), payload, header))
         return Answer(ok=True)
@@ -85,7 +85,7 @@ class BounceWriter:
         if request.envelope is not None:
             fetched = Fetched(request.envelope, LOST, "")
         else:
-            fetched = await fetch(self._bus, request.id, request.held, request.place)
+            fetched = await fetch(self._bus, request.id, held=request.held, place=request.place)
         report = request.paragraphs
         copied = partial(self._copied, fetched, self._control.get(BOUNCEMAXBYTES))
         charset = await self._charset(report, copied())

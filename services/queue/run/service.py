@@ -69,7 +69,7 @@ class QueueService:
 
     # Start and end.
 
-    async def start(self, is_first: bool) -> None:
+    async def start(self, *, is_first: bool) -> None:
         """Begin: listen to workers, take new mail at once, and rebuild the rest.
 
         is_first: no delivery runs that another scheduler began."""
@@ -93,7 +93,7 @@ class QueueService:
             self._context.log(f"alert: {error}; deliveries are not paused")
             return
         if paused:
-            self.driver.step(events.Paused(True))
+            self.driver.step(events.Paused(paused=True))
             self._context.log("info: deliveries are paused (qmailctl cont)")
 
     async def _finish_rebuild(self, listen_seconds: float) -> None:
@@ -107,7 +107,7 @@ class QueueService:
 
         Whether everything ended within the grace: no delivery that we began runs any more."""
         self.driver.stopping = True
-        self.driver.step(events.Paused(True))
+        self.driver.step(events.Paused(paused=True))
         self._check_idle()
         try:
             await asyncio.wait_for(self._idle.wait(), grace_seconds)
@@ -164,7 +164,7 @@ class QueueService:
         self.driver.step(events.Flushed(self._context.now()))
         self.driver.proceed()
 
-    async def pause(self, paused: bool) -> None:
+    async def pause(self, *, paused: bool) -> None:
         """`qmailctl pause` and `cont`: accept mail, start no deliveries; whoever schedules after us goes by it, too.
 
         Raises TemporaryError where that cannot be stored; what was asked for holds for this scheduler alone then."""

@@ -90,7 +90,8 @@ class Recovery:
                 self.done_sequences.append((stored.sequence, [row[0] for row in rows]))
             elif kind == "state":
                 message_id = subjects.id_of(stored.subject)
-                self._take_waiting(message_id, *read_waiting(stored.payload))
+                dues, held = read_waiting(stored.payload)
+                self._take_waiting(message_id, dues, held=held)
                 self.states.add(stored.sequence, message_id)
         except (EnvelopeError, ValueError, KeyError, TypeError) as error:
             self.unreadable.append(f"{stored.subject}: {error}")
@@ -98,7 +99,7 @@ class Recovery:
                 self.left.add(int(number))
                 self.states.add(stored.sequence, int(number))
 
-    def _take_waiting(self, message_id: int, dues: list[tuple[str, int]], held: bool) -> None:
+    def _take_waiting(self, message_id: int, dues: list[tuple[str, int]], *, held: bool) -> None:
         # What nobody is left to deliver to is finished at once.
         for name, due in dues or [("local", 0)]:
             self.dues[name].push(due, message_id)

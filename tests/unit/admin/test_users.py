@@ -159,9 +159,9 @@ def test_a_password_can_be_changed_locked_and_unlocked(users: Users, directories
     users.add("joni", "one")
     users.set_password("joni", "two")
     assert PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
-    users.set_locked("joni", True)
+    users.set_locked("joni", locked=True)
     assert passwords.read_hashes(path)["joni"].startswith("!$argon2id$")
-    users.set_locked("joni", False)
+    users.set_locked("joni", locked=False)
     assert PasswordHasher().verify(passwords.read_hashes(path)["joni"], "two")
     assert path.stat().st_mode & 0o777 == 0o400
 
@@ -173,9 +173,9 @@ def test_another_machine_s_hash_is_locked_and_goes_when_there_is_a_new_password(
     users.add("joni", "one")
     rest = "root:*:19000:0:99999:7:::\njonathan:$6$x$y:19000::::::\n"
     path.write_text(rest + "joni:$y$j9T$x$y:19000:0:99999:7:::\n")
-    users.set_locked("joni", True)
+    users.set_locked("joni", locked=True)
     assert path.read_text() == rest + "joni:!$y$j9T$x$y:19000:0:99999:7:::\n"
-    users.set_locked("joni", False)
+    users.set_locked("joni", locked=False)
     assert path.read_text() == rest + "joni:$y$j9T$x$y:19000:0:99999:7:::\n"
     users.set_password("joni", "two")
     assert path.read_text() == rest and path.stat().st_mode & 0o777 == 0o400

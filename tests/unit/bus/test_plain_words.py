@@ -109,6 +109,22 @@ def test_lost_records_are_remembered_before_the_answer() -> None:
     asyncio.run(talk())
 
 
+def test_lost_records_are_told_to_everybody_who_remembers() -> None:
+    async def talk() -> None:
+        bus = MemoryBus()
+        remembered: list[Range] = []
+
+        async def take(ranges: list[Range]) -> None:
+            remembered.extend(ranges)
+
+        await lost.remember(bus, take, lambda error: None)
+        await lost.remember(bus, take, lambda error: None)
+        await lost.tell(bus, [(42, 44)])
+        assert remembered == [(42, 44), (42, 44)]
+
+    asyncio.run(talk())
+
+
 def test_what_is_no_list_of_lost_records_is_told_and_not_answered() -> None:
     async def talk() -> None:
         bus = MemoryBus()

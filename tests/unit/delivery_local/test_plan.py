@@ -41,7 +41,7 @@ def test_no_extension_leads_above_the_home(ext: bytes) -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_any_content_ends_in_instructions_or_a_deferral(content: bytes, forward_only: bool) -> None:
     with contextlib.suppress(Refusal):
-        for step in instructions(content, forward_only):
+        for step in instructions(content, forward_only=forward_only):
             assert b"\0" not in step.argument
             assert not (forward_only and step.act is not Act.FORWARD)
 
@@ -49,12 +49,12 @@ def test_any_content_ends_in_instructions_or_a_deferral(content: bytes, forward_
 def test_a_doubtful_file_is_never_a_failure_for_good() -> None:
     for content, executable in ((b"\n&x\n", False), (b" \t\n", False), (b"./M/\n", True), (b"|x\n", True)):
         with pytest.raises(Refusal) as caught:
-            list(instructions(content, executable))
+            list(instructions(content, forward_only=executable))
         assert caught.value.kind is Kind.DEFERRAL
 
 
 def test_what_stands_before_the_wrong_line_is_done_first() -> None:
-    steps = instructions(b"&x\n+list\n./Maildir/\n", False)
+    steps = instructions(b"&x\n+list\n./Maildir/\n", forward_only=False)
     assert next(steps).argument == b"x"
     with pytest.raises(Refusal):
         next(steps)
@@ -73,7 +73,7 @@ def test_what_stands_before_the_wrong_line_is_done_first() -> None:
 def test_the_owner_of_a_list_gets_its_bounces_but_no_bounce_of_a_bounce(
     sender: bytes, owner: bool, default: bool, expected: bytes
 ) -> None:
-    assert new_sender(job(sender=sender), owner, default).raw == expected
+    assert new_sender(job(sender=sender), owner=owner, owner_default=default).raw == expected
 
 
 def test_the_owner_is_looked_for_under_the_whole_extension() -> None:

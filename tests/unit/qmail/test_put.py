@@ -33,11 +33,11 @@ def test_after_any_failure_the_next_message_is_stored(error: Exception) -> None:
     async def work() -> None:
         bus = FailingBus(error)
         committer = Committer(bus)
-        together = [committer.commit(1, "a", b"x", True), committer.commit(2, "b", b"y", True)]
+        together = [committer.commit(1, "a", b"x", shares=True), committer.commit(2, "b", b"y", shares=True)]
         for future in together:
             with pytest.raises(type(error)):
                 await asyncio.wait_for(future, 5)
-        await asyncio.wait_for(committer.commit(3, "c", b"z", True), 5)
+        await asyncio.wait_for(committer.commit(3, "c", b"z", shares=True), 5)
         assert bus.stored == ["in.3"]
 
     asyncio.run(work())

@@ -95,7 +95,7 @@ class House:
         line = Line(self.bus)
         context = make_context(line, self.log, self._epoch, on_broken=self.broken.set, clock=self.clock)
         service = QueueService(context, self.control, self.ids)
-        await service.start(is_first)
+        await service.start(is_first=is_first)
         return service, line
 
     async def worker(self, answers: Answers) -> tuple[Worker, Line]:
@@ -168,14 +168,14 @@ def test_a_pause_outlives_the_scheduler_that_was_asked_for_it(in_house: InHouse)
     async def work(house: House) -> None:
         service, line = await house.scheduler()
         await house.worker(answers := Answers())
-        await service.pause(True)
+        await service.pause(paused=True)
         message = await house.put("joni")
         line.cut()
         restarted, line = await house.scheduler()
         await until(lambda: restarted.ready)
         await time_passes(60)
         assert restarted.scheduler.paused and not answers.begun
-        await restarted.pause(False)
+        await restarted.pause(paused=False)
         await until(lambda: answers.done == [(message, b"joni")])
         line.cut()
         again, _ = await house.scheduler()
@@ -744,11 +744,11 @@ def test_a_flush_of_a_long_queue_reads_only_what_there_is_room_for(in_house: InH
             await house.put("later")
         await until(lambda: len(service.scheduler.asleep) == LONG and not service.scheduler.messages)
         answers.table.clear()
-        await service.pause(True)
+        await service.pause(paused=True)
         service.flush()
         await until(lambda: not service.scheduler.loading)
         assert len(service.scheduler.messages) == READY_ENOUGH
-        await service.pause(False)
+        await service.pause(paused=False)
         await until(lambda: len(answers.done) == LONG and service.is_quiet())
 
     in_house(work)
@@ -891,7 +891,7 @@ def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeyp
 
     async def work(house: House) -> None:
         service, line = await house.scheduler()
-        await service.pause(True)
+        await service.pause(paused=True)
         _, workers_line = await house.worker(Answers())
         queued = [await house.put("joni") for _ in range(60)]
         await until(lambda: len(service.scheduler.asleep) == 50)
@@ -901,11 +901,11 @@ def test_a_backlog_waits_on_the_bus_and_not_in_memory(in_house: InHouse, monkeyp
         # As much again is in IN when the next one begins.
         queued += [await house.put("joni") for _ in range(60)]
         restarted, _ = await house.scheduler()
-        await restarted.pause(True)
+        await restarted.pause(paused=True)
         await until(lambda: restarted.ready and len(restarted.scheduler.asleep) == 110)
         assert len(restarted.scheduler.messages) == 10
         await house.worker(answers := Answers())
-        await restarted.pause(False)
+        await restarted.pause(paused=False)
         await until(lambda: len(answers.done) == 120 and restarted.is_quiet(), 6000)
         assert sorted(answers.done) == [(message, b"joni") for message in sorted(queued)]
         await until(lambda: not house.held(subjects.JOURNAL) and not house.held(subjects.IN))
