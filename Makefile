@@ -7,6 +7,8 @@ PYTHONS := /usr/bin/python3 python3 python3.13 python3.12 python3.11
 PYTHON ?= $(or $(shell for p in $(PYTHONS); do \
   $$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),\
   $(error there is no Python 3.11 or later with venv; expected Debian's python3-venv, or PYTHON=its path))
+# Sources are compiled once: where the environment forbids to keep that, every process begins with it.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLE ?= tests/oracle/cases
