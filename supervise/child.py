@@ -58,7 +58,6 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process now running."""
         return None if self._process is None else self._process.pid
 
     async def keep(self) -> None:

@@ -128,7 +128,6 @@ class JetStreamBus:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands at this moment."""
         return bool(self._client.is_connected)
 
     async def _quiet(self, error: Exception) -> None:
@@ -151,7 +150,6 @@ class JetStreamBus:
                 _log.exception("after the connection came back")
 
     def on_reconnected(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called each time that the connection stands again; what was subscribed is heard by then."""
         self._on_reconnected.append(callback)
 
     async def _answered(self, msg: Msg) -> None:
@@ -176,7 +174,6 @@ class JetStreamBus:
         self._outgoing_ready.set()
 
     def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
-        """Send without waiting; lost where nobody listens or while the connection is down."""
         if self.connected:
             self._send(subject, payload, reply)
 
@@ -282,7 +279,6 @@ class JetStreamBus:
             await asyncio.sleep(POLL_SECONDS)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
-        """The last record of a subject, None where there is none."""
         message = await self._ask(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", STORE_TIMEOUT_SECONDS)
         headers = message.headers or {}
         status = headers.get("Status")
@@ -353,14 +349,12 @@ class JetStreamBus:
         )
 
     async def subjects(self, stream: str, pattern: str) -> list[str]:
-        """The subjects of a stream that fit a pattern and hold a record."""
         answer = await self._api(f"STREAM.INFO.{stream}", {"subjects_filter": pattern})
         if "error" in answer:
             raise BusDown(f"subjects of {stream}: {answer['error'].get('description')}")
         return list(answer["state"].get("subjects") or {})
 
     async def purge(self, stream: str, subject: str = "", below_sequence: int = 0) -> None:
-        """Forget the records of a subject, or those below a sequence, or both."""
         arguments: dict[str, Any] = {}
         if subject:
             arguments["filter"] = subject
@@ -375,7 +369,6 @@ class JetStreamBus:
         return await self._api(call, arguments)
 
     async def close(self) -> None:
-        """Send what is pending and disconnect."""
         for pull in self._pulls:
             await pull.stop()
         if self._sender is not None:

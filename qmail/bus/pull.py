@@ -58,14 +58,12 @@ class PullLoop:
         self._pull(no_wait=True)
 
     async def stop(self) -> None:
-        """Read no more."""
         self._stopped = True
         for handle in (self._watch, self._resuming, self._checking):
             if handle is not None:
                 handle.cancel()
 
     def go(self) -> None:
-        """Bring more, where we are paced."""
         if not self._stopped and self._outstanding == 0:
             self._pull(no_wait=not self._told)
 

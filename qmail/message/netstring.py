@@ -12,7 +12,6 @@ class NetstringError(ValueError):
 
 
 def encode(data: bytes) -> bytes:
-    """One frame."""
     return b"%d:%s," % (len(data), data)
 
 

@@ -80,7 +80,6 @@ class Door:
         return self._settings.budget
 
     def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
-        """The dialogue and its I/O."""
         return ImapSession(COMMANDS, self._terms), ImapHandler(self._shared, peer, visitor.notify)
 
     def left(self, peer: Peer, session: Session | None) -> None:

@@ -67,7 +67,6 @@ class ImapHandler:
         self._notify(Changed())
 
     def closed(self) -> None:
-        """The connection is gone."""
         shared, account, mailboxes = self._shared, self._account, self._mailboxes
         if account is None or mailboxes is None:
             return

@@ -35,11 +35,9 @@ class MailNotifier:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look."""
         self._plan()
 
     def stop(self) -> None:
-        """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
         for task in self._settling.values():
@@ -51,7 +49,6 @@ class MailNotifier:
         self._settle(uid)
 
     def leave(self, uid: int, listener: Listener) -> None:
-        """The connection is gone."""
         self.idle_ends(listener)
         self._listeners[uid].discard(listener)
         if not self._listeners[uid]:

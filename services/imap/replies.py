@@ -91,17 +91,14 @@ CODE_BAD_CHARSET = b"BADCHARSET (US-ASCII UTF-8)"
 
 
 def tagged(tag: bytes, kind: bytes, text: bytes, code: bytes = b"") -> bytes:
-    """`a1 OK [CODE] text`."""
     return tag + b" " + kind + (b" [" + code + b"] " if code else b" ") + text + CRLF
 
 
 def untagged(text: bytes) -> bytes:
-    """`* text`."""
     return b"* " + text + CRLF
 
 
 def go_on(text: bytes) -> bytes:
-    """The command continuation request."""
     return b"+ " + text + CRLF
 
 
@@ -111,7 +108,6 @@ def bye(text: bytes, code: bytes = b"") -> bytes:
 
 
 def greeting(capabilities: bytes) -> bytes:
-    """The first line of all."""
     return untagged(b"OK [" + capability_code(capabilities) + b"] " + READY)
 
 
@@ -136,7 +132,6 @@ def moved(copyuid: bytes) -> bytes:
 
 
 def completed(verb: bytes) -> bytes:
-    """`SELECT completed.`"""
     return verb + b" completed."
 
 
@@ -183,7 +178,6 @@ def unseen(number: int) -> bytes:
 
 
 def uids(validity: int, next_uid: int) -> tuple[bytes, bytes]:
-    """UIDVALIDITY and UIDNEXT."""
     return b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % validity, b"* OK [UIDNEXT %d] Next UID.\r\n" % next_uid
 
 

@@ -83,12 +83,10 @@ class _ToOutput:
         self._stdout = stdout
 
     def open(self, sender: Address) -> None:
-        """Print the sender."""
         shown = sender.to_nul().quoted()
         self._stdout.write(b"Return-Path: <" + shown + b">\n")
 
     def write(self, data: bytes) -> None:
-        """Print."""
         self._stdout.write(data)
 
 
@@ -99,12 +97,10 @@ class _ToQueue:
         self._queue = queue
 
     def open(self, _sender: Address) -> None:
-        """Connect."""
         try:
             self._queue.open()
         except OSError:
             replies.no_queue()
 
     def write(self, data: bytes) -> None:
-        """Send."""
         self._queue.write(data)

@@ -42,7 +42,6 @@ def unparsable_line(line: bytes) -> NoReturn:
 
 
 def unparsable_address(address: bytes) -> NoReturn:
-    """An argument is no address."""
     raise Fatal(PERMANENT, _PREFIX + b"unable to parse address: " + address + b"\n")
 
 
@@ -57,7 +56,6 @@ def read_error() -> NoReturn:
 
 
 def no_queue() -> NoReturn:
-    """The queue's socket does not answer."""
     raise Fatal(TEMPORARY, _PREFIX + b"unable to run qmail-queue\n")
 
 

@@ -36,7 +36,6 @@ class LogDirectories:
         self._logs[event.name].write("\n".join(event.lines) + "\n")
 
     def close(self) -> None:
-        """Sync and close them all."""
         for log in self._logs.values():
             with contextlib.suppress(OSError):
                 log.close()

@@ -43,7 +43,6 @@ class Door:
         return self._settings.budget
 
     def enter(self, peer: Peer, _visitor: Visitor) -> tuple[Session, Handler]:
-        """The dialogue and its I/O."""
         manner = self._manners.next()
         return Transaction(manner), Pop3Handler(self._maildrops, peer, classic=manner.classic)
 

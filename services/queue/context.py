@@ -53,6 +53,5 @@ class Context:
             self.begin_anew()
 
     def cancel(self) -> None:
-        """End every task."""
         for task in self._tasks:
             task.cancel()

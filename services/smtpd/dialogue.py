@@ -233,7 +233,6 @@ class Dialogue:
         self.limit_bytes = self.policy.databytes if client.databytes is None else client.databytes
 
     def greeted(self, helo: bytes, *, extended: bool) -> None:
-        """HELO or EHLO was said."""
         self.helo = helo
         self.extended = extended
         self.submitter = None

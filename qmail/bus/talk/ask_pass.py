@@ -64,7 +64,6 @@ async def ask(bus: AskBus, question: Question) -> Account | None:
 
 
 def encode_question(question: Question) -> bytes:
-    """The request."""
     fields: dict[str, Any] = {
         "user": question.user.decode("latin-1"),
         "password": question.password.decode("latin-1"),
@@ -100,7 +99,6 @@ def parse_question(payload: bytes) -> Question | None:
 
 
 def encode_yes(account: Account) -> bytes:
-    """The answer to the right password."""
     return json.dumps(
         {
             "ok": True,

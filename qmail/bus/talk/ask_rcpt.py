@@ -31,7 +31,6 @@ def decode_question(payload: bytes) -> Address:
 
 
 def encode_answer(exists: Exists) -> bytes:
-    """The answer."""
     return json.dumps({"answer": exists.value}).encode("ascii")
 
 

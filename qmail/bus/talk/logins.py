@@ -47,7 +47,6 @@ class Wrong:
 
 
 def encode_slowed(slowed: list[Slowed]) -> bytes:
-    """The answer to SLOWED."""
     return json.dumps({"v": 1, "slowed": [asdict(one) for one in slowed[:MAX_SHOWN]]}).encode()
 
 
@@ -72,7 +71,6 @@ def parse_lift(payload: bytes) -> str | None:
 
 
 def encode_lifted(count: int) -> bytes:
-    """The answer to LIFT."""
     return json.dumps({"v": 1, "lifted": count}).encode()
 
 
@@ -85,7 +83,6 @@ def parse_lifted(payload: bytes) -> int:
 
 
 def encode_wrong(wrong: Wrong) -> bytes:
-    """The message WRONG."""
     return json.dumps({"v": 1, **asdict(wrong)}).encode()
 
 

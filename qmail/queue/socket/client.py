@@ -47,7 +47,6 @@ class SocketQueue:
         self._socket.connect(str(self._path))
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the message, in frames."""
         self._pending += data
         while len(self._pending) >= netstring.MAX_FRAME_BYTES:
             self._send_frame(self._take())

@@ -44,7 +44,6 @@ def parse_envelope(data: bytes) -> tuple[Address, tuple[Address, ...]]:
 
 
 def encode_answer(exit_code: int, number: int) -> bytes:
-    """The whole answer."""
     return netstring.encode(b"%d %d" % (exit_code, number))
 
 

@@ -40,7 +40,6 @@ class Report:
 
     @property
     def key(self) -> Key:
-        """The job's name."""
         return self.id, self.number, self.attempt
 
 

@@ -35,7 +35,6 @@ class Loss:
 
     @property
     def text(self) -> str:
-        """For people."""
         lost = count(self.ranges)
         many = f"{lost} record{'s' if lost != 1 else ''}" if lost else "records, it is not known how many,"
         where = f" ({render_ranges(self.ranges)})" if lost else ""

@@ -39,7 +39,6 @@ def read_mark(fields: Mapping[str, Any]) -> Mark:
 
 
 def mark_of(state: Mapping[str, Any]) -> Mark:
-    """From what STREAM.INFO says."""
     return Mark(state["first_seq"], state["last_seq"], state["last_ts"], state["messages"])
 
 
@@ -77,7 +76,6 @@ def without(ranges: Iterable[Range], known: Iterable[Range]) -> list[Range]:
 
 
 def count(ranges: Iterable[Range]) -> int:
-    """How many sequences."""
     return sum(last - first + 1 for first, last in ranges)
 
 

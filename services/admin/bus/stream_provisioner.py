@@ -46,7 +46,6 @@ class StreamProvisioner:
         self._bus.on_reconnected(self._again)
 
     def close(self) -> None:
-        """Look no more."""
         if self._task is not None:
             self._task.cancel()
 

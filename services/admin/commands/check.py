@@ -25,7 +25,6 @@ class Findings:
     notes: tuple[str, ...]
 
     def render(self) -> str:
-        """A line each."""
         lines = [*(f"fault: {each}" for each in self.faults), *(f"note: {each}" for each in self.notes)]
         if not self.faults:
             lines.append("No fault in control files, aliases, rules and certificate.")

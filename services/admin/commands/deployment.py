@@ -50,7 +50,6 @@ class Deployment:
 
     @property
     def losses(self) -> Losses:
-        """What the bus has lost."""
         return Losses(self.directories.bus_store, Installer(per_user=False))
 
     @property

@@ -85,7 +85,6 @@ def useradd(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def userdel(deployment: Deployment, arguments: list[str]) -> int:
-    """End an account."""
     remove_home = arguments[:1] == ["-r"]
     user = deployment.users.remove(_one(arguments[1:] if remove_home else arguments), remove_home=remove_home)
     shutil.rmtree(deployment.directories.paths.imapcache / str(user.uid), ignore_errors=True)
@@ -93,7 +92,6 @@ def userdel(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def passwd(deployment: Deployment, arguments: list[str]) -> int:
-    """Change a password."""
     name = _one(arguments)
     deployment.users.set_password(name, _read_password(name))
     _forget_first_password(deployment, name)
@@ -143,7 +141,6 @@ def log(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def su(deployment: Deployment, arguments: list[str]) -> int:
-    """A shell."""
     try:
         order = parse_order(arguments)
     except BadArguments:
@@ -182,7 +179,6 @@ def version(_deployment: Deployment, arguments: list[str]) -> int:
 
 
 def show_help(_deployment: Deployment, _arguments: list[str]) -> int:
-    """The commands."""
     print(HELP, end="")
     return 0
 

@@ -25,7 +25,6 @@ _OF_LINES = Addresses | BadAddressList | ClientRules | Instructions | Names | Pa
 
 
 def showctl(deployment: Deployment, arguments: list[str]) -> int:
-    """The command."""
     no_arguments(arguments)
     print(render(Control(deployment.directories.paths.control)), end="")
     return 0

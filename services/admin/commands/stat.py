@@ -72,7 +72,6 @@ async def everybody(deployment: Deployment) -> tuple[BusState, Roll]:
 
 
 def _show_queue(deployment: Deployment) -> bool:
-    """Whether the queue answered."""
     try:
         status = deployment.queue.status()
     except QueueUnreachable as error:

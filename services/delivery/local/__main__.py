@@ -74,7 +74,6 @@ async def serve(spawner: Spawner, process: RoleProcess) -> None:
 
 
 def main() -> int:
-    """The exit code."""
     os.umask(0o077)
     # Before any thread is started.
     spawner = Spawner()

@@ -36,7 +36,6 @@ class Ended:
 
 
 def encode_program(program: Program) -> bytes:
-    """The packet of a request."""
     fields = asdict(program)
     fields["home"] = program.home.decode("latin-1")
     fields["command"] = program.command.decode("latin-1")
@@ -56,7 +55,6 @@ def decode_program(packet: bytes) -> Program:
 
 
 def encode_ended(ended: Ended) -> bytes:
-    """The packet of an answer."""
     output = ended.output.decode("latin-1")
     return json.dumps({"number": ended.number, "exit_code": ended.exit_code, "output": output}).encode("ascii")
 

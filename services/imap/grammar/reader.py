@@ -74,7 +74,6 @@ class CommandReader:
         self._left = 0
 
     def feed(self, data: bytes) -> None:
-        """Take more bytes."""
         self._buffer += data
 
     def clear(self) -> None:

@@ -94,7 +94,6 @@ class Dialogue:
         return [Ask(request)]
 
     def execute(self, command: Command, arguments: object) -> Effects:
-        """Have the command's operation carried out."""
         return self.ask(Execute(self.tag, command, arguments), lambda answer: self.executed(command.name, answer))
 
     def executed(self, name: bytes, answer: Answer | CutShort) -> Effects:
@@ -111,7 +110,6 @@ class Dialogue:
         return [Send(b"".join(answer.lines) + done)]
 
     def ok(self, text: bytes, code: bytes = b"") -> Effects:
-        """The command is done."""
         return self._reply(b"OK", text, code)
 
     def no(self, text: bytes, code: bytes = b"") -> Effects:

@@ -76,7 +76,6 @@ class Listing:
         return self.service.ready and self._bus.connected
 
     def total(self) -> int:
-        """Messages in the queue."""
         scheduler = self.service.scheduler
         return len(scheduler.messages) + len(scheduler.asleep)
 

@@ -16,12 +16,10 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None are captured."""
         yield
 
 
 async def serve_http(app: FastAPI, listen: HttpListen) -> None:
-    """Answer until cancelled."""
     config = uvicorn.Config(
         app,
         host=listen.host,

@@ -87,7 +87,6 @@ def decode_bounce(payload: bytes) -> BounceRequest:
 
 
 def encode_copy(request: CopyRequest) -> bytes:
-    """The request `keep`."""
     place = None if request.place is None else request.place.as_list()
     return json.dumps({"id": request.id, "place": place}).encode("ascii")
 
@@ -105,7 +104,6 @@ def _place(numbers: Sequence[int]) -> Place:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """The answer to both."""
     fields: dict[str, object] = {"ok": answer.ok}
     if answer.discarded:
         fields["discarded"] = True

@@ -34,7 +34,6 @@ class Deliveries:
         self.in_use = {LOCAL: 0, REMOTE: 0}
 
     def begin(self, key: Key, channel: str, attempt: int, monotonic: float) -> int:
-        """A delivery begins; its number."""
         self._count += 1
         self._running[key] = Delivery(self._count, channel, attempt, monotonic)
         self.in_use[channel] += 1

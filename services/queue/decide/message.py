@@ -37,13 +37,11 @@ class Channel:
         return bool(self.ready or self.running)
 
     def start(self, number: int) -> None:
-        """The delivery to a recipient begins."""
         self.running.add(number)
         if number in self.ready:
             self.ready.remove(number)
 
     def stop(self, number: int) -> None:
-        """It has ended."""
         self.running.discard(number)
         if number in self.ready:
             self.ready.remove(number)

@@ -68,7 +68,6 @@ class Scheduler:
         return f"status: local {use['local']}/{most['local']} remote {use['remote']}/{most['remote']}"
 
     def running(self) -> int:
-        """Deliveries under way."""
         return len(self._deliveries)
 
     def has(self, message_id: int) -> bool:

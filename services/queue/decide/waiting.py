@@ -22,7 +22,6 @@ class NumberSet:
         self._count = 0
 
     def copy(self) -> NumberSet:
-        """Another one with the same numbers."""
         other = NumberSet()
         other._parts, other._lasts, other._count = [part[:] for part in self._parts], self._lasts[:], self._count
         return other

@@ -21,7 +21,6 @@ class Intake:
         self._driver, self._context, self._floor = driver, driver.context, driver.store.floor
 
     def take(self, stored: Stored) -> None:
-        """A record that came."""
         try:
             found = read_places(stored)
         except EnvelopeError as error:

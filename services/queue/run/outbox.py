@@ -44,7 +44,6 @@ class Outbox:
         self._send_confirmations()
 
     def is_busy(self) -> bool:
-        """Whether something waits to be sent."""
         return self._scheduled or self._confirming
 
     def _schedule(self) -> None:

@@ -54,7 +54,6 @@ class Rebuild:
             self._recovery.take_state(stored)
 
     def hear(self, channel: str, running: Iterable[tuple[int, int, int]]) -> None:
-        """A worker names what it runs."""
         for message_id, number, attempt in running:
             self._heard[message_id, number] = (channel, attempt)
 

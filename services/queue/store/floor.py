@@ -58,12 +58,10 @@ class Floor:
         return self.floor() - 1 - self._purged
 
     def purged(self, below: int) -> None:
-        """IN was purged below a sequence."""
         self._purged = max(self._purged, below - 1)
 
     @property
     def last(self) -> int:
-        """The last sequence that was noted."""
         return self._last
 
     def blocked(self) -> int:

@@ -112,7 +112,6 @@ class Recovery:
         return {i for i, numbers in self.done.items() if ALL in numbers and i in self.waiting}
 
     def disregard(self, message_id: int) -> None:
-        """The message does not wait."""
         for numbers in (self.waiting, self.held, self.unseen):
             numbers.discard(message_id)
 
