@@ -1,7 +1,7 @@
 """All control files: one row a file. Reading, checking, watching, `qmailctl check` and `showctl`, and the table of
 chapter 5.2.2 come from here; a role reads a file by its row, `control.get(DATABYTES)`.
 
-A new control file is one row, its place in TABLE, and the line that reads it.
+A new control file is one row, and the line that reads it.
 """
 
 from __future__ import annotations
@@ -673,61 +673,12 @@ TCP_SMTP: ControlFile[Rules] = ControlFile(
     unset="Everybody may connect, nobody relay.",
 )
 
-#: Every file, in qmail-showctl's order, then ours by name.
-TABLE: tuple[ControlFile[Any], ...] = (
-    BADMAILFROM,
-    BOUNCEFROM,
-    BOUNCEHOST,
-    CONCURRENCYLOCAL,
-    CONCURRENCYREMOTE,
-    DATABYTES,
-    DEFAULTDOMAIN,
-    DEFAULTHOST,
-    DOUBLEBOUNCEHOST,
-    DOUBLEBOUNCETO,
-    ENVNOATHOST,
-    HELOHOST,
-    IDHOST,
-    LOCALIPHOST,
-    LOCALS,
-    ME,
-    PERCENTHACK,
-    PLUSDOMAIN,
-    QUEUELIFETIME,
-    RCPTHOSTS,
-    MORERCPTHOSTS,
-    SMTPGREETING,
-    SMTPROUTES,
-    TIMEOUTCONNECT,
-    TIMEOUTREMOTE,
-    TIMEOUTSMTPD,
-    VIRTUALDOMAINS,
-    AUTHFRONTENDS,
-    AUTHCUSTOM,
-    AUTHDAEMONRC,
-    AUTHMODULELIST,
-    BADRCPTTO,
-    BOUNCEMAXBYTES,
-    CONCURRENCYIMAP,
-    CONCURRENCYIMAPPERIP,
-    CONCURRENCYINCOMING,
-    CONCURRENCYPERIP,
-    CONCURRENCYPERUSERIP,
-    CONCURRENCYPOP3,
-    CONCURRENCYPOP3PERIP,
-    CONCURRENCYSMTPPERIP,
-    CONCURRENCYSUBMISSION,
-    DEFAULTDELIVERY,
-    EXTENSIONS,
-    LOCALIPS,
-    MAXRECIPIENTS,
-    NOLOGIN,
-    NOTLSHOSTS,
-    PROGRAMNETWORK,
-    QUEUEBYTES,
-    SMTPDHANDLER,
-    TCPLOOKUP,
-    TCP_SMTP,
+#: Every file: qmail's by name, as qmail-showctl has them (morercpthosts after rcpthosts), then ours by name.
+TABLE: tuple[ControlFile[Any], ...] = tuple(
+    sorted(
+        (row for row in list(globals().values()) if isinstance(row, ControlFile)),
+        key=lambda row: (not row.of_qmail, row.name.removeprefix("more"), len(row.name)),
+    )
 )
 
 
