@@ -88,21 +88,20 @@ def packages_of(role: str) -> set[str]:
 
 def packages_in(files: Iterable[Path]) -> set[str]:
     """The same for any files."""
+    names = {name.split(".")[0] for path in with_library(files) for name in imports_of(path)}
+    return names - {"qmail", "services", *sys.stdlib_module_names}
+
+
+def with_library(files: Iterable[Path]) -> set[Path]:
+    """These files and what of the library is loaded for them."""
     seen: set[Path] = set()
     todo = list(files)
-    found: set[str] = set()
     while todo:
         path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for name in imports_of(path):
-            top = name.split(".")[0]
-            if top == "qmail":
-                todo.append(file_of(name))
-            elif top not in ("services", *sys.stdlib_module_names):
-                found.add(top)
-    return found
+        if path not in seen:
+            seen.add(path)
+            todo += [file_of(name) for name in imports_of(path) if name.split(".")[0] == "qmail"]
+    return seen
 
 
 if __name__ == "__main__":
