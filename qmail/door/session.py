@@ -78,56 +78,45 @@ class Session(Protocol):
 
     def connected(self, peer: Peer) -> Sequence[Effect]:
         """The connection stands (on an implicit-TLS port: after the handshake). Usually the greeting."""
-        ...
 
     def received(self, data: bytes) -> Sequence[Effect]:
         """More bytes, cut anywhere. The session buffers what is not yet a whole command, within a bound."""
-        ...
 
     def answered(self, answer: object) -> Sequence[Effect]:
         """The outstanding Ask's result. The session then goes on with what it has buffered."""
-        ...
 
     def failed(self, error: BaseException) -> Sequence[Effect]:
         """The outstanding Ask raised. As `answered` otherwise."""
-        ...
 
     def notified(self, event: object) -> Sequence[Effect]:
         """An event the session did not ask for: from the handler (new mail while IDLE), or `Stopping`.
         Never called while an Ask is outstanding: the server keeps the event until the answer is in.
         """
-        ...
 
     def tls_started(self) -> Sequence[Effect]:
         """The handshake after `StartTls` succeeded."""
-        ...
 
     def timed_out(self) -> Sequence[Effect]:
         """Nothing was heard for `timeout_seconds`. The connection is closed after these effects anyway."""
-        ...
 
     def eof(self) -> Sequence[Effect]:
         """The client will send no more; closed after these effects (and their Ask, if any).
         Not called when the connection breaks: then only `Handler.closed` is.
         """
-        ...
 
     @property
     def timeout_seconds(self) -> float:
         """Idle time allowed now: each word of the client begins it anew. Read after every step."""
-        ...
 
     @property
     def patience(self) -> Patience | None:
         """How long the client may stay until it accomplishes something; None: as long as it is not idle. Read after
         every step."""
-        ...
 
     @property
     def accomplished(self) -> int:
         """How often the client has done what it came for (a message put, a log-in). Read after every answer; a change
         begins the patience anew."""
-        ...
 
 
 SendBytes: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -143,11 +132,9 @@ class Handler(Protocol):
         disconnect: what was begun is finished. Cancelled when the client takes no byte for `timeout_seconds`, and
         after a stop's grace.
         """
-        ...
 
     def closed(self) -> None:
         """The connection is gone and no answer is running any more. Called exactly once."""
-        ...
 
 
 class Visitor(Protocol):
@@ -155,16 +142,13 @@ class Visitor(Protocol):
 
     def notify(self, event: object) -> None:
         """Have the session told of an event, soon. Called in the loop's thread."""
-        ...
 
     def send(self, data: bytes) -> None:
         """Write something that no session has said."""
-        ...
 
     @property
     def cipher(self) -> tuple[Any, ...] | None:
         """Name, protocol and secret bits of the TLS session; None without one."""
-        ...
 
 
 class TurnedAway(Exception):
@@ -182,21 +166,16 @@ class Reception(Protocol):
     @property
     def name(self) -> str:
         """The role's, for the log."""
-        ...
 
     @property
     def refusals(self) -> Mapping[Admitted, bytes]:
         """What is said to a client for whom there is no place."""
-        ...
 
     def budget(self, peer: Peer) -> Budget:
         """How many may be connected to the client's door. Raises TurnedAway."""
-        ...
 
     def enter(self, peer: Peer, visitor: Visitor) -> tuple[Session, Handler]:
         """Called for a client that has a place. Raises TurnedAway."""
-        ...
 
     def left(self, peer: Peer, session: Session | None) -> None:
         """The place is free again; `session` is None where the client did not get one."""
-        ...

@@ -22,17 +22,14 @@ class Syntax(Protocol):
     @property
     def name(self) -> bytes:
         """In upper case, `UID FETCH` with one blank."""
-        ...
 
     @property
     def parse(self) -> Parser | None:
         """None: there are no arguments."""
-        ...
 
     @property
     def takes_message(self) -> bool:
         """Whether the command ends with a message as a literal; `parse` takes what stands before it."""
-        ...
 
 
 Row = TypeVar("Row", bound=Syntax)
