@@ -10,18 +10,16 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from qmail.door.certificate import TlsUnavailable
 from qmail.door.held import Held
 from qmail.door.listeners import Listener
 from qmail.door.session import Ask, Close, Effect, Handler, Peer, Send, Session, Stopping, TurnedAway
+from qmail.door.shared import Shared
 from qmail.door.stay import Stay
 from qmail.door.tls import reason
 from qmail.door.wire import Wire
-
-if TYPE_CHECKING:
-    from qmail.door.server import Server
 
 _log = logging.getLogger(__name__)
 
@@ -34,21 +32,29 @@ class Connection(asyncio.Protocol):
     """Driven by asyncio. Created, counted and swept by `Server`; to its handler it is the `Visitor`."""
 
     __slots__ = (
-        "_asking", "_bound", "_eof_seen", "_eof_told", "_finished", "_for_client", "_handler", "_handshaking",
-        "_held", "_listener", "_loop", "_lost", "_peer", "_server", "_session", "_task", "_wire", "_writable",
-        "_writing_paused", "stay",
+        "_asking", "_bound", "_count_in", "_count_out", "_eof_seen", "_eof_told", "_finished", "_for_client",
+        "_handler", "_handshaking", "_held", "_listener", "_loop", "_lost", "_peer", "_session",
+        "_shared", "_task", "_wire", "_writable", "_writing_paused", "stay",
     )  # fmt: skip
 
-    def __init__(self, server: Server, listener: Listener) -> None:
-        self._server = server
+    def __init__(
+        self,
+        shared: Shared,
+        listener: Listener,
+        count_in: Callable[[Connection, Peer], None],
+        count_out: Callable[[Connection, Peer, Session | None], None],
+    ) -> None:
+        """count_in raises TurnedAway. count_out is called when the connection has ended or is given up; maybe twice."""
+        self._shared = shared
         self._listener = listener
-        self._loop = server.loop
+        self._count_in, self._count_out = count_in, count_out
+        self._loop = shared.loop
         self._wire: Wire
         self._peer: Peer
         self._session: Session | None = None
         self._handler: Handler | None = None
         #: What this connection may take for what it does now; None while it waits for its client: see `deadline`.
-        self._bound: float | None = self._loop.time() + server.limits.linger_seconds
+        self._bound: float | None = self._loop.time() + shared.limits.linger_seconds
         self.stay = Stay(self._loop.time())
         self._for_client = True
         self._held = Held()
@@ -68,10 +74,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.
         self._wire = Wire(cast(asyncio.Transport, transport))
-        self._peer = peer = self._server.meet(transport, self._listener)
+        self._peer = peer = self._shared.meet(transport, self._listener)
         try:
-            self._server.admit(self, peer)
-            self._session, self._handler = self._server.reception.enter(peer, self)
+            self._count_in(self, peer)
+            self._session, self._handler = self._shared.reception.enter(peer, self)
         except TurnedAway as away:
             self._turn_away(away)
         except Exception:
@@ -146,7 +152,7 @@ class Connection(asyncio.Protocol):
         """The deadline has passed. Where there is nothing to be said the place is free at once, whether or not the
         transport and the task heed being cut off."""
         if self._handshaking:
-            self._note_failed_handshake(f"no handshake within {self._server.limits.handshake_seconds:.0f} s")
+            self._note_failed_handshake(f"no handshake within {self._shared.limits.handshake_seconds:.0f} s")
             self._cut_off()
         elif self._finished or self._lost or self._busy or self._session is None:
             self._cut_off()
@@ -225,7 +231,7 @@ class Connection(asyncio.Protocol):
         stay.sent_bytes += len(data)
         if self._asking or self._writing_paused or self._held.data:
             self._held.keep(data)
-            if self._held.size_bytes > self._server.limits.held_bytes:
+            if self._held.size_bytes > self._shared.limits.held_bytes:
                 self._wire.pause_reading()
             return
         self._for_client = True
@@ -235,7 +241,7 @@ class Connection(asyncio.Protocol):
             self._fail()
             return
         # Nothing was held back, or this would have been too.
-        if self._server.stopping:
+        if self._shared.stopping:
             self._advance(None)
 
     def _advance(self, step: Step | None, *arguments: object) -> None:
@@ -246,7 +252,7 @@ class Connection(asyncio.Protocol):
             if self._held or self._eof_seen or not self._wire.reading:
                 while (more := self._next_step()) is not None:
                     self._carry_out(more())
-            if self._server.stopping and not (self._busy or self._finished or self._lost):
+            if self._shared.stopping and not (self._busy or self._finished or self._lost):
                 self._carry_out(self._session.notified(_STOPPING))  # type: ignore[union-attr]
         except Exception:
             self._fail()
@@ -310,8 +316,8 @@ class Connection(asyncio.Protocol):
             return
         self._finished = True
         self._forget_held()
-        limits = self._server.limits
-        if at_once or self._eof_seen or self._server.stopping:
+        limits = self._shared.limits
+        if at_once or self._eof_seen or self._shared.stopping:
             self._wire.close()
             self._bound = self._loop.time() + limits.linger_seconds
         else:
@@ -339,7 +345,7 @@ class Connection(asyncio.Protocol):
         self._task.add_done_callback(partial(self._answered, request))
 
     def _await_answer(self) -> None:
-        self._bound = self._loop.time() + self._server.limits.answer_seconds
+        self._bound = self._loop.time() + self._shared.limits.answer_seconds
 
     def _answered(self, request: object, task: asyncio.Task[object]) -> None:
         self._asking = False
@@ -349,7 +355,7 @@ class Connection(asyncio.Protocol):
             self.stay.heard = self._loop.time()
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._server.answer_failed(self._peer, request, error)
+            self._shared.answer_failed(self._peer, request, error)
         if self._lost:
             self._leave()
             return
@@ -385,13 +391,13 @@ class Connection(asyncio.Protocol):
 
     def _turn_away(self, away: TurnedAway) -> None:
         """Who is turned away where TLS comes first is not told why: that would take a handshake."""
-        self._server.refuse(self._peer, str(away))
+        self._shared.refuse(self._peer, str(away))
         if not self._peer.tls:
             self._wire.send(away.text)
         self._finish(at_once=True)
 
     def _give_back(self) -> None:
-        self._server.leave(self, self._peer, self._session)
+        self._count_out(self, self._peer, self._session)
 
     def _leave(self) -> None:
         """All is over: the socket is gone and no task runs."""
@@ -409,13 +415,13 @@ class Connection(asyncio.Protocol):
         """What the client has sent in plain text since STARTTLS is not obeyed."""
         self._forget_held()
         try:
-            self._wire.begin_tls(self._server.tls_context())
+            self._wire.begin_tls(self._shared.tls_context())
         except TlsUnavailable as error:
             self._note_failed_handshake(str(error))
             self._finish(at_once=True)
             return
         self._handshaking = True
-        self._bound = self._loop.time() + self._server.limits.handshake_seconds
+        self._bound = self._loop.time() + self._shared.limits.handshake_seconds
 
     def _take_encrypted(self, data: bytes) -> None:
         tls = self._wire.tls
@@ -455,4 +461,4 @@ class Connection(asyncio.Protocol):
         tls = self._wire.tls
         if tls is None or tls.heard or not self._listener.tls:
             how = "TLS" if self._listener.tls else "STARTTLS"
-            self._server.refuse_tls(self._peer, how, why)
+            self._shared.refuse_tls(self._peer, how, why)

@@ -10,24 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import ssl
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from qmail.bus.ports import TemporaryError
 from qmail.door.admission import Admission, Admitted, Budget
-from qmail.door.certificate import ServerTls, TlsUnavailable
+from qmail.door.certificate import ServerTls
 from qmail.door.connection import Connection
 from qmail.door.limits import Limits
 from qmail.door.listeners import Listener, bind_all
 from qmail.door.session import Peer, Reception, Session, TurnedAway
+from qmail.door.shared import Shared
 from qmail.log.log import Log
-from qmail.log.notices import Refused
 from qmail.role.health import Check
 from qmail.role.process import RoleProcess
-
-_log = logging.getLogger(__name__)
 
 #: How long nobody is asked for his place again where everybody makes use of it: who knocks is not to cost much.
 ROOM_SECONDS = 1.0
@@ -48,19 +43,13 @@ class Server:
         admission: Admission | None = None,
     ) -> None:
         """`admission` is the one that all processes of the role share; without it this process counts alone."""
-        self.limits = limits or Limits()
-        self.reception = reception
-        self.loop = asyncio.get_running_loop()
-        self.stopping = False
+        self._shared = Shared(reception, log, limits or Limits(), tls)
         self.connections: set[Connection] = set()
         self.admission = admission or _alone(listeners)
-        self._log = log
-        self._tls = tls
         self._listeners = tuple(listeners)
         self._servers: list[asyncio.Server] = []
         #: The bound port of each listener, in order.
         self.ports: tuple[int, ...] = ()
-        self._number = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -72,14 +61,16 @@ class Server:
         sockets = bind_all(self._listeners)
         self.ports = tuple(sock.getsockname()[1] for sock in sockets)
         for listener, sock in zip(self._listeners, sockets, strict=True):
-            make = partial(Connection, self, listener)
-            self._servers.append(await self.loop.create_server(make, sock=sock, backlog=self.limits.backlog))
+            make = partial(Connection, self._shared, listener, self._admit, self._leave)
+            self._servers.append(
+                await self._shared.loop.create_server(make, sock=sock, backlog=self._shared.limits.backlog)
+            )
         self._sweep_deadlines()
 
     async def stop(self, grace_seconds: float | None = None) -> None:
         """No new connections; sessions end at their next idle moment; after the grace the rest is cut off."""
-        grace = self.limits.grace_seconds if grace_seconds is None else grace_seconds
-        self.stopping = True
+        grace = self._shared.limits.grace_seconds if grace_seconds is None else grace_seconds
+        self._shared.stopping = True
         for server in self._servers:
             server.close()
         for connection in tuple(self.connections):
@@ -89,33 +80,26 @@ class Server:
         for connection in tuple(self.connections):
             connection.abort()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), self.limits.abort_seconds)
+            await asyncio.wait_for(self._empty.wait(), self._shared.limits.abort_seconds)
         if self._sweep is not None:
             self._sweep.cancel()
 
-    # --- what connections call ---
+    # --- coming and going ---
 
-    def meet(self, transport: asyncio.BaseTransport, listener: Listener) -> Peer:
-        """Who has come, to which of our addresses."""
-        self._number += 1
-        ip, port = (transport.get_extra_info("peername") or ("", 0))[:2]
-        local_ip, local_port = (transport.get_extra_info("sockname") or ("", 0))[:2]
-        return Peer(ip, port, local_ip, local_port, listener.tls, listener.door, self._number)
-
-    def admit(self, connection: Connection, peer: Peer) -> None:
+    def _admit(self, connection: Connection, peer: Peer) -> None:
         """Count a new connection in. Raises TurnedAway where that would pass a limit."""
-        budget = self.reception.budget(peer)
-        admitted = Admitted.STOPPING if self.stopping else self.admission.enter(peer.ip, budget, peer.door)
+        budget = self._shared.reception.budget(peer)
+        admitted = Admitted.STOPPING if self._shared.stopping else self.admission.enter(peer.ip, budget, peer.door)
         if admitted is Admitted.FULL and self._make_room(peer.door):
             admitted = self.admission.enter(peer.ip, budget, peer.door)
         if admitted is not Admitted.YES:
-            raise TurnedAway(_why(admitted, budget), self.reception.refusals[admitted])
+            raise TurnedAway(_why(admitted, budget), self._shared.reception.refusals[admitted])
         self.connections.add(connection)
         self._empty.clear()
 
     def _make_room(self, door: str) -> bool:
         """Send away whoever has wasted a place of this door for longest; False: everybody makes use of his."""
-        now = self.loop.time()
+        now = self._shared.loop.time()
         if now < self._room_due:
             return False
         spare = [each for each in self.connections if each.door == door and each.is_spare(now)]
@@ -125,48 +109,27 @@ class Server:
         min(spare, key=lambda each: each.stay.since).make_room()
         return True
 
-    def leave(self, connection: Connection, peer: Peer, session: Session | None) -> None:
+    def _leave(self, connection: Connection, peer: Peer, session: Session | None) -> None:
         """Count an admitted connection out, once: when it has ended, or when it is given up while something of it
         still hangs."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)
         self.admission.leave(peer.ip, peer.door)
-        self.reception.left(peer, session)
+        self._shared.reception.left(peer, session)
         if not self.connections:
             self._empty.set()
-
-    def tls_context(self) -> ssl.SSLContext:
-        """For the next handshake. Raises TlsUnavailable."""
-        if self._tls is None:
-            raise TlsUnavailable("no certificate was given to the server")
-        return self._tls.context()
-
-    def refuse(self, peer: Peer, why: str) -> None:
-        """Write down who was turned away."""
-        self._log.notices.refused(Refused.CONNECTION, peer.ip, f"port {peer.local_port}", why)
-
-    def refuse_tls(self, peer: Peer, how: str, why: str) -> None:
-        """Write down whose handshake failed; `how`: STARTTLS or TLS."""
-        self._log.notices.refused(Refused.TLS, peer.ip, f"{how} on {peer.local_port}", why)
-
-    def answer_failed(self, peer: Peer, request: object, error: BaseException) -> None:
-        """Trouble with the world outside deserves a line; anything else is a fault of ours, and a traceback too."""
-        what = type(request).__name__.lower()
-        self._log.line(f"{self.reception.name}: {what} {peer.number} failed: {type(error).__name__}: {error}")
-        if not isinstance(error, OSError | TemporaryError):
-            _log.error("%s: %s", peer.ip, what, exc_info=error)
 
     # --- time ---
 
     def _sweep_deadlines(self) -> None:
-        now = self.loop.time()
-        self._sweep = self.loop.call_later(self.limits.sweep_seconds, self._sweep_deadlines)
+        now = self._shared.loop.time()
+        self._sweep = self._shared.loop.call_later(self._shared.limits.sweep_seconds, self._sweep_deadlines)
         for connection in [late for late in self.connections if late.deadline <= now]:
             connection.expire()
-        if self._tls is not None and now >= self._certificate_due:
+        if self._shared.tls is not None and now >= self._certificate_due:
             self._certificate_due = now + CERTIFICATE_SECONDS
-            self._tls.look()
+            self._shared.tls.look()
 
 
 def _alone(listeners: Sequence[Listener]) -> Admission:
