@@ -68,7 +68,7 @@ def tcprulescheck(arguments: list[str], environ: Mapping[str, str]) -> int:
         why = "file does not exist" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", str(error))
         print(f"tcprulescheck: fatal: unable to read {arguments[0]}: {why}", file=sys.stderr)
         return EX_TEMPORARY
-    print(render_found(None, Rule(True)), end="")
+    print(render_found(None, Rule(allow=True)), end="")
     return 0
 
 

@@ -67,7 +67,7 @@ class Selected:
                 return ()
             gained = self.tell_new_keywords()
             changes = self._update(expunge=expunge)
-            return (*gained, *self._render(changes, uid), *self._tell_lost_keywords())
+            return (*gained, *self._render(changes, uid=uid), *self._tell_lost_keywords())
 
     def _update(self, *, expunge: bool) -> Changes:
         mailbox = self.mailbox
