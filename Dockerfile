@@ -179,7 +179,13 @@ RUN python3.13 -m compileall -q services \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl \
     && mkdir -p /usr/lib/courier-imap/etc \
     && ln -s /var/qmail/control/authdaemonrc /var/qmail/auth/authldaprc /var/qmail/auth/authpgsqlrc /usr/lib/courier-imap/etc/ \
-    && ln -s /var/qmail/control/nologin /etc/nologin
+    && ln -s /var/qmail/control/nologin /etc/nologin \
+    && for name in useradd userdel usermod groupadd passwd; do \
+        ln -s /opt/qmail/services/admin/wrapper.sh "/usr/local/sbin/$name"; done \
+    && mv /etc/skel /usr/share/skel && ln -s /var/qmail/users/skel /etc/skel \
+    && mkdir -p /etc/rc.d/init.d /usr/lib/courier-imap/libexec /etc/init.d \
+    && ln -s /var/qmail/bin/qmailctl /etc/rc.d/init.d/qmail && ln -s /var/qmail/bin/qmailctl /etc/init.d/qmail \
+    && ln -s /var/qmail/bin/qmailctl /usr/lib/courier-imap/libexec/imapd.rc
 USER 0:0
 CMD ["python", "-P", "-s", "-m", "services.admin"]
 

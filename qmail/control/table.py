@@ -451,6 +451,17 @@ BOUNCEMAXBYTES: ControlFile[int] = ControlFile(
     sentence="Bounces copy {} bytes of the message.",
     unset="Bounces copy the whole message.",
 )
+CLEARTEXTNETS: ControlFile[tuple[Network, ...]] = ControlFile(
+    name="cleartextnets",
+    kind=Networks(),
+    default=(),
+    uses=(_SMTPD, _POP3, Use("imap", Taken.CONNECTION)),
+    manual=OURS,
+    says="networks from which people may log in without TLS, for all to read ([chapter 8](8-clients.md))",
+    without="nobody but this machine may",
+    sentence="Passwords may come without TLS from {}.",
+    unset="Passwords come with TLS alone.",
+)
 CONCURRENCYIMAP: ControlFile[int] = ControlFile(
     name="concurrencyimap",
     kind=Number("connections", least=1),

@@ -15,6 +15,7 @@ from qmail.door import server
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed
+from qmail.door.cleartext_networks import CleartextNetworks
 from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, Visitor
@@ -58,6 +59,7 @@ class Door:
         self._terms = Terms(plain_allowed=self._plain_allowed, tls_available=lambda: self.tls.available)
         control = Control(settings.paths.control, log.notices)
         control.remember("imap")
+        self._cleartext = CleartextNetworks(control, log.notices)
         self._shared = Shared(
             bus=bus,
             notifier=self.notifier,
@@ -74,7 +76,13 @@ class Door:
 
     def _plain_allowed(self, peer: Peer) -> bool:
         settings = self._settings
-        return plaintext_allowed(tls=peer.tls, peer_ip=peer.ip, address=settings.address, gateways=settings.gateways)
+        return plaintext_allowed(
+            tls=peer.tls,
+            peer_ip=peer.ip,
+            address=settings.address,
+            gateways=settings.gateways,
+            networks=self._cleartext.current(),
+        )
 
     def budget(self, _peer: Peer) -> Budget:
         return self._settings.budget

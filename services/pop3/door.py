@@ -10,6 +10,7 @@ from qmail.control.files import Control
 from qmail.door import server
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
+from qmail.door.cleartext_networks import CleartextNetworks
 from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, Visitor
@@ -34,7 +35,7 @@ class Door:
         self.tls = ServerTls(settings.paths.tls, log.notices)
         control = Control(settings.paths.control, log.notices)
         control.remember("pop3")
-        self._manners = Manners(settings, control, lambda: self.tls.available)
+        self._manners = Manners(settings, control, lambda: self.tls.available, CleartextNetworks(control, log.notices))
         sessions = UserSessions(control)
         self._maildrops = Maildrops(bus, pool, log, sessions, per_user=settings.per_user, gateways=settings.gateways)
         self._log = log

@@ -13,6 +13,7 @@ from qmail.control.files import Control, ControlError
 from qmail.control.table import CONCURRENCYPOP3, CONCURRENCYPOP3PERIP, ME
 from qmail.door import settings as door_settings
 from qmail.door.admission import Budget
+from qmail.door.cleartext_networks import CleartextNetworks
 from services.pop3.transaction import Manner
 
 PORTS: Final = door_settings.Ports(variable="POP3_LISTEN", default="0.0.0.0:110,0.0.0.0:995")
@@ -33,10 +34,17 @@ def _budget(control: Control) -> Budget:
 class Manners:
     """The manner of speaking for the next connection; a control file gone bad leaves the last good values."""
 
-    def __init__(self, settings: door_settings.Settings, control: Control, tls_available: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        settings: door_settings.Settings,
+        control: Control,
+        tls_available: Callable[[], bool],
+        cleartext: CleartextNetworks,
+    ) -> None:
         self._settings = settings
         self._control = control
         self._tls_available = tls_available
+        self._cleartext = cleartext
         self._numbers = itertools.count(os.getpid() * 1_000_000)
         self._host, self._classic = self._read()
 
@@ -54,4 +62,5 @@ class Manners:
             tls_available=self._tls_available(),
             address=self._settings.address,
             gateways=self._settings.gateways,
+            networks=self._cleartext.current(),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from qmail.control.kinds import Network
 from qmail.door.cleartext import plaintext_allowed
 from qmail.door.limits import BEFORE_LOGIN, Patience
 from qmail.door.sasl import MECHANISMS, Challenge, Credentials, Exchange, Fault, Step
@@ -50,6 +51,8 @@ class Manner:
     #: The setting ADDRESS: where the ports are published.
     address: str
     gateways: frozenset[str] = frozenset()
+    #: control/cleartextnets
+    networks: tuple[Network, ...] = ()
 
 
 class Transaction:
@@ -168,7 +171,13 @@ class Transaction:
     @property
     def _plaintext(self) -> bool:
         manner = self.manner
-        return plaintext_allowed(tls=self._tls, peer_ip=self._peer_ip, address=manner.address, gateways=manner.gateways)
+        return plaintext_allowed(
+            tls=self._tls,
+            peer_ip=self._peer_ip,
+            address=manner.address,
+            gateways=manner.gateways,
+            networks=manner.networks,
+        )
 
     @property
     def _stls_offered(self) -> bool:

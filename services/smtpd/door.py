@@ -19,6 +19,7 @@ from qmail.control.table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP, CONCU
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
 from qmail.door.cleartext import plaintext_allowed
+from qmail.door.cleartext_networks import CleartextNetworks
 from qmail.door.limits import Limits
 from qmail.door.server import Server
 from qmail.door.session import Handler, Peer, Session, TurnedAway, Visitor
@@ -135,6 +136,7 @@ class Door:
         own_ips = frozenset(str(interface.ip) for interface in interfaces) | {settings.address}
         self._own_networks = own_networks(interfaces) if settings.contained else ()
         self.hosts = make_remote_hosts(environ, time.monotonic)
+        self._cleartext = CleartextNetworks(self._control, log.notices)
         self._policies = PolicyReader(self._control, own_ips)
         self._policy: Policy | None = None
         self._rules = RulesReader(settings, log)
@@ -295,7 +297,11 @@ class Door:
             tls=peer.tls,
             tls_offered=not peer.tls and self._tls_offered,
             auth_offered=plaintext_allowed(
-                tls=peer.tls, peer_ip=peer.ip, address=self.settings.address, gateways=self.gateways
+                tls=peer.tls,
+                peer_ip=peer.ip,
+                address=self.settings.address,
+                gateways=self.gateways,
+                networks=self._cleartext.current(),
             ),
             auth_required=submission,
         )

@@ -54,12 +54,12 @@ class Users:
         """The account. Raises UserError where there is none, ValueError for a bad line."""
         return self._known(name, self._read())
 
-    def add(self, name: str, password: str) -> User:
-        """Make an account with home, Maildir and password.
+    def add(self, name: str, password: str | None) -> User:
+        """Make an account with home, Maildir and password; None: nobody logs in until it has one.
 
         Raises UserError (name taken or a stranger's home in the way), ValueError (name, password), OSError."""
         check_name(name)
-        hashed = passwords.hash_password(password)
+        hashed = passwords.LOCKED if password is None else passwords.hash_password(password)
         with self._lock():
             table = self._read()
             if any(user.name == name for user in table.users):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from qmail.control.files import Control
 from qmail.message.printable import printable_lines
 from services.admin.accounts.home import MAILDIR
-from services.admin.commands import report, tcprules
+from services.admin.commands import accounts_bin, report, tcprules
+from services.admin.commands.deployment import Deployment
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.commands.showctl import render
 from services.admin.directories import read_directories
@@ -77,6 +78,9 @@ def _queue() -> QueueClient:
 def main(name: str, arguments: Sequence[str]) -> int:
     """The program's exit code; 111 where the queue does not answer, or is not for the caller to see."""
     try:
+        if name in accounts_bin.PROGRAMS:
+            deployment = Deployment(os.environ, read_directories(os.environ))
+            return accounts_bin.run(name, deployment, arguments)
         return PROGRAMS[name](arguments)
     except BrokenPipeError:
         raise  # nobody reads

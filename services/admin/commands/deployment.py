@@ -14,6 +14,7 @@ from services.admin.commands.rules_check import smtpd_networks
 from services.admin.directories import Directories
 from services.admin.install import Installer, is_per_user
 from services.admin.rights import read_rights
+from services.admin.setup.first_start import FIRST_PASSWORD
 
 
 class Usage(Exception):
@@ -56,3 +57,13 @@ class Deployment:
     def users(self) -> Users:
         """Accounts, with owners where this deployment has them."""
         return Users(self.directories, Installer(per_user=self.per_user), read_rights().alias_uid)
+
+    def forget_first_password(self, name: str) -> None:
+        """`stat` must not show a password that is no longer one."""
+        path = self.directories.paths.credentials / FIRST_PASSWORD
+        try:
+            of_this_name = path.read_text(encoding="ascii").split()[:1] == [name]
+        except FileNotFoundError:
+            return
+        if of_this_name:
+            path.unlink()

@@ -30,7 +30,6 @@ from services.admin.commands.stat import stat
 from services.admin.commands.usage import HELP, USAGE
 from services.admin.commands.zone_report import dns_report
 from services.admin.directories import read_directories
-from services.admin.setup.first_start import FIRST_PASSWORD
 from services.admin.setup.release import RELEASE, VERSION
 from services.inject.__main__ import run as qmail_inject
 from services.inject.quiet import ends_quietly
@@ -38,6 +37,7 @@ from services.inject.sendmail import run as sendmail
 
 EX_TEMPORARY = 111
 LOG_LINES = "20"
+FROM_OUTSIDE = "./qmailctl {} at the top of the checkout, on the machine that the containers run on"
 
 
 Command = Callable[[Deployment, list[str]], int]
@@ -94,7 +94,7 @@ def userdel(deployment: Deployment, arguments: list[str]) -> int:
 def passwd(deployment: Deployment, arguments: list[str]) -> int:
     name = _one(arguments)
     deployment.users.set_password(name, _read_password(name))
-    _forget_first_password(deployment, name)
+    deployment.forget_first_password(name)
     return 0
 
 
@@ -104,17 +104,6 @@ def usermod(deployment: Deployment, arguments: list[str]) -> int:
         raise Usage
     deployment.users.set_locked(_one(arguments[1:]), locked=arguments[0] == "-L")
     return 0
-
-
-def _forget_first_password(deployment: Deployment, name: str) -> None:
-    """`stat` must not show a password that is no longer one."""
-    path = deployment.directories.paths.credentials / FIRST_PASSWORD
-    try:
-        of_this_name = path.read_text(encoding="ascii").split()[:1] == [name]
-    except FileNotFoundError:
-        return
-    if of_this_name:
-        path.unlink()
 
 
 def users(deployment: Deployment, arguments: list[str]) -> int:
@@ -178,6 +167,23 @@ def version(_deployment: Deployment, arguments: list[str]) -> int:
     return 0
 
 
+def start(_deployment: Deployment, arguments: list[str]) -> int:
+    """Whoever can type this is inside what is running already."""
+    no_arguments(arguments)
+    print("Starting qmail: it is running. The whole of it starts from outside:", FROM_OUTSIDE.format("start"))
+    return 0
+
+
+def _from_outside(name: str) -> Command:
+    def command(_deployment: Deployment, arguments: list[str]) -> int:
+        no_arguments(arguments)
+        print(f"qmailctl: {name} ends what this shell is in, and nothing in there may; type", file=sys.stderr)
+        print(f"qmailctl: {FROM_OUTSIDE.format(name)}", file=sys.stderr)
+        return 1
+
+    return command
+
+
 def show_help(_deployment: Deployment, _arguments: list[str]) -> int:
     print(HELP, end="")
     return 0
@@ -197,6 +203,9 @@ def reload(deployment: Deployment, arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Command] = {
+    "start": start,
+    "stop": _from_outside("stop"),
+    "restart": _from_outside("restart"),
     "stat": stat,
     "doqueue": _FLUSH,
     "alrm": _FLUSH,

@@ -29,6 +29,7 @@ from services.admin.setup.bus_rights import make_credentials
 from services.admin.setup.certificate import make_certificate
 from services.admin.setup.generated_files import GeneratedFiles, Origin
 from services.admin.setup.release import check_release, mark_release
+from services.admin.setup.skeleton import make_skeleton
 from services.admin.setup.zones import make_zones
 
 DEFAULT_ME = "mail.xeris.com"
@@ -90,6 +91,7 @@ def _directories(directories: Directories, rights: Rights, installer: Installer)
         installer.directory(path, 0o755)
     for role in rights.owners:
         installer.directory(directories.credentials_of(role), 0o755)
+    make_skeleton(directories, installer)
     installer.directory(paths.auth, 0o700)
     installer.directory(paths.alias, 0o755, alias, alias)
     installer.directory(directories.bus_store, 0o700, bus.uid, bus.gid)

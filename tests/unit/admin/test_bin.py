@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.admin.commands import bin as programs
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
+from services.admin.setup.first_start import first_start
 from tests.support.source import ROOT
 
 MESSAGE = {
@@ -87,3 +89,59 @@ def test_maildirmake_says_what_it_wants(capsys: pytest.CaptureFixture[str]) -> N
 def test_every_program_has_its_place_in_the_image() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert f"for name in qmailctl {' '.join(programs.PROGRAMS)}; do" in text
+
+
+def typed(line: str, monkeypatch: pytest.MonkeyPatch, stdin: str = "") -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    name, *arguments = line.split()
+    return programs.main(name, arguments)
+
+
+def test_an_account_is_made_and_given_a_password_as_the_tutorial_types_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QMAIL_DIR", str(tmp_path))
+    monkeypatch.delenv("IDENTITY", raising=False)
+    first_start({"QMAIL_DIR": str(tmp_path)})
+    assert programs.main("maildirmake", [str(tmp_path / "skel/Maildir")]) == 111, "skel is the administrator's to make"
+    (tmp_path / "skel").mkdir()
+    assert programs.main("maildirmake", [str(tmp_path / "skel/Maildir")]) == 0
+    (tmp_path / "skel/.mailfilter").write_text("# yours\n")
+    capsys.readouterr()
+    assert typed("useradd joni", monkeypatch) == 0 and capsys.readouterr().out == ""
+    assert (tmp_path / "home/joni/.mailfilter").read_text() == "# yours\n"
+    assert "joni:!\n" in (tmp_path / "auth/passwd").read_text(), "nobody logs in before there is a password"
+    assert typed("passwd joni", monkeypatch, "jonipass\n") == 0
+    assert capsys.readouterr().out == (
+        "Changing password for user joni.\npasswd: all authentication tokens updated successfully.\n"
+    )
+    assert "joni:$argon2id$" in (tmp_path / "auth/passwd").read_text()
+    assert typed("usermod -L joni", monkeypatch) == 0
+    assert "joni:!$argon2id$" in (tmp_path / "auth/passwd").read_text()
+    assert typed("userdel -r joni", monkeypatch) == 0 and not (tmp_path / "home/joni").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("groupadd nogroup", 0, "groupadd: nogroup: no group is needed"),
+        ("useradd -g nogroup -d /var/qmail/alias alias", 0, "useradd: alias is here already: the owner of"),
+        ("useradd -g nogroup -d /var/qmail qmaild", 0, "useradd: qmaild is here already: the role smtpd"),
+        ("useradd ari", 2, "useradd: ari: this account exists already"),
+        ("useradd Ari", 2, "useradd: 'Ari' cannot be a name"),
+        ("useradd", 2, "useradd: expected one name"),
+        ("passwd sarah", 2, "passwd: sarah: no such account"),
+        ("passwd ari", 2, "passwd: the password is empty"),
+        ("usermod -d /tmp ari", 2, "usermod: expected -L or -U and a name"),
+    ],
+)
+def test_what_the_machine_says_of_accounts_that_it_does_not_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, code: int, said: str
+) -> None:
+    monkeypatch.setenv("QMAIL_DIR", str(tmp_path))
+    monkeypatch.delenv("IDENTITY", raising=False)
+    first_start({"QMAIL_DIR": str(tmp_path)})
+    capsys.readouterr()
+    assert typed(line, monkeypatch, "\n") == code
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err

@@ -78,3 +78,13 @@ def test_the_log_is_shown_with_local_times_and_keeps_its_stamps(
 
 def test_help_names_every_command() -> None:
     assert [name for name in COMMANDS if name not in HELP] == ["help"]
+
+
+def test_start_and_stop_from_within_say_what_to_type_instead(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["start"]) == 0
+    assert "./qmailctl start at the top of the checkout" in capsys.readouterr().out
+    for verb in ("stop", "restart"):
+        assert main([verb]) == 1
+        assert f"./qmailctl {verb} at the top of the checkout" in capsys.readouterr().err
