@@ -20,6 +20,7 @@ from services.admin.accounts.users import UserError
 from services.admin.commands import report
 from services.admin.commands.check import check, faults_beside_the_queue
 from services.admin.commands.deployment import Deployment, Usage, no_arguments
+from services.admin.commands.domain import domain, init
 from services.admin.commands.logins import logins
 from services.admin.commands.queue_client import QueueUnreachable
 from services.admin.commands.refusals import refusals
@@ -226,6 +227,8 @@ COMMANDS: dict[str, Command] = {
     "userdel": userdel,
     "passwd": passwd,
     "usermod": usermod,
+    "domain": domain,
+    "init": init,
     "users": users,
     "logins": logins,
     "dns": dns_report,

@@ -8,6 +8,7 @@ USAGE = (
     "check {address [host name] | user@domain}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
     "refusals | acknowledge | rescue LOSS [put]\n"
+    "domain add name [user] | domain remove name | init name\n"
     "logins [lift account|address|all]\n"
     "dns | version | log [tail's options] | su [name] [-c command] | {inject|sendmail} [options] < message\n"
 )
@@ -34,6 +35,8 @@ HELP = """\
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
     refusals -- how often each entry of badmailfrom and badrcptto has refused since smtpd's start
+    domain add name [user], domain remove name -- a mail domain: control files, zone, certificate; user's if named
+    init name -- another name for this host, as config-fast gives it; the old names stay
     acknowledge -- what stat says of lost records is known; its exit code is no longer 3
     rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts

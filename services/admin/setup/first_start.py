@@ -30,7 +30,7 @@ from services.admin.setup.certificate import make_certificate
 from services.admin.setup.generated_files import GeneratedFiles, Origin
 from services.admin.setup.release import check_release, mark_release
 from services.admin.setup.skeleton import make_skeleton
-from services.admin.setup.zones import make_zones
+from services.admin.setup.zones import make_zones, own_domains
 
 DEFAULT_ME = "mail.xeris.com"
 DEFAULT_ADMIN_USER = "ari"
@@ -129,7 +129,8 @@ def _control(settings: Settings, directories: Directories, installer: Installer)
 def _zones(settings: Settings, directories: Directories, installer: Installer) -> None:
     # Only a deployment of containers has a name server of its own.
     if not directories.below_qmail_dir:
-        make_zones(_own_name(directories), settings.address, directories.zones, installer)
+        names = own_domains(Control(directories.paths.control))
+        make_zones(_own_name(directories), settings.address, directories.zones, installer, names)
 
 
 def _own_name(directories: Directories) -> str:

@@ -63,6 +63,22 @@ class GeneratedFiles:
         if None not in found and any(each and each.address != origin.address for each in found):
             self._write(texts, origin, installer)
 
+    def remake(self, texts: Mapping[str, str], origin: Origin, installer: Installer, varying: re.Pattern[str]) -> bool:
+        """Make them all anew where they would be others but for what is `varying`; False where one was edited.
+
+        Raises OSError."""
+        old = {name: self._text(name) for name in texts}
+        same = all(varying.sub("", old[name] or "") == varying.sub("", text) for name, text in texts.items())
+        if any(text is not None and self.origin(name) is None for name, text in old.items()):
+            return same
+        if not same:
+            self._write(texts, origin, installer)
+        return True
+
+    def _text(self, name: str) -> str | None:
+        path = self.directory / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
     def left_behind(self, address: str) -> list[Path]:
         """Edited files, last made from another address, that do not name this one. Raises OSError."""
         names = dict.fromkeys(line.name for line in self._lines())

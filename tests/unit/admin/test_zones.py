@@ -12,7 +12,7 @@ import pytest
 
 from services.admin.install import Installer
 from services.admin.setup.generated_files import GeneratedFiles
-from services.admin.setup.zones import make_zones, render_reverse, render_zone, reverse_zone
+from services.admin.setup.zones import make_zones, refresh_zones, render_reverse, render_zone, reverse_zone
 
 
 def records(text: str, origin: str, name: str, kind: str) -> list[str]:
@@ -154,3 +154,40 @@ def test_a_torn_memory_of_what_was_made_stops_nothing_and_changes_nothing(tmp_pa
     make_zones("mail.xeris.com", "127.0.0.2", tmp_path, installer)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name in before} == before
     assert GeneratedFiles(tmp_path).left_behind("127.0.0.2") == []
+
+
+def refreshed(directory: Path, *names: str, host: str = "mail.xeris.com") -> list[str]:
+    return list(refresh_zones(host, names, directory, Installer(per_user=False)))
+
+
+def test_an_added_domain_below_ours_has_its_records_and_goes_again(tmp_path: Path) -> None:
+    before = made(tmp_path, "127.0.0.1")
+    assert refreshed(tmp_path, "surat.xeris.com", "xeris.com", "mail.xeris.com") == []
+    text = (tmp_path / "xeris.db").read_text()
+    assert records(text, "xeris.com.", "surat.xeris.com.", "MX") == ["50 mail.xeris.com."]
+    assert records(text, "xeris.com.", "surat.xeris.com.", "A") == ["127.0.0.1"]
+    assert serial(text, "xeris.com.") > serial(before["xeris.db"], "xeris.com.")
+    assert refreshed(tmp_path, "surat.xeris.com") == [] and (tmp_path / "xeris.db").read_text() == text
+    assert (tmp_path / "named.conf").read_text() == before["named.conf"]
+    # A new ADDRESS keeps the names that the start is told of.
+    make_zones("mail.xeris.com", "127.0.0.2", tmp_path, Installer(per_user=False), ["surat.xeris.com"])
+    text = (tmp_path / "xeris.db").read_text()
+    assert records(text, "xeris.com.", "surat.xeris.com.", "A") == ["127.0.0.2"]
+    assert refreshed(tmp_path) == [] and "surat" not in (tmp_path / "xeris.db").read_text()
+
+
+def test_an_edited_zone_is_left_alone_and_what_others_serve_is_told(tmp_path: Path) -> None:
+    made(tmp_path, "127.0.0.1")
+    edited = (tmp_path / "xeris.db").read_text() + "ftp 1D IN A 127.0.0.9\n"
+    (tmp_path / "xeris.db").write_text(edited)
+    said = refreshed(tmp_path, "surat.xeris.com", "contoh.id")
+    assert said[0].startswith(f"{tmp_path}/xeris.db: edited, so it is left as it is")
+    assert said[1] == "contoh.id: whoever serves its zone must say: contoh.id. IN MX 50 mail.xeris.com."
+    assert (tmp_path / "xeris.db").read_text() == edited
+
+
+def test_another_name_of_the_host_has_a_zone_of_its_own(tmp_path: Path) -> None:
+    made(tmp_path, "127.0.0.1")
+    assert refreshed(tmp_path, host="mail.contoh.id") == []
+    assert records((tmp_path / "contoh.db").read_text(), "contoh.id.", "contoh.id.", "MX") == ["50 mail.contoh.id."]
+    assert "contoh.id:5353" in (tmp_path / "named.conf").read_text()
