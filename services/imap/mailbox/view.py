@@ -7,7 +7,7 @@ keeps its place here until then.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,19 @@ class View:
     def _has(self, uid: int) -> bool:
         place = bisect_left(self.uids, uid)
         return place < len(self.uids) and self.uids[place] == uid
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """The message numbers of UIDs in the view; cheap where these follow each other."""
+        first = self.number(uids[0]) if uids else 1
+        if self.uids[first - 1 : first - 1 + len(uids)] == uids:
+            return range(first, first + len(uids))
+        return [self.number(uid) for uid in uids]
+
+    def tell(self, numbers: Iterable[int], messages: Iterable[Message | None]) -> None:
+        """The client knows these flags of the messages of these numbers now."""
+        for number, message in zip(numbers, messages, strict=True):
+            if message is not None:
+                self._told[number - 1] = message
 
     def keywords(self) -> frozenset[bytes]:
         """Those that the client knows some message to have."""

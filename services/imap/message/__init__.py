@@ -6,7 +6,7 @@ from services.imap.message.bodystructure import body, bodystructure
 from services.imap.message.envelope import envelope
 from services.imap.message.header import Field, read_header
 from services.imap.message.parse import Message, Part, parse, parse_head
-from services.imap.message.section import Section, SectionSpec, rfc822_size, section
+from services.imap.message.section import Section, SectionSpec, rfc822_size, section, whole
 from services.imap.message.text import Text
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "read_header",
     "rfc822_size",
     "section",
+    "whole",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from services.imap.message.envelope import header_envelope
 from services.imap.message.header import Field, first, last, unfold
 from services.imap.message.lexer import Lexer
-from services.imap.message.params import Params, parse_disposition
+from services.imap.message.params import ContentType, Params, parse_disposition
 from services.imap.message.parse import Message, Part
 from services.imap.message.render import NIL, group, nstring, string
 from services.imap.message.text import Text
 
+#: What most messages have, up to so many octets, is put together once.
+_COMMON_BYTES = 200
 #: More language tags of a part are not shown.
 MAX_LANGUAGES = 100
 
@@ -43,28 +47,38 @@ def _multipart(text: Text, part: Part, *, extended: bool) -> bytes:
 
 
 def _single(text: Text, part: Part, *, extended: bool) -> bytes:
-    content = part.content
-    kind = (b"message", b"rfc822") if part.enclosed is not None else (content.type, content.subtype)
+    content, inner = part.content, part.enclosed
+    header = [field for field in part.header if field.name[:8] == b"content-"]
+    size, lines = text.measure(part.body, part.end)
     items = [
-        *map(string, kind),
-        _params(_with_charset(part)),
-        _text(part.header, b"content-id"),
-        _text(part.header, b"content-description"),
-        _encoding(part.header),
-        b"%d" % text.size(part.body, part.end),
+        b'"message" "rfc822" ' + _params(_with_charset(content)) if inner is not None else _kind(content),
+        _text(header, b"content-id"),
+        _text(header, b"content-description"),
+        _encoding((first(header, b"content-transfer-encoding") or b"")[:_COMMON_BYTES]),
+        b"%d" % size,
     ]
-    if part.enclosed is not None:
-        inner = part.enclosed
+    if inner is not None:
         items += [header_envelope(inner.header), _structure(text, inner, extended=extended)]
-    if part.enclosed is not None or content.is_a(b"text"):
-        items.append(b"%d" % text.lines(part.body, part.end))
+    if inner is not None or content.is_a(b"text"):
+        items.append(b"%d" % lines)
     if extended:
-        items += [_text(part.header, b"content-md5"), *_extension(part.header)]
+        items += [_text(header, b"content-md5"), *_extension(header)]
     return group(items)
 
 
-def _with_charset(part: Part) -> Params:
-    content = part.content
+def _kind(content: ContentType) -> bytes:
+    octets = sum(len(name) + len(value) for name, value in content.params)
+    return _common_kind(content) if octets <= _COMMON_BYTES else _any_kind(content)
+
+
+def _any_kind(content: ContentType) -> bytes:
+    return b"%b %b %b" % (string(content.type), string(content.subtype), _params(_with_charset(content)))
+
+
+_common_kind = lru_cache(maxsize=200)(_any_kind)
+
+
+def _with_charset(content: ContentType) -> Params:
     if not content.is_a(b"text") or content.param(b"charset") is not None:
         return content.params
     return (*content.params, (b"charset", b"us-ascii"))
@@ -79,8 +93,9 @@ def _params(params: Params) -> bytes:
     return group(string(item) for pair in params for item in pair) if params else NIL
 
 
-def _encoding(header: list[Field]) -> bytes:
-    lexer = Lexer(first(header, b"content-transfer-encoding") or b"")
+@lru_cache(maxsize=50)
+def _encoding(value: bytes) -> bytes:
+    lexer = Lexer(value)
     lexer.skip()
     token = lexer.token()
     lexer.skip()

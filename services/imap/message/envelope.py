@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from services.imap.message.address import Address, parse_addresses
 from services.imap.message.header import Field, unfold
 from services.imap.message.parse import Message
 from services.imap.message.render import NIL, group, nstring, string
+
+_SHOWN = frozenset(
+    (b"date", b"subject", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"message-id")
+)
+#: Addresses that most messages have, in fields up to so many octets, are read once.
+_COMMON_BYTES = 200
 
 
 def envelope(message: Message) -> bytes:
@@ -17,7 +25,8 @@ def header_envelope(header: list[Field]) -> bytes:
     """The ENVELOPE made of a header."""
     fields: dict[bytes, list[Field]] = {}
     for field in header:
-        fields.setdefault(field.name, []).append(field)
+        if field.name in _SHOWN:
+            fields.setdefault(field.name, []).append(field)
     sender = _addresses(fields, b"from")
     return group(
         (
@@ -42,12 +51,20 @@ def _text(fields: dict[bytes, list[Field]], name: bytes) -> bytes:
 
 def _addresses(fields: dict[bytes, list[Field]], name: bytes) -> bytes:
     """Of several fields all addresses count."""
-    found = [address for field in fields.get(name, ()) for address in parse_addresses(field.value)]
-    return b"(%b)" % b"".join(map(_address, found)) if found else NIL
+    found = b"".join(_common(f.value) if len(f.raw) <= _COMMON_BYTES else _value(f.value) for f in fields.get(name, ()))
+    return b"(%b)" % found if found else NIL
+
+
+def _value(value: bytes) -> bytes:
+    return b"".join(map(_address, parse_addresses(value)))
+
+
+_common = lru_cache(maxsize=1000)(_value)
 
 
 def _address(address: Address) -> bytes:
-    return b"(%b %b %b %b)" % tuple(map(nstring, address))
+    name, route, mailbox, host = address
+    return b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(mailbox), nstring(host))
 
 
 def _or(value: bytes, default: bytes) -> bytes:

@@ -17,6 +17,7 @@ MAX_HEADERS_BYTES = 512 * 1024
 _PIECE_BYTES = 8 * 1024
 _HEADER_END = re.compile(rb"\n\r?\n")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
+_FOLDED = re.compile(rb"[\t\r\n]|  ")
 _LINES = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*(?:\n|\Z))*|[^\n]+\Z")
 
 
@@ -53,13 +54,19 @@ def header_end(data: Data, start: int, end: int) -> int:
 def fields(data: Data, start: int, end: int, most: int = MAX_FIELDS) -> list[Field]:
     """The fields of the header at `data[start:end]`, in order; `most` lines are looked at."""
     found = []
-    for line in islice(_LINES.finditer(data[start:end]), most):
-        raw = line[0]
+    for raw in _lines(data[start:end], most):
         colon = raw.find(b":")
-        name = (raw[:colon] if colon >= 0 else raw).rstrip().lower()
-        if raw.strip(b"\r\n"):
-            found.append(Field(name, raw, colon))
+        if colon >= 0:
+            found.append(Field(raw[:colon].rstrip().lower(), raw, colon))
+        elif raw.strip(b"\r\n"):
+            found.append(Field(raw.rstrip().lower(), raw, colon))
     return found
+
+
+def _lines(header: bytes, most: int) -> Iterable[bytes]:
+    if len(header) <= _PIECE_BYTES:
+        return _LINES.findall(header)[:most]
+    return (line[0] for line in islice(_LINES.finditer(header), most))
 
 
 def empty_line(data: Data, start: int, body: int) -> bytes:
@@ -85,7 +92,7 @@ def last(header: Sequence[Field], name: bytes) -> bytes | None:
 
 def unfold(value: bytes) -> bytes:
     """A value on one line: each fold and each run of blanks is one blank, none at the ends (RFC 5322 2.2.3)."""
-    return _BLANKS.sub(b" ", value).strip(b" ")
+    return (_BLANKS.sub(b" ", value) if _FOLDED.search(value) else value).strip(b" ")
 
 
 def pick(header: Sequence[Field], names: Iterable[bytes], *, others: bool) -> bytes:

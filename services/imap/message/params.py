@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.imap.message.lexer import Lexer
 
@@ -12,6 +13,12 @@ Params = tuple[tuple[bytes, bytes], ...]
 #: More parameters than this are not looked at.
 MAX_PARAMS = 200
 
+_TOKEN = rb"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]+"
+_PARAM = rb"[ \t\r\n]*;[ \t\r\n]*(" + _TOKEN + rb")=(?:(" + _TOKEN + rb")|\"([^\"\\\r\n]*)\")"
+_ONE_PARAM = re.compile(_PARAM)
+_SIMPLE = re.compile(rb"[ \t\r\n]*(" + _TOKEN + rb")/(" + _TOKEN + rb")((?:" + _PARAM + rb")*)[ \t\r\n]*;?[ \t\r\n]*\Z")
+#: Values that most messages have, up to so many octets, are read once.
+_COMMON_BYTES = 200
 _BROKEN_VALUE = re.compile(rb"=[^; \t\r\n]*")
 _CONTINUED = re.compile(rb"(.+?)\*(\d{1,4})(\*?)\Z", re.DOTALL)
 
@@ -38,6 +45,21 @@ def parse_content_type(value: bytes) -> ContentType:
 
     A type without subtype is taken where nothing else is there, a subtype without type never, as the recorded server
     has it."""
+    return _common_type(value) if len(value) <= _COMMON_BYTES else _content_type(value)
+
+
+def _content_type(value: bytes) -> ContentType:
+    simple = _SIMPLE.match(value)
+    if simple:
+        found = [(name, token or quoted) for name, token, quoted in _ONE_PARAM.findall(simple[3])]
+        return ContentType(type=simple[1], subtype=simple[2], params=_join_continuations(found[:MAX_PARAMS]))
+    return _strange_type(value)
+
+
+_common_type = lru_cache(maxsize=500)(_content_type)
+
+
+def _strange_type(value: bytes) -> ContentType:
     lexer = Lexer(value)
     lexer.skip()
     kind = lexer.token()

@@ -46,6 +46,11 @@ def rfc822_size(text: Text) -> int:
     return text.size(0, text.length)
 
 
+def whole(text: Text, partial: tuple[int, int] | None = None) -> Section:
+    """The whole message, or a part of it, without a look at what it is made of."""
+    return _range(text, 0, text.length, partial)
+
+
 def section(message: Message, spec: SectionSpec, partial: tuple[int, int] | None = None) -> Section | None:
     """The section, or `partial` = (offset, at most so many bytes) of it. None: the message has no such part.
 

@@ -39,6 +39,15 @@ class Text:
         """Number of LF in the range."""
         return sum(self.data[at : min(at + PIECE_BYTES, end)].count(b"\n") for at in range(start, end, PIECE_BYTES))
 
+    def measure(self, start: int, end: int) -> tuple[int, int]:
+        """Bytes of the range in CRLF form, and its lines."""
+        if not 0 < start < end <= start + MARK_BYTES:
+            return self.size(start, end), self.lines(start, end)
+        piece = self.data[start:end]
+        lines = piece.count(b"\n")
+        paired = piece.count(b"\r\n") if b"\r" in piece else 0
+        return end - start + lines - paired - self._joined(start, piece), lines
+
     def size(self, start: int, end: int) -> int:
         """Bytes of the range in CRLF form."""
         if end <= start:

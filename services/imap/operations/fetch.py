@@ -14,7 +14,7 @@ from services.imap.grammar.messages import Fetch
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.flags import add_flags
-from services.imap.operations.ready import CACHED, CHUNK, is_ready, ready, value
+from services.imap.operations.ready import CACHED, chunk_size, ready, value
 from services.imap.session.command import Answering
 from services.imap.session.results import Answer
 from services.imap.store.errors import AnswerCut, MessageGone
@@ -34,17 +34,21 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
     gone = False
     trouble: OSError | None = None
-    for uid, answer in _answers(selected, selected.targets(arguments.messages, uid=arguments.uid), items):
-        if answer is not None:
-            yield answer
+    for uids, answers in _chunks(selected, selected.targets(arguments.messages, uid=arguments.uid), items):
+        if None not in answers:
+            yield b"".join(answers)  # type: ignore[arg-type]
             continue
-        try:
-            yield from _whole(_message(selected, uid, items, seen=seen))
-        except MessageGone:
-            gone = True
-        except OSError as error:
-            trouble = error  # of this message; the others are no worse for it
-            selected.mailbox.note_message(uid, error)
+        for uid, answer in zip(uids, answers, strict=True):
+            if answer is not None:
+                yield answer
+                continue
+            try:
+                yield from _whole(_message(selected, uid, items, seen=seen))
+            except MessageGone:
+                gone = True
+            except OSError as error:
+                trouble = error  # of this message; the others are no worse for it
+                selected.mailbox.note_message(uid, error)
     selected.cache.flush()
     if trouble is not None:
         return unreadable(trouble)
@@ -53,14 +57,14 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     return Answer()
 
 
-def _answers(selected: Selected, uids: list[int], items: tuple[FetchItem, ...]) -> Iterator[tuple[int, bytes | None]]:
-    """Each message, with its answer where that is ready."""
-    if not is_ready(items):
-        yield from ((uid, None) for uid in uids)
-        return
-    for start in range(0, len(uids), CHUNK):
-        chunk = uids[start : start + CHUNK]
-        yield from zip(chunk, ready(selected, chunk, items), strict=True)
+def _chunks(
+    selected: Selected, uids: list[int], items: tuple[FetchItem, ...]
+) -> Iterator[tuple[list[int], list[bytes | None]]]:
+    """Some messages at a time, with the answers of those that are ready."""
+    size = chunk_size(items)
+    for start in range(0, len(uids), size or 1):
+        chunk = uids[start : start + (size or 1)]
+        yield chunk, ready(selected, chunk, items) if size else [None]
 
 
 def unreadable(error: OSError) -> Answer:

@@ -1,9 +1,9 @@
-"""FETCH's answers for what the cache has ready: many messages at a time, and their files only where it has not."""
+"""FETCH's answers for many messages at a time: what the cache has ready, and what a look at a small file gives."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from services.imap import message as mime
 from services.imap.flags import render_flags
@@ -17,9 +17,14 @@ from services.imap.store.opened import OpenMessage
 #: So many messages are answered together; after so long the files of the rest are left for later.
 CHUNK = 250
 LOOK_SECONDS = 0.05
+#: The same where their octets are asked for, and how large a file may be for that.
+_BODIES = 16
+_SMALL_BYTES = 64 * 1024
 
 Column = list[bytes | None]
 _Compute = Callable[[OpenMessage], bytes]
+#: How the answer begins that names an item, its kind in the cache (empty: it is not kept), and how it is computed.
+_Known = tuple[bytes, bytes, _Compute]
 
 
 def _size(opened: OpenMessage) -> bytes:
@@ -56,66 +61,72 @@ def value(selected: Selected, uid: int, opened: OpenMessage, kind: bytes, comput
     return known
 
 
-def is_ready(items: Sequence[FetchItem]) -> bool:
-    """Whether the cache can have all that is asked for."""
-    return all(_kept(item) is not None or item in (Plain(b"UID"), Plain(b"FLAGS")) for item in items)
+def chunk_size(items: Sequence[FetchItem]) -> int:
+    """How many messages `ready` may be asked for at a time; 0: it knows nothing of such items."""
+    if any((isinstance(item, Body) and not item.peek) or item == Plain(b"INTERNALDATE") for item in items):
+        return 0
+    kept = all(isinstance(item, Plain) or _is_kept(item) for item in items)
+    return CHUNK if kept else _BODIES
 
 
-def _kept(item: FetchItem) -> tuple[bytes, bytes, _Compute] | None:
-    """How the answer begins that names an item, its kind in the cache, and how it is computed."""
+def _is_kept(item: Body) -> bool:
+    return item.spec.kind == "HEADER.FIELDS" and not item.spec.part and item.partial is None
+
+
+def _known(item: FetchItem) -> _Known:
     if isinstance(item, Plain):
-        found = CACHED.get(item.name)
-        return None if found is None else (item.name + b" ", *found)
-    spec = item.spec
-    if spec.kind != "HEADER.FIELDS" or spec.part or item.partial is not None or not item.peek:
-        return None
-    kind = cache.FIELDS + b" ".join(sorted({name.upper() for name in spec.fields}))
-    return item.label + b" ", kind, _fields(item)
+        return (item.name + b" ", *CACHED[item.name])
+    names = b" ".join(sorted({name.upper() for name in item.spec.fields}))
+    return item.label + b" ", cache.FIELDS + names if _is_kept(item) else b"", _of(item)
 
 
-def _fields(item: Body) -> _Compute:
+def _of(item: Body) -> _Compute:
+    """The section as a literal. Raises ValueError where the file is too large to be in memory beside others."""
+
     def compute(opened: OpenMessage) -> bytes:
-        found = mime.section(opened.head(), item.spec)
-        assert found is not None
-        return b"{%d}\r\n%b" % (found.size, b"".join(found))
+        spec = item.spec
+        if not _is_kept(item) and opened.stat().st_size > _SMALL_BYTES:
+            raise ValueError
+        if spec.kind is None and not spec.part:
+            found: mime.Section | None = mime.whole(opened.text(), item.partial)
+        else:
+            found = mime.section(opened.parsed() if spec.part else opened.head(), spec, item.partial)
+        return b"NIL" if found is None else b"{%d}\r\n%b" % (found.size, b"".join(found))
 
     return compute
 
 
 def ready(selected: Selected, uids: Sequence[int], items: Sequence[FetchItem]) -> Column:
     """The whole answer for each of these messages; None where it must be looked for otherwise, or is gone."""
-    mailbox = selected.mailbox
-    messages = [mailbox.messages.get(uid) for uid in uids]
-    columns: list[Column] = [[b"* %d FETCH (" % selected.view.number(uid) for uid in uids]]
-    missing: dict[bytes, tuple[Column, _Compute]] = {}
+    messages = [selected.mailbox.messages.get(uid) for uid in uids]
+    numbers = selected.view.numbers(uids)
+    columns: list[list[bytes | None]] = []
+    labels: list[bytes] = []
+    missing: list[tuple[bytes, Column, _Compute]] = []
     for item in items:
-        label = b"" if len(columns) == 1 else b" "
-        kept = _kept(item)
-        if kept is None:
-            columns.append(_plain(selected, uids, messages, label, item))
-            continue
-        begins, kind, compute = kept
-        values = selected.cache.many(kind, uids)
-        columns += [[label + begins] * len(uids), values]
-        if None in values:
-            missing[kind] = (values, compute)
+        if item == Plain(b"UID"):
+            labels.append(b"UID %b")
+            columns.append([b"%d" % uid for uid in uids])
+        elif item == Plain(b"FLAGS"):
+            labels.append(b"FLAGS %b")
+            columns.append(_flags(messages, selected.mailbox.recent))
+        else:
+            label, kind, compute = _known(item)
+            labels.append(label.replace(b"%", b"%%") + b"%b")
+            values: Column = selected.cache.many(kind, uids) if kind else [None for _ in uids]
+            columns.append(values)
+            if None in values:
+                missing.append((kind, values, compute))
     if missing:
         _complete(selected, uids, messages, missing)
     if Plain(b"FLAGS") in items:
-        for message in messages:
-            if message is not None:
-                selected.view.told(message)
-    columns.append([b")\r\n"] * len(uids))
-    rows = zip(messages, *columns, strict=True)
-    return [None if None in row else b"".join(row[1:]) for row in rows]
+        selected.view.tell(numbers, messages)
+    answer = b"* %d FETCH (" + b" ".join(labels) + b")\r\n"
+    rows = zip(messages, zip(numbers, *columns, strict=True), strict=True)
+    return [None if message is None or None in row else answer % row for message, row in rows]
 
 
-def _plain(
-    selected: Selected, uids: Sequence[int], messages: list[Message | None], label: bytes, item: FetchItem
-) -> Column:
-    if item == Plain(b"UID"):
-        return [label + b"UID %d" % uid for uid in uids]
-    recent = selected.mailbox.recent
+def _flags(messages: list[Message | None], recent: Collection[int]) -> Column:
     known: dict[object, bytes] = {}
     column: Column = []
     for message in messages:
@@ -125,7 +136,7 @@ def _plain(
         key = (message.flags, message.keywords, message.uid in recent)
         flags = known.get(key)
         if flags is None:
-            flags = known[key] = label + b"FLAGS " + render_flags(key[0], key[1], recent=key[2])
+            flags = known[key] = render_flags(key[0], key[1], recent=key[2])
         column.append(flags)
     return column
 
@@ -134,20 +145,21 @@ def _complete(
     selected: Selected,
     uids: Sequence[int],
     messages: list[Message | None],
-    missing: dict[bytes, tuple[Column, _Compute]],
+    missing: list[tuple[bytes, Column, _Compute]],
 ) -> None:
-    """Compute what the cache has not, with one look at each file. Who cannot be read keeps the None."""
+    """Compute what is missing, with one look at each file. Who cannot be read keeps the None."""
     end = time.monotonic() + LOOK_SECONDS
     for place, uid in enumerate(uids):
         if time.monotonic() > end and place:
             return
-        if messages[place] is None or all(values[place] is not None for values, _ in missing.values()):
+        if messages[place] is None or all(values[place] is not None for _, values, _ in missing):
             continue
         with OpenMessage(selected.mailbox, uid) as opened:
             try:
-                for kind, (values, compute) in missing.items():
+                for kind, values, compute in missing:
                     if values[place] is None:
                         values[place] = computed = compute(opened)
-                        selected.cache.put(kind, uid, computed)
-            except (MessageGone, OSError):
+                        if kind:
+                            selected.cache.put(kind, uid, computed)
+            except (MessageGone, OSError, ValueError):
                 messages[place] = None
