@@ -13,7 +13,7 @@ import pytest
 
 from services.admin.commands.qmailctl import COMMANDS
 from supervise.settings import DEFAULT_DIRECTORY, PORTS
-from tests.support.documents import LINK, blocks, documents, first_missing, follow, steps, type_in
+from tests.support.documents import blocks, broken_links, documents, first_missing, follow, steps, type_in
 from tests.support.make_run import MakeRun
 from tests.support.needs import need
 from tests.support.source import ROOT
@@ -51,15 +51,7 @@ def test_the_commands_print_what_the_documents_say(run: MakeRun) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    for name, anchor in LINK.findall(path.read_text(encoding="utf-8")):
-        if "://" in name:
-            continue
-        target = path.parent / name if name else path
-        assert target.exists(), f"{path.name}: {name}"
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor.removeprefix("#") in slugs, f"{path.name}: {name}{anchor}"
+    assert broken_links(path) == []
 
 
 def test_make_and_qmailctl_are_named_as_they_are() -> None:

@@ -59,6 +59,27 @@ def documents() -> list[Path]:
     return list(dict.fromkeys([ROOT / "README.md", index, *named]))
 
 
+def broken_links(path: Path) -> list[str]:
+    """Those of one page that lead to no file or heading of this repository."""
+    return [
+        f"{name}{anchor}"
+        for name, anchor in LINK.findall(path.read_text(encoding="utf-8"))
+        if _is_broken(path, name, anchor)
+    ]
+
+
+def _is_broken(path: Path, name: str, anchor: str) -> bool:
+    if "://" in name:
+        return False
+    target = path.parent / name if name else path
+    return not target.exists() or (bool(anchor) and anchor.removeprefix("#") not in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def blocks(path: Path) -> Iterator[Block]:
     """The fenced blocks of one page. Raises ValueError for one without an end."""
     kind: str | None = None
