@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.support.source import ROOT
+from tests.support.source import ROOT, nodes_of
 
 CUTS = {"partition", "rpartition", "split", "rsplit", "find", "rfind", "index", "rindex"}
 # Grammars of their own: RFC 5322's address lists; tcprules' `info@ip`.
@@ -23,6 +23,6 @@ def test_nobody_else_cuts_at_an_at_sign() -> None:
         str(path.relative_to(ROOT))
         for top in ("qmail", "services")
         for path in (ROOT / top).rglob("*.py")
-        if any(map(cuts_at_sign, ast.walk(ast.parse(path.read_bytes()))))
+        if any(map(cuts_at_sign, nodes_of(path)))
     }
     assert found - OTHERS == {"qmail/message/address.py"}

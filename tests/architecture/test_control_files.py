@@ -15,7 +15,7 @@ from qmail.control.table import EXTENSIONS, TABLE, TCP_SMTP, ControlFile, files_
 from services.admin.setup import config_fast
 from services.admin.setup.first_start import LOCALIPS
 from tests.support.control_table import CHAPTER, render_table, table_in
-from tests.support.source import OURS, RIGHTS, ROOT, file_of
+from tests.support.source import OURS, RIGHTS, ROOT, file_of, nodes_of, tree_of
 from tests.support.source import files_of as files_of_role
 
 # qmail-control(5), as the tutorial's chapter 5.2.2 has it.
@@ -30,22 +30,21 @@ ROWS = {name: row for name, row in vars(control_table).items() if isinstance(row
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-def _imported(tree: ast.AST) -> Iterable[tuple[str, str]]:
+def _imported(path: Path) -> frozenset[tuple[str, str]]:
     """Module and name of each `from qmail... import name`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "qmail":
-            yield from ((str(node.module), alias.name) for alias in node.names)
+    return frozenset(
+        (str(node.module), alias.name)
+        for node in nodes_of(path)
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "qmail"
+        for alias in node.names
+    )
 
 
 @cache
 def _used_by(module: str) -> dict[str, frozenset[tuple[str, str]]]:
     """What each function and class of a module uses: (module, name), its own and those of the library."""
-    tree = _tree(file_of(module))
-    imported = {name: (of, name) for of, name in _imported(tree)}
+    tree = tree_of(file_of(module))
+    imported = {name: (of, name) for of, name in _imported(file_of(module))}
     defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     known = {**imported, **{name: (module, name) for name in defined}}
     return {
@@ -70,7 +69,7 @@ def rows_behind(names: Iterable[tuple[str, str]]) -> set[str]:
 
 
 def rows_read_in(files: Iterable[Path]) -> set[str]:
-    found = rows_behind(each for path in files for each in _imported(_tree(path)))
+    found = rows_behind(each for path in files for each in _imported(path))
     whole: set[ControlFile[Any]] = {row for row in TABLE if row.name in found}
     whole |= {row.stands_in for row in whole if row.stands_in is not None}
     # It says how qmail's files are read; whoever has a Control and no file of them, as `log` has, reads nothing by it.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.admin.bus.streams import read_definitions
-from tests.support.source import RIGHTS, ROOT
+from tests.support.source import RIGHTS, ROOT, nodes_of
 
 PRODUCT = [path for top in ("qmail", "services", "supervise") for path in sorted((ROOT / top).rglob("*.py"))]
 RECORD_NAMES = ROOT / "qmail/bus/subjects.py"
@@ -74,10 +74,9 @@ def test_no_subject_has_two_rooms() -> None:
 
 def spelled(path: Path) -> list[str]:
     """What of a module is a subject, or the beginning of one."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    formatted = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    formatted = [node for node in nodes_of(path) if isinstance(node, ast.JoinedStr)]
     parts = {part for node in formatted for part in node.values}
-    plain = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in parts]
+    plain = [node for node in nodes_of(path) if isinstance(node, ast.Constant) and node not in parts]
     return [
         *(ast.unparse(node) for node in formatted if BEGINS.fullmatch(str(getattr(node.values[0], "value", "")))),
         *(node.value for node in plain if isinstance(node.value, str) and is_subject(node.value)),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.source import ROOT, file_of
+from tests.support.source import ROOT, file_of, tree_of
 
 DECLARED = re.compile(r"\bPure\b")
 # Of the standard library: what computes from its arguments. Whole modules, or the names of one that may be used.
@@ -51,7 +51,7 @@ PROTOCOL_FILES = [
 
 @cache
 def says_pure(path: Path) -> bool:
-    return bool(DECLARED.search(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""))
+    return bool(DECLARED.search(ast.get_docstring(tree_of(path)) or ""))
 
 
 @cache
@@ -65,7 +65,7 @@ def is_pure(path: Path) -> bool:
 @cache
 def classes_without_code(path: Path) -> frozenset[str]:
     """The classes of a module whose bodies are docstrings and plain values."""
-    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef)]
     return frozenset(each.name for each in classes if all(map(is_plain, each.body)))
 
 
@@ -78,8 +78,7 @@ def is_plain(node: ast.stmt) -> bool:
 
 def breaches(path: Path) -> list[str]:
     """Every line that does what a pure module does not."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    return [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in Breaches().of(tree)]
+    return [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in Breaches().of(tree_of(path))]
 
 
 class Breaches(ast.NodeVisitor):

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.support.source import ROOT, imports_of
+from tests.support.source import ROOT, imports_of, nodes_of
 
 QUEUE = ROOT / "services" / "queue"
 ROOMS = ("decide", "store", "run", "api")
@@ -28,5 +28,4 @@ def test_whoever_decides_has_no_way_to_the_world() -> None:
         ours = ("services.queue.decide", "qmail.")
         others = {name.split(".")[0] for name in imports_of(path) if not name.startswith(ours)}
         assert others <= PURE, path
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Await | ast.AsyncFunctionDef)], path
+        assert not [node for node in nodes_of(path) if isinstance(node, ast.Await | ast.AsyncFunctionDef)], path

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-from tests.support.source import ROOT, file_of, imports_of
+from tests.support.source import ROOT, file_of, imports_of, nodes_of
 
 # A fake clock's own event loop turn, which waits for nothing.
 TURN_OF_THE_LOOP = "0"
@@ -25,15 +24,11 @@ NEEDS = ROOT / "tests" / "support" / "needs.py"
 JUMPING_CLOCK = "tests.support.warp"
 
 
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
-
-
 def test_no_test_sleeps() -> None:
     for path in set((ROOT / "tests").rglob("*.py")) - PEERS:
         if path == file_of(JUMPING_CLOCK) or JUMPING_CLOCK in imports_of(path):
             continue
-        for node in nodes(path):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep", "asyncio.sleep"):
                 turn = [ast.unparse(argument) for argument in node.args] == [TURN_OF_THE_LOOP]
                 assert turn, f"{path.relative_to(ROOT)}:{node.lineno}: a test waits for an event, not for time"
@@ -41,6 +36,6 @@ def test_no_test_sleeps() -> None:
 
 def test_no_test_is_skipped_by_itself() -> None:
     for path in set((ROOT / "tests").rglob("*.py")) - {NEEDS}:
-        for node in nodes(path):
+        for node in nodes_of(path):
             skips = isinstance(node, ast.Call) and ast.unparse(node.func) in SKIPS
             assert not skips, f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}: in strict mode this must fail"

@@ -45,11 +45,23 @@ def files_of(role: str) -> list[Path]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    """The file as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """All that the file consists of."""
+    return tuple(ast.walk(tree_of(path)))
+
+
+@cache
 def imports_of(path: Path) -> frozenset[str]:
     """Every module that the file imports anywhere, as a dotted name; `from qmail.bus import subjects` is
     qmail.bus.subjects where that is a module."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
