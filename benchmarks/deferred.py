@@ -32,7 +32,7 @@ from qmail.bus.ports import Record
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, Origin, Recipient, encode_envelope
 from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 from services.queue.decide.message import Channel, QueuedMessage, encode_state
 from tests.support.ports import free_port
 

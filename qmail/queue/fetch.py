@@ -11,7 +11,8 @@ from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.message.value import value
-from qmail.queue.record_position import Place, decode_header, header_of
+from qmail.queue.deliveries import Place
+from qmail.queue.record_position import decode_header, header_of
 
 Reader = Callable[[str, str], Awaitable[Stored | None]]
 

@@ -13,23 +13,9 @@ import base64
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.message.value import value
+from qmail.queue.deliveries import Place
 
 SEPARATOR = ","
-
-
-@value()
-class Place:
-    """A message is number `index` in the record `in.<record>`; its body begins at byte `offset` of the payload."""
-
-    sequence: int
-    record: int
-    index: int = 0
-    offset: int = 0
-
-    def as_list(self) -> list[int]:
-        """For a record or a message of the bus; `Place(*list)` makes it again."""
-        return [self.sequence, self.record, self.index, self.offset]
 
 
 def read_places(stored: Stored) -> list[tuple[Envelope | None, Place]]:

@@ -19,10 +19,9 @@ from qmail.bus.ports import Bus, BusDown, Subscription, TemporaryError
 from qmail.control.routing import LOCAL
 from qmail.message.envelope import Envelope, EnvelopeError
 from qmail.message.value import value
+from qmail.queue.deliveries import BEAT_SECONDS, MISSING, Confirmation, Heartbeat, Job, JobGroup, Report
 from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
 from qmail.queue.talk import jobs, reports
-from qmail.queue.talk.jobs import Job, JobGroup
-from qmail.queue.talk.reports import BEAT_SECONDS, MISSING, Confirmation, Heartbeat, Report
 from services.delivery.outcome import Kind, Outcome, deferral
 from services.delivery.records import RecordReader
 

@@ -188,6 +188,6 @@ def test_a_class_that_holds_names_alone_may_come_from_anywhere(tmp_path: Path, m
     assert breaches(planted) == []
 
 
-@pytest.mark.parametrize("module", ["services.smtpd.session", "services.smtpd.table"])
-def test_a_protocol_gives_its_word(module: str) -> None:
+@pytest.mark.parametrize("module", ["services.smtpd.session", "services.smtpd.table", "services.queue.decide"])
+def test_a_room_that_decides_gives_its_word(module: str) -> None:
     assert is_pure(file_of(module))

@@ -12,9 +12,7 @@ from qmail.control.routing import Routes
 from qmail.log.log import Log
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
-from qmail.queue.record_position import Place
-from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import Heartbeat, Report, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Job, Place, Report, ReportGroup
 from services.queue.context import Context
 from services.queue.decide import effects, events
 from services.queue.decide.controls import Controls

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from qmail.bus import subjects
 from qmail.bus.ports import Bus
+from qmail.queue.deliveries import Place
 from qmail.queue.fetch import Fetched, fetch
-from qmail.queue.record_position import Place, read_places
+from qmail.queue.record_position import read_places
 
 
 async def places(bus: Bus) -> dict[int, Place]:

@@ -1,7 +1,7 @@
 """`job.<channel>`: deliveries to make, given by the scheduler to the delivery workers of a channel.
 
 Where no worker is there a job is lost: nobody reports it running, and the scheduler defers it after
-`qmail.queue.talk.reports.SILENCE_SECONDS`. A worker obeys no epoch that is lower than one it has seen.
+`qmail.queue.deliveries.SILENCE_SECONDS`. A worker obeys no epoch that is lower than one it has seen.
 """
 
 from __future__ import annotations
@@ -13,45 +13,12 @@ from typing import Final
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import WORKERS, flag, hear, require_version, require_whole, strict, whole
 from qmail.message.address import Address
-from qmail.message.value import value
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Job, JobGroup, Place
 
 SUBJECTS: Final = ("job.*",)
 VERSION: Final = 1
 #: Jobs of one message at most; no timer gathers them.
 GROUP_JOBS: Final = 16
-
-
-@value()
-class Job:
-    """One delivery to make; (id, number, attempt) is its name, `held` says that HOLD has the message, `place` where IN
-    has it. qmail's delivery number is the log's business."""
-
-    id: int
-    number: int
-    attempt: int
-    held: bool
-    place: Place
-    sender: Address
-    recipient: Address
-
-    @property
-    def recipient_key(self) -> tuple[int, int]:
-        """Whom it is for, whichever attempt it is."""
-        return self.id, self.number
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        """The job's name."""
-        return self.id, self.number, self.attempt
-
-
-@value()
-class JobGroup:
-    """Jobs of one scheduler, whose epoch tells an old one from a new one."""
-
-    epoch: int
-    jobs: tuple[Job, ...]
 
 
 def subject(channel: str) -> str:

@@ -12,61 +12,12 @@ from typing import Final
 
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import Malformed, flag, hear, require_version, require_whole, strict, text, whole
-from qmail.message.value import value
+from qmail.queue.deliveries import Confirmation, Heartbeat, Key, Report, ReportGroup
 
 SUBJECTS: Final = ("report.*", "heartbeat.*", "confirm.*.*")
 VERSION: Final = 1
-BEAT_SECONDS: Final = 2.0
-#: Three beats that were missed.
-SILENCE_SECONDS: Final = 6.0
 #: Reports of one message at most.
 GROUP_REPORTS: Final = 16
-#: The letter of a deferral because no stream has the message: the scheduler looks for it.
-MISSING: Final = "M"
-
-#: A job's name: message, recipient number, attempt.
-Key = tuple[int, int, int]
-
-
-@value()
-class Report:
-    """How a delivery ended, as its worker says; letter is K, Z or D (qmail-local, qmail-remote), or MISSING."""
-
-    id: int
-    number: int
-    attempt: int
-    letter: str
-    text: bytes
-
-    @property
-    def key(self) -> Key:
-        return self.id, self.number, self.attempt
-
-
-@value()
-class ReportGroup:
-    """Reports of one worker."""
-
-    worker: str
-    reports: tuple[Report, ...]
-
-
-@value()
-class Confirmation:
-    """What the reports of these jobs say is on stable storage: they need not be repeated."""
-
-    epoch: int
-    confirmed: tuple[Key, ...]
-
-
-@value()
-class Heartbeat:
-    """A worker, its running jobs, whether it takes no more, and which jobs (message and recipient number) are slow."""
-
-    worker: str
-    running: tuple[Key, ...]
-    stopping: bool = False
-    slow: tuple[tuple[int, int], ...] = ()
 
 
 def report_subject(channel: str) -> str:

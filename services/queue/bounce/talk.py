@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.bus.talk.messages import AskBus, Malformed, answer_each, flag, require_whole, strict, text, whole
 from qmail.message.envelope import Envelope, decode_envelope, encode_envelope
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 
 BOUNCE: Final = "bounce"
 KEEP: Final = "keep"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qmail.control.routing import LOCAL, REMOTE
-from qmail.queue.talk.reports import SILENCE_SECONDS
+from qmail.queue.deliveries import SILENCE_SECONDS
 
 # Message and recipient number.
 Key: TypeAlias = tuple[int, int]

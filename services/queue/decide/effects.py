@@ -15,8 +15,7 @@ A crash between two lines repeats a step that finds itself done; it never leaves
 from __future__ import annotations
 
 from qmail.message.value import value
-from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import Report
+from qmail.queue.deliveries import Job, Report
 from services.queue.decide.message import QueuedMessage
 
 

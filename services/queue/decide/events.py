@@ -7,8 +7,7 @@ from collections.abc import Set
 
 from qmail.message.envelope import Envelope
 from qmail.message.value import value
-from qmail.queue.record_position import Place
-from qmail.queue.talk.reports import Heartbeat, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Place, ReportGroup
 from services.queue.decide.controls import Controls
 from services.queue.decide.effects import StoreDone, StoreEnd, StoreState
 from services.queue.decide.message import QueuedMessage

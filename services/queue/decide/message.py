@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 
 VERSION = 1
 # A record must stay below the server's 1 MB.

@@ -12,8 +12,7 @@ from typing import Any
 
 from qmail.control.routing import LOCAL, REMOTE
 from qmail.message.address import Address
-from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import MISSING, Report
+from qmail.queue.deliveries import MISSING, Job, Report
 from services.queue.decide import effects, events
 from services.queue.decide.controls import Controls
 from services.queue.decide.deliveries import Deliveries, Key, Workers

@@ -9,8 +9,8 @@ from functools import partial
 from qmail.bus.talk import abort
 from qmail.bus.talk.messages import Malformed
 from qmail.control.routing import LOCAL, REMOTE
+from qmail.queue.deliveries import Heartbeat, ReportGroup
 from qmail.queue.talk import reports
-from qmail.queue.talk.reports import Heartbeat, ReportGroup
 from services.queue.decide import events
 from services.queue.run.driver import Driver
 from services.queue.run.rebuild import Rebuild

@@ -7,7 +7,8 @@ from collections.abc import Set
 
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError
-from qmail.queue.record_position import Place, read_places
+from qmail.queue.deliveries import Place
+from qmail.queue.record_position import read_places
 from services.queue.decide import events
 from services.queue.run.driver import Driver
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
+from qmail.queue.deliveries import Confirmation, Job, Report
 from qmail.queue.talk import jobs, reports
-from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import Confirmation, Report
 from services.queue.context import Context
 
 # Far less than the 2 s after which a worker repeats a report.

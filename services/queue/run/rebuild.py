@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from qmail.bus import subjects
 from qmail.bus.ports import Follower, Stored, TemporaryError
 from qmail.message.envelope import Envelope
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 from services.queue.decide import events
 from services.queue.decide.message import QueuedMessage
 from services.queue.run.driver import Driver

@@ -7,7 +7,8 @@ import asyncio
 from qmail.bus import subjects
 from qmail.bus.ports import Stored, TemporaryError
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.queue.record_position import Place, read_places
+from qmail.queue.deliveries import Place
+from qmail.queue.record_position import read_places
 from services.queue.context import Context
 from services.queue.decide.message import QueuedMessage, decode_state
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine
 from qmail.bus.ports import Message
 from qmail.bus.talk.messages import Malformed
 from qmail.message.address import Address
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, Place, Report, ReportGroup
 from qmail.queue.talk import jobs, reports
-from qmail.queue.talk.jobs import GROUP_JOBS, Job, JobGroup
-from qmail.queue.talk.reports import GROUP_REPORTS, Confirmation, Heartbeat, Report, ReportGroup
+from qmail.queue.talk.jobs import GROUP_JOBS
+from qmail.queue.talk.reports import GROUP_REPORTS
 from tests.support.memory_bus import MemoryBus
 
 

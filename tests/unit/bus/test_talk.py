@@ -20,10 +20,8 @@ from qmail.log.notices import Standing
 from qmail.message.address import Address
 from qmail.message.envelope import decode_envelope
 from qmail.message.existence import Exists
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, Place, Report, ReportGroup
 from qmail.queue.talk import jobs, reports
-from qmail.queue.talk.jobs import Job, JobGroup
-from qmail.queue.talk.reports import Confirmation, Heartbeat, Report, ReportGroup
 from services.queue.bounce import talk as bounces
 from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
 

@@ -22,10 +22,9 @@ from qmail.control.files import Control
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.message.ids import IdSource
+from qmail.queue.deliveries import Job, Place
 from qmail.queue.fetch import Fetched
 from qmail.queue.put import Submitter
-from qmail.queue.record_position import Place
-from qmail.queue.talk.jobs import Job
 from services.delivery.local.announce import Announcer
 from services.delivery.local.deliver import LocalDelivery
 from services.delivery.local.forward import Forwarder

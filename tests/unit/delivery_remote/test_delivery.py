@@ -17,8 +17,7 @@ from qmail.control.files import Control
 from qmail.message.address import DOUBLE_BOUNCE_SENDER, Address
 from qmail.message.envelope import Envelope as StoredEnvelope
 from qmail.message.envelope import MailParameters, Origin, Recipient
-from qmail.queue.record_position import Place
-from qmail.queue.talk.jobs import Job
+from qmail.queue.deliveries import Job, Place
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery

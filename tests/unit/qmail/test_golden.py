@@ -22,7 +22,7 @@ from qmail.message.envelope import (
     encode_envelope,
 )
 from qmail.message.ids import IdSource
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 from services.queue.decide.message import Channel, QueuedMessage, decode_state, encode_state
 from services.queue.run.lease import Lease
 from services.queue.store.journal import Journal

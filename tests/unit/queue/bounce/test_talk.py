@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from qmail.bus.ports import BusDown, Message
-from qmail.queue.record_position import Place
+from qmail.queue.deliveries import Place
 from services.queue.bounce import talk
 from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
 from tests.support.memory_bus import MemoryBus

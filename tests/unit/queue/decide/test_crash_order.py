@@ -8,9 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.queue.record_position import Place
-from qmail.queue.talk.jobs import Job
-from qmail.queue.talk.reports import Heartbeat, Report, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Job, Place, Report, ReportGroup
 from services.queue.decide import events
 from services.queue.decide.effects import (
     Clean,

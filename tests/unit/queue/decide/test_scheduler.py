@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qmail.queue.talk.reports import Heartbeat, Report, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Report, ReportGroup
 from services.queue.decide import events
 from services.queue.decide.effects import Forget, Read, StoreDone, StoreState, WriteBounce
 from services.queue.decide.message import QueuedMessage, decode_state, encode_state

@@ -8,7 +8,7 @@ import pytest
 
 from qmail.accounts.assign import Accounts
 from qmail.message.address import Address
-from qmail.queue.talk.reports import Heartbeat
+from qmail.queue.deliveries import Heartbeat
 from services.queue.decide import events
 from services.queue.decide.shares import Shares, itself, share_of
 from services.queue.run.account_of import account_of
