@@ -5,11 +5,12 @@ Why: docs/decisions/0023-connections-to-other-hosts.md."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from services.delivery.remote.client import QUIT, Manner, Offers
-from services.delivery.remote.wire import Wire
+from services.delivery.remote.wire import ConnectionLostError, Wire
 
 # Other people's places: what is not used at once is given back, as Postfix does (smtp_connection_cache_time_limit,
 # smtp_connection_reuse_time_limit).
@@ -100,5 +101,6 @@ class KeptConnections:
 
 def _leave(wire: Wire) -> None:
     # The reply is not awaited.
-    wire.say(QUIT)
+    with contextlib.suppress(ConnectionLostError):
+        wire.write(QUIT)
     wire.close()

@@ -86,19 +86,22 @@ class Wire(asyncio.Protocol):
             self._reading_paused = False
         return data
 
-    async def write(self, data: bytes) -> None:
-        """Send, waiting while the far host takes nothing. Raises ConnectionLostError."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the far host takes less than we have written: `drain` before more is written."""
+        return not self._writable.is_set()
+
+    def write(self, data: bytes) -> None:
+        """Send. Raises ConnectionLostError."""
         if self._lost is not None or self._transport is None:
             raise self._lost or ConnectionLostError(reset=False)
         self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while the far host takes nothing. Raises ConnectionLostError."""
         await self._writable.wait()
         if self._lost is not None:
             raise self._lost
-
-    def say(self, data: bytes) -> None:
-        """Send a last word, as far as anybody listens."""
-        if self._lost is None and self._transport is not None:
-            self._transport.write(data)
 
     async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
         """Begin TLS as the client; plain bytes that came before are dropped (RFC 3207 4.2).
