@@ -47,7 +47,7 @@ class Shape:
 
 SHAPES = (
     Shape("1 destination", 1, 2000, 3000),
-    Shape("100 destinations", 100, 2000, 3000),
+    Shape("100 destinations", 100, 4000, 3000),
     Shape("1 destination 100 kB", 1, 500, 100_000),
 )
 
