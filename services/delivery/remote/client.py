@@ -113,7 +113,7 @@ class Client:
         self._used = offers is not None
         self._offers: Offers = offers or {}
         self._unsaid: list[bytes] = []  # commands
-        self._owed = 0  # replies to those that were said
+        self._owed = 0  # replies to those that were said, once the far host serves us
         self._last_code = 0
         self._answered = 0
         self._accepted = 0
@@ -336,7 +336,7 @@ class Client:
 
     def _finish(self, text: bytes) -> list[Effect]:
         parts = bool(self._owed or self._reader.started or self._last_code == _CLOSING)
-        self._reusable = self._manner.keep and not parts
+        self._reusable = self._manner.keep and self._serves and not parts
         # QUIT's reply is not awaited: the message's fate is known.
         return [*([] if self._reusable else [Send(QUIT)]), *self._end(text)]
 

@@ -271,6 +271,13 @@ def test_a_connection_is_left_open_only_where_every_reply_has_come(replies: byte
     assert client.reusable == reusable
 
 
+@pytest.mark.parametrize("said", [b"554 go away\r\n", b"220 hi\r\n502 what\r\n550 not you\r\n"])
+def test_a_host_that_does_not_serve_us_is_left(said: bytes) -> None:
+    client = Client(HOST, KEPT, ONE)
+    assert client.received(said)[-2:] == QUIT
+    assert not client.reusable
+
+
 def test_a_reply_too_many_ends_the_connection() -> None:
     client = greeted(ONE, KEPT)
     end_of_data(client)
