@@ -263,11 +263,11 @@ class AuthDaemonRc:
         for word in words:
             name, equals, value = word.partition("=")
             if not (equals and name.isidentifier()):
-                return _fault(_line_of(content, word), word.encode(), 'assignments, as in authmodulelist="authpam"')
+                return _fault(_line_of(content, word), _octets(word), 'assignments, as in authmodulelist="authpam"')
             values[name] = value
         if not values.get("daemons", "0").strip().isdecimal():
-            return _fault(_line_of(content, "daemons"), values["daemons"].encode(), "daemons=, a number")
-        names = values.get("authmodulelist", "").encode("utf-8", "surrogateescape").split()
+            return _fault(_line_of(content, "daemons"), _octets(values["daemons"]), "daemons=, a number")
+        names = _octets(values.get("authmodulelist", "")).split()
         if all(map(_MODULE.fullmatch, names)):
             return tuple(names) or None
         return _fault(_line_of(content, "authmodulelist"), b" ".join(names), MODULES_EXPECTED)
@@ -275,8 +275,12 @@ class AuthDaemonRc:
     parse_as_qmail = parse
 
 
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _line_of(content: bytes, word: str) -> int:
-    return content[: max(0, content.find(word.encode("utf-8", "surrogateescape")))].count(b"\n") + 1
+    return content[: max(0, content.find(_octets(word)))].count(b"\n") + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,8 @@ def test_courier_s_authdaemonrc_is_read_as_the_tutorial_prints_it() -> None:
         (b'authmodulelist="authpam\n', 1),
         (b"\ndaemons=one\n", 2),
         (b"# x\nauthpam\n", 2),
+        (b"daemons=1\n\x80\n", 2),
+        (b"\ndaemons=\xff\n", 2),
         (b"daemons=1\n\nauthmodulelist='authpam, authuserdb'\n", 3),
     ],
 )
