@@ -35,8 +35,14 @@ class Deployment:
         self.directory.mkdir(parents=True, exist_ok=True)
         os.chmod(self.directory, 0o755)
         with open(self.directory / "run.log", "ab") as log:
+            # A scheduler group of its own (sched(7), autogroup), as Postfix's master makes one: on a busy machine each
+            # group has the same share.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "supervise"], stdout=subprocess.PIPE, stderr=log, env=self.environment
+                [sys.executable, "-m", "supervise"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self.environment,
+                start_new_session=True,
             )
             assert self._process.stdout is not None
             ready = self._wait_until_ready(self._process.stdout, log)

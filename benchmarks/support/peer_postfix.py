@@ -40,6 +40,8 @@ smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 in_flow_delay = 0
+recipient_delimiter = -
+smtpd_recipient_limit = 5000
 alias_maps =
 alias_database =
 {more}"""

@@ -20,10 +20,10 @@ from qmail.control.routing import LOCAL
 from qmail.message.envelope import Envelope, EnvelopeError
 from qmail.message.value import value
 from qmail.queue.deliveries import BEAT_SECONDS, MISSING, Confirmation, Heartbeat, Job, JobGroup, Report
-from qmail.queue.fetch import Fetched, MessageMissing, body_pieces, fetch
+from qmail.queue.fetch import Fetched, MessageMissing, body_pieces
 from qmail.queue.talk import jobs, reports
 from services.delivery.outcome import Kind, Outcome, deferral
-from services.delivery.records import RecordReader
+from services.delivery.records import MessageReader
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Worker:
         self._confirmed: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._fresh: list[tuple[int, int]] = []
         self._report_scheduled = False
-        self._records = RecordReader(bus)
+        self._messages = MessageReader(bus)
         self._jobs: Subscription | None = None
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False
@@ -144,7 +144,7 @@ class Worker:
                 raise
 
         try:
-            fetched = await fetch(self._bus, job.id, held=job.held, place=job.place, read=self._records.read)
+            fetched = await self._messages.fetch(job)
         except MessageMissing:
             missing, outcome = True, deferral(FETCH_FAILED)
         except (TemporaryError, EnvelopeError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from qmail.bus.ports import BusDown
@@ -13,8 +14,9 @@ from qmail.message.envelope import Draft, Envelope
 from qmail.message.existence import Exists
 from services.smtpd.facts import AskRecipient, Commit, Ready
 
-# How long a mailbox that existed a moment ago is believed to exist, and how many are remembered.
+# How long a mailbox that existed a moment ago is believed to exist, and any other answer; how many are remembered.
 EXISTS_SECONDS = 10.0
+OTHERWISE_SECONDS = 1.0
 MAX_REMEMBERED = 10_000
 # How long a queue that had room is believed to have some; the commit asks again in any case.
 READY_SECONDS = 1.0
@@ -52,33 +54,42 @@ class Desk:
         self.uid = uid
         self._clock = clock
         self._ready_until = float("-inf")
-        self._exists_until: dict[Address, float] = {}
+        self._answers: dict[Address, tuple[Exists, float]] = {}
 
     def known(self, request: object) -> object:
         """The answer to a question that was answered a moment ago, else None."""
         if isinstance(request, Ready):
             return True if self._clock() < self._ready_until and self._bus.connected else None
         if isinstance(request, AskRecipient):
-            until = self._exists_until.get(request.address)
-            return Exists.OK if until is not None and self._clock() < until else None
+            return self._known_to_exist(request.address)
         return None
+
+    def _known_to_exist(self, address: Address) -> Exists | None:
+        answer, until = self._answers.get(address, (None, 0.0))
+        return answer if self._clock() < until else None
 
     async def ready(self) -> None:
         """Raises QueueFull, BusDown."""
         await self._submitter.ready()
         self._ready_until = self._clock() + READY_SECONDS
 
-    async def look_up(self, address: Address) -> Exists:
-        """Ask delivery-local. Never raises: without an answer the recipient is accepted, as qmail-smtpd accepts all."""
-        exists = await ask_rcpt.ask(self._bus, address)
-        if exists is Exists.OK:
-            self._remember(address)
-        return exists
+    async def look_up(self, address: Address, ahead: Sequence[Address] = ()) -> Exists:
+        """Ask delivery-local, for those `ahead` as well: they will be known. Never raises: without an answer the
+        recipient is accepted, as qmail-smtpd accepts all."""
+        asked = [address, *[each for each in dict.fromkeys(ahead) if self._known_to_exist(each) is None]]
+        if len(asked) == 1:
+            return self._remember(address, await ask_rcpt.ask(self._bus, address))
+        answers = await asyncio.gather(*[ask_rcpt.ask(self._bus, each) for each in asked])
+        for each, exists in zip(asked, answers, strict=True):
+            self._remember(each, exists)
+        return answers[0]
 
-    def _remember(self, address: Address) -> None:
-        if len(self._exists_until) >= MAX_REMEMBERED:
-            self._exists_until.clear()
-        self._exists_until[address] = self._clock() + EXISTS_SECONDS
+    def _remember(self, address: Address, exists: Exists) -> Exists:
+        if len(self._answers) >= MAX_REMEMBERED:
+            self._answers.clear()
+        seconds = EXISTS_SECONDS if exists is Exists.OK else OTHERWISE_SECONDS
+        self._answers[address] = exists, self._clock() + seconds
+        return exists
 
     async def log_in(self, user: bytes, password: bytes, ip: str, *, tls: bool, shared: bool) -> bytes | None:
         """The account's name, None for a wrong password. Raises TemporaryError where auth cannot say."""

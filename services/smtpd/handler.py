@@ -9,6 +9,7 @@ from qmail.door.session import Peer, SendBytes, Visitor
 from qmail.message.printable import printable
 from services.smtpd.desk import Putting
 from services.smtpd.dialogue import Dialogue
+from services.smtpd.envelope import recipients_ahead
 from services.smtpd.facts import AskRecipient, Commit, Drop, Hook, Login, LookUpHost, Ready, Store
 from services.smtpd.plugin_session import PluginSession
 
@@ -34,7 +35,7 @@ class SmtpdHandler:
         if isinstance(request, Commit):
             return await self._putting.commit(request)
         if isinstance(request, AskRecipient):
-            return await desk.look_up(request.address)
+            return await desk.look_up(request.address, recipients_ahead(self._dialogue))
         if isinstance(request, Login):
             return await self._log_in(request)
         if isinstance(request, Hook):

@@ -27,8 +27,8 @@ class Channel:
     undone: set[int]
     attempts: int = 0
     due: int = 0  # seconds since the epoch
-    # During a pass: what has not been started yet, in order, and what runs.
-    ready: list[int] = field(default_factory=list)
+    # During a pass: what has not been started yet, and what runs.
+    ready: set[int] = field(default_factory=set)
     running: set[int] = field(default_factory=set)
     dying: bool = False
 
@@ -38,13 +38,11 @@ class Channel:
 
     def start(self, number: int) -> None:
         self.running.add(number)
-        if number in self.ready:
-            self.ready.remove(number)
+        self.ready.discard(number)
 
     def stop(self, number: int) -> None:
         self.running.discard(number)
-        if number in self.ready:
-            self.ready.remove(number)
+        self.ready.discard(number)
 
 
 @dataclass(slots=True)

@@ -26,10 +26,8 @@ class Ready:
 
     def begin(self, message: QueuedMessage, name: str, channel: Channel) -> None:
         """An attempt at every undone recipient of the channel begins."""
-        channel.ready = sorted(channel.undone - channel.running)
-        queue = self._queues[name]
-        for number in channel.ready:
-            queue.append((message, number))
+        channel.ready = channel.undone - channel.running
+        self._queues[name] += [(message, number) for number in sorted(channel.ready)]
 
     def waiting(self, name: str) -> int:
         """How many entries the channel has."""

@@ -1093,7 +1093,7 @@ def test_a_message_that_a_worker_cannot_read_for_whatever_reason_is_deferred(
         service, _ = await house.scheduler()
         worker, _ = await house.worker(Answers())
         with monkeypatch.context() as patch:
-            patch.setattr(worker._records, "read", lambda *_: 1 / 0)
+            patch.setattr(worker._messages, "fetch", lambda _: 1 / 0)
             await house.put("a")
             await until(lambda: any("deferral: Unable_to_read" in line for line in house.log.lines))
             await until(worker.is_quiet)
