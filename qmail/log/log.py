@@ -2,6 +2,8 @@
 
 The role log keeps multilog directories from these events (log.<name>); `python -m services.*` alone needs
 only standard output, as with daemontools' multilog behind a pipe (multilog(8)).
+
+Why lines wait: docs/decisions/0024-what-a-message-costs-in-words.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`value`: for the immutable values that each message makes many of. Pure."""
+"""`value`: for the immutable values that each message makes many of. Pure.
+
+Why: docs/decisions/0024-what-a-message-costs-in-words.md.
+"""
 
 from __future__ import annotations
 
