@@ -768,10 +768,10 @@ def test_twenty_thousand_queued_messages_are_rebuilt_in_seconds(in_house: InHous
             await house.put("joni")
         for _ in range(9_999):
             await house.bus.store(Record(subjects.state(house.ids.next()), state.payload))
-        began = time.perf_counter()
+        began = time.process_time()
         service, _ = await house.scheduler()
         await until(lambda: service.ready)
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert len(service.scheduler.messages) == len(service.scheduler.asleep) == 10_000
         return took
 
