@@ -20,13 +20,15 @@ from services.imap.grammar.folders import (
     parse_rename,
     parse_status,
 )
-from services.imap.grammar.messages import parse_fetch, parse_search, parse_set, parse_store, parse_to_mailbox
-from services.imap.operations import folders
+from services.imap.grammar.messages import parse_fetch, parse_set, parse_store, parse_to_mailbox
+from services.imap.grammar.rights import parse_of_identifier, parse_quota_root, parse_set_acl, parse_set_quota
+from services.imap.grammar.search import parse_search, parse_sort, parse_tags, parse_thread
+from services.imap.operations import folders, rights
 from services.imap.operations.copy import copy, move
 from services.imap.operations.expunge import expunge
 from services.imap.operations.fetch import fetch
 from services.imap.operations.flags import store
-from services.imap.operations.search import search
+from services.imap.operations.search import cancel, search, sort, thread
 from services.imap.operations.select import check, close, examine, select, unselect
 from services.imap.session import general
 from services.imap.session.command import AFTER_LOGIN, ANY, BEFORE_LOGIN, SELECTED, Command, Commands, Operation
@@ -83,7 +85,21 @@ _ROWS = (
         capability=b"CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE",
     ),
     Command(b"LSUB", AFTER_LOGIN, parse_lsub, operation=folders.lsub),
-    Command(b"STATUS", AFTER_LOGIN, parse_status, operation=folders.status),
+    Command(b"STATUS", AFTER_LOGIN, parse_status, operation=folders.status, capability=b"STATUS=SIZE"),
+    Command(b"GETQUOTAROOT", AFTER_LOGIN, parse_mailbox, operation=rights.get_quota_root),
+    Command(
+        b"GETQUOTA",
+        AFTER_LOGIN,
+        parse_quota_root,
+        operation=rights.get_quota,
+        capability=b"QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE",
+    ),
+    Command(b"SETQUOTA", AFTER_LOGIN, parse_set_quota, operation=rights.set_quota),
+    Command(b"GETACL", AFTER_LOGIN, parse_mailbox, operation=rights.get_acl, capability=b"ACL RIGHTS=ektx"),
+    Command(b"MYRIGHTS", AFTER_LOGIN, parse_mailbox, operation=rights.my_rights),
+    Command(b"LISTRIGHTS", AFTER_LOGIN, parse_of_identifier, operation=rights.list_rights),
+    Command(b"SETACL", AFTER_LOGIN, parse_set_acl, operation=rights.set_acl),
+    Command(b"DELETEACL", AFTER_LOGIN, parse_of_identifier, operation=rights.set_acl),
     # Its message goes through in pieces: services.imap.session.append.
     Command(b"APPEND", AFTER_LOGIN, parse_append, takes_message=True, capability=b"MULTIAPPEND"),
     Command(b"CHECK", SELECTED, operation=check),
@@ -91,8 +107,23 @@ _ROWS = (
     Command(b"UNSELECT", SELECTED, operation=unselect, capability=b"UNSELECT"),
     Command(b"EXPUNGE", SELECTED, operation=expunge, announced=True),
     Command(b"UID EXPUNGE", SELECTED, parse_set, operation=expunge, capability=b"UIDPLUS", announced=True),
-    *_with_uid(b"SEARCH", parse_search, search, capability=b"ESEARCH", tells_expunged=False),
-    *_with_uid(b"FETCH", parse_fetch, fetch, tells_expunged=False),
+    *_with_uid(
+        b"SEARCH",
+        parse_search,
+        search,
+        capability=b"ESEARCH SEARCHRES WITHIN CONTEXT=SEARCH PARTIAL I18NLEVEL=1",
+        tells_expunged=False,
+    ),
+    *_with_uid(b"SORT", parse_sort, sort, capability=b"SORT SORT=DISPLAY ESORT CONTEXT=SORT", tells_expunged=False),
+    Command(b"CANCELUPDATE", SELECTED, parse_tags, operation=cancel),
+    *_with_uid(
+        b"THREAD",
+        parse_thread,
+        thread,
+        capability=b"THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS",
+        tells_expunged=False,
+    ),
+    *_with_uid(b"FETCH", parse_fetch, fetch, capability=b"PREVIEW SAVEDATE OBJECTID", tells_expunged=False),
     *_with_uid(b"STORE", parse_store, store, tells_expunged=False, announced=True),
     *_with_uid(b"COPY", parse_to_mailbox, copy, announced=True),
     *_with_uid(b"MOVE", parse_to_mailbox, move, capability=b"MOVE", announced=True),

@@ -197,7 +197,8 @@ class ImapHandler:
             self._shared.log.line(f"LOGIN REFUSED, too many, user={_shown(account.name)}, ip=[{self._ip}]")
             return LoginRefused(temporary=True, crowded=True)
         owner = account.uid if self._shared.per_user else None
-        self._account, self._mailboxes = account, MailboxSession(account.home / MAILDIR, owner, self._shared.folders)
+        self._account = account
+        self._mailboxes = MailboxSession(account.home / MAILDIR, owner, self._shared.folders, account.name)
         self._shared.notifier.join(account.uid, self)
         self._shared.log.line(f"LOGIN, user={_shown(account.name)}, ip=[{self._ip}], protocol=IMAP")
         return LoggedIn(account)

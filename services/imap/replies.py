@@ -62,6 +62,10 @@ TOO_MANY_KEYWORDS = b"Too many keywords in this mailbox."
 NO_SUCH_FLAG = b"No such flag."
 IMPOSSIBLE_KEYWORD = b"Impossible keyword."
 EMPTY_MESSAGE = b"An empty message is none."
+OVER_QUOTA = b"You exceeded your mail quota."
+SETQUOTA_NO = b"Quotas are set by the administrator."
+NO_SUCH_QUOTA_ROOT = b"No such quota root."
+OWNER_ALONE = b"Rights are the owner's alone here."
 DISK_FULL = b"No room on the disk."
 UNKNOWN_CHARSET = b"Charset not supported."
 INTERNAL = b"Something went wrong here; nothing was lost. Try again later."
@@ -81,6 +85,7 @@ CODE_READ_WRITE = b"READ-WRITE"
 CODE_TOO_BIG = b"TOOBIG"
 CODE_EXPUNGE_ISSUED = b"EXPUNGEISSUED"
 CODE_OVER_QUOTA = b"OVERQUOTA"
+CODE_NO_PERMISSION = b"NOPERM"
 CODE_CORRUPTION = b"CORRUPTION"
 CODE_SERVER_BUG = b"SERVERBUG"
 #: Refusals that an administrator should see: the disk, the bounds, ourselves.
@@ -155,9 +160,9 @@ def listed(verb: bytes, attributes: Iterable[bytes], name: bytes, extra: bytes =
     return b"* " + verb + b" (" + b" ".join(attributes) + b') "." ' + quote(name) + extra + CRLF
 
 
-def status(name: bytes, items: Iterable[tuple[bytes, int]]) -> bytes:
+def status(name: bytes, items: Iterable[tuple[bytes, bytes]]) -> bytes:
     """`* STATUS "name" (MESSAGES 1)`."""
-    pairs = b" ".join(b"%b %d" % pair for pair in items)
+    pairs = b" ".join(b"%b %b" % pair for pair in items)
     return b"* STATUS " + quote(name) + b" (" + pairs + b")" + CRLF
 
 
@@ -172,6 +177,46 @@ def permanent_flags(keywords: Iterable[bytes], system: bytes, *, more: bool) -> 
     return b"* OK [PERMANENTFLAGS (" + names + b")] Limited.\r\n"
 
 
+#: All that RFC 4314 has, and what they stand for in RFC 2086.
+RIGHTS = b"acdeiklprstwx"
+
+
+def quota_root(mailbox: bytes, root: bytes) -> bytes:
+    """`* QUOTAROOT "INBOX" "ROOT"`."""
+    return untagged(b"QUOTAROOT " + quote(mailbox) + b" " + quote(root))
+
+
+def quota(root: bytes, resources: Iterable[tuple[bytes, int, int]]) -> bytes:
+    """`* QUOTA "ROOT" (STORAGE 1 98)`: name, usage, limit of each."""
+    return untagged(b"QUOTA " + quote(root) + b" (" + b" ".join(b"%b %d %d" % one for one in resources) + b")")
+
+
+def acl(mailbox: bytes, owner: bytes) -> bytes:
+    """`* ACL "INBOX" "joni" lrswipkxtea`: nobody else has any."""
+    return untagged(b"ACL " + quote(mailbox) + b" " + quote(owner) + b" " + RIGHTS)
+
+
+def my_rights(mailbox: bytes) -> bytes:
+    """`* MYRIGHTS "INBOX" lrswipkxtea`."""
+    return untagged(b"MYRIGHTS " + quote(mailbox) + b" " + RIGHTS)
+
+
+def list_rights(mailbox: bytes, identifier: bytes, *, owner: bool) -> bytes:
+    """What the identifier always has; others can be given nothing."""
+    rights = RIGHTS if owner else b'""'
+    return untagged(b"LISTRIGHTS " + quote(mailbox) + b" " + quote(identifier) + b" " + rights)
+
+
+def mailbox_id(validity: int) -> bytes:
+    """MAILBOXID (RFC 8474 section 4): the folder keeps its UIDVALIDITY under every name, and none has it after it."""
+    return b"MAILBOXID (F%d)" % validity
+
+
+def ok_code(code: bytes, text: bytes) -> bytes:
+    """`* OK [code] text`."""
+    return untagged(b"OK [" + code + b"] " + text)
+
+
 def unseen(number: int) -> bytes:
     """SELECT's, of the first message that is not \\Seen."""
     return b"* OK [UNSEEN %d] First unseen.\r\n" % number
@@ -179,6 +224,11 @@ def unseen(number: int) -> bytes:
 
 def uids(validity: int, next_uid: int) -> tuple[bytes, bytes]:
     return b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % validity, b"* OK [UIDNEXT %d] Next UID.\r\n" % next_uid
+
+
+def no_update(tag: bytes) -> bytes:
+    """The result stands, and what changes in it will not be told (RFC 5267 section 4.3.1)."""
+    return b'* NO [NOUPDATE "%b"] Too many results are watched.\r\n' % tag
 
 
 ID = b'* ID ("name" "' + SERVER_NAME + b'")\r\n'

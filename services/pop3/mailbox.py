@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from qmail.log.unusable import why_unusable
-from qmail.maildir.names import base_name
+from qmail.maildir.names import base_name, parse_flags
 from qmail.maildir.parts import make_missing
+from qmail.maildir.quota import add
 from qmail.maildir.reader import Entry, clean_tmp, move_to_cur, scan
 from qmail.maildir.repeated import settle_repeated
 from services.pop3.requests import Message, Refusal
@@ -147,6 +148,7 @@ def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -
     """Remove and move; what could not be removed. Never raises OSError."""
     stayed: list[Unusable] = []
     places = _Places(maildir)
+    removed: list[int] = []
     for message in deleted:
         try:
             places.act(message, _remove)
@@ -156,12 +158,27 @@ def update(maildir: Path, deleted: Sequence[Message], seen: Sequence[Message]) -
             stayed.append(unusable)
         else:
             _remove_repeated(maildir, message)
+            if b"T" not in parse_flags(message.name):
+                removed.append(message.size_bytes)
+    _count_out(maildir, removed)
     for message in seen:
         try:
             move_to_cur(maildir, message.name)
         except OSError:
             continue  # it stays in new, as with qmail-pop3d
     return tuple(stayed)
+
+
+def _count_out(maildir: Path, sizes: Sequence[int]) -> None:
+    """What a quota counts is less by so many messages."""
+    if not sizes:
+        return
+    with suppress(OSError):
+        directory = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            add(directory, -sum(sizes), -len(sizes))
+        finally:
+            os.close(directory)
 
 
 def _remove(path: bytes) -> None:

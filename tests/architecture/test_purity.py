@@ -21,9 +21,8 @@ COMPUTES: dict[str, frozenset[str] | None] = dict.fromkeys(
     (
         "__future__", "abc", "array", "base64", "binascii", "bisect", "calendar", "codecs", "collections", "copy",
         "dataclasses", "difflib", "email", "encodings", "enum", "errno", "functools", "hashlib", "heapq", "hmac",
-        "fnmatch", "ipaddress", "itertools", "json", "math", "operator", "quopri", "re", "shlex", "stat", "string",
-        "struct",
-        "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
+        "fnmatch", "html", "ipaddress", "itertools", "json", "math", "operator", "quopri", "re", "shlex", "stat",
+        "string", "struct", "textwrap", "types", "typing", "unicodedata", "weakref", "zlib",
     )
 )  # fmt: skip
 COMPUTES |= {

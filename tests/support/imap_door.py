@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import imaplib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -30,6 +32,7 @@ from services.imap.door import Door
 from tests.support.memory_bus import MemoryBus
 
 UID = 54321
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 
 
 def make_maildir(path: Path) -> Path:
@@ -115,6 +118,22 @@ class Raw:
         self.send(command + b"\r\n")
         return self.until(command.split(b" ", 1)[0] + b" ")
 
+    def answers(self, command: bytes) -> list[bytes]:
+        """A command's answers without CRLF, literals within them; the tagged one, without its tag, is the last.
+
+        `command` has no tag; literals in it are sent with it."""
+        self.send(b"x " + command + b"\r\n")
+        found: list[bytes] = []
+        while not found or not found[-1].startswith(b"x "):
+            answer = self.file.readline()
+            while literal := _LITERAL.search(answer):
+                answer += self.file.read(int(literal[1])) + self.file.readline()
+            if not answer:
+                raise AssertionError(f"closed; had {found}")
+            if not answer.startswith(b"+ "):
+                found.append(answer.removesuffix(b"\r\n"))
+        return [*found[:-1], found[-1].removeprefix(b"x ")]
+
     def login(self) -> Raw:
         assert self.ask(b"l LOGIN joni rahasia")[-1].startswith(b"l OK")
         return self
@@ -136,6 +155,13 @@ def _answer_passwords(deployment: Deployment) -> None:
 
 @pytest.fixture
 def deployment() -> Iterator[Deployment]:
+    with running() as door:
+        yield door
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Deployment]:
+    """A door with the account joni (password rahasia), for as long as the block lasts."""
     root = Path(tempfile.mkdtemp(prefix="imap-"))
     root.chmod(0o755)
     deployment = Deployment(root)
@@ -174,10 +200,12 @@ def deployment() -> Iterator[Deployment]:
     deployment.server = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    yield deployment
-    asyncio.run_coroutine_threadsafe(deployment.server.stop(0.0), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    pool.close()
-    loop.close()
-    shutil.rmtree(root)
+    try:
+        yield deployment
+    finally:
+        asyncio.run_coroutine_threadsafe(deployment.server.stop(0.0), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        pool.close()
+        loop.close()
+        shutil.rmtree(root)

@@ -13,8 +13,10 @@ from qmail.bus.connect import CredentialsError
 from qmail.bus.ports import TemporaryError
 from qmail.control.files import Control
 from qmail.control.table import DEFAULTDOMAIN
+from qmail.maildir.quota import parse_limits
 from qmail.message.dates import tai64nlocal
 from qmail.message.printable import printable, printable_lines
+from services.admin.accounts.quota import QuotaError, set_quota
 from services.admin.accounts.su import BadArguments, become, parse_order, stay
 from services.admin.accounts.users import UserError
 from services.admin.commands import report
@@ -100,10 +102,21 @@ def passwd(deployment: Deployment, arguments: list[str]) -> int:
 
 
 def usermod(deployment: Deployment, arguments: list[str]) -> int:
-    """Lock or unlock log-in."""
+    """Lock or unlock log-in; set a quota."""
+    if arguments[:1] == ["--quota"] and len(arguments) == 3:
+        return _usermod_quota(deployment, limits=arguments[1], name=arguments[2])
     if arguments[:1] not in (["-L"], ["-U"]):
         raise Usage
     deployment.users.set_locked(_one(arguments[1:]), locked=arguments[0] == "-L")
+    return 0
+
+
+def _usermod_quota(deployment: Deployment, *, limits: str, name: str) -> int:
+    wanted = parse_limits(limits.encode("utf-8", "replace"))
+    if wanted is None and limits != "none":
+        print(f"qmailctl: {printable(limits)}: expected a quota as 100000000S,10000C or none", file=sys.stderr)
+        return 1
+    set_quota(deployment.users.named(name), wanted, per_user=deployment.per_user)
     return 0
 
 
@@ -273,7 +286,7 @@ def main(arguments: list[str]) -> int:
         return EX_TEMPORARY
     except BrokenPipeError:
         raise  # nobody reads
-    except (UserError, CredentialsError, ValueError, OSError, EOFError, KeyboardInterrupt) as error:
+    except (UserError, QuotaError, CredentialsError, ValueError, OSError, EOFError, KeyboardInterrupt) as error:
         print(f"qmailctl: {printable_lines(str(error))}", file=sys.stderr)
         return 1
 

@@ -6,7 +6,7 @@ USAGE = (
     "Usage: qmailctl\n"
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
     "check {address [host name] | user@domain}\n"
-    "{useradd|userdel [-r]|passwd|usermod -L|-U} name | users\n"
+    "{useradd|userdel [-r]|passwd|usermod -L|-U|--quota QUOTA} name | users\n"
     "refusals | acknowledge | rescue LOSS [put]\n"
     "domain add name [user] | domain remove name | init name\n"
     "logins [lift account|address|all]\n"
@@ -37,6 +37,7 @@ HELP = """\
     refusals -- how often each entry of badmailfrom and badrcptto has refused since smtpd's start
     domain add name [user], domain remove name -- a mail domain: control files, zone, certificate; user's if named
     init name -- another name for this host, as config-fast gives it; the old names stay
+    usermod --quota 100000000S,10000C name -- bounds bytes and messages of its Maildir; --quota none: no longer
     acknowledge -- what stat says of lost records is known; its exit code is no longer 3
     rescue LOSS, rescue LOSS put -- lists what is left of a loss; puts it back on the bus
     users -- lists the accounts

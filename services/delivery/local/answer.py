@@ -7,11 +7,13 @@ import os
 from qmail.accounts.assign import AssignError, Match
 from qmail.accounts.identity import ActingPool, IdentityError
 from qmail.control.files import ControlError
+from qmail.maildir.quota import has_room
 from qmail.message.address import NULL_SENDER, Address
 from qmail.message.existence import Exists
-from services.delivery.local.home import check_home, find_dot_qmail, open_home
+from services.delivery.local.home import DotQmail, check_home, find_dot_qmail, open_home
 from services.delivery.local.job import Job
 from services.delivery.local.lookup import Lookup
+from services.delivery.local.plan import Act, instructions
 from services.delivery.local.refusal import Refusal
 from services.delivery.outcome import Kind
 
@@ -30,15 +32,15 @@ class Answerer:
             if address is None or not address.local:
                 return Exists.UNKNOWN
             match = self._lookup.match(address.local)
-            return await self._pool.run(match.account, look, match, address)
+            return await self._pool.run(match.account, look, match, address, self._lookup.default_delivery())
         except Refusal as refusal:
             return Exists.NO if refusal.kind is Kind.FAILURE else Exists.UNKNOWN
         except (AssignError, ControlError, IdentityError, OSError, ValueError):
             return Exists.UNKNOWN
 
 
-def look(match: Match, recipient: Address) -> Exists:
-    """Whether the account has instructions for the extension. Blocking, as the user. Raises Refusal."""
+def look(match: Match, recipient: Address, default_delivery: bytes) -> Exists:
+    """Whether the account has instructions for the extension, and room. Blocking, as the user. Raises Refusal."""
     job = Job(
         user=match.account.name,
         home=os.fsencode(match.account.home),
@@ -46,12 +48,22 @@ def look(match: Match, recipient: Address) -> Exists:
         dash=match.dash,
         ext=match.ext,
         sender=NULL_SENDER,
-        default_delivery=b"#",
+        default_delivery=default_delivery,
     )
     home = open_home(job.home)
     try:
         check_home(home, job.home)
-        find_dot_qmail(home, job)
+        found = find_dot_qmail(home, job)
+        return Exists.QUOTA if _is_full(home, found) else Exists.OK
     finally:
         os.close(home)
-    return Exists.OK
+
+
+def _is_full(home: int, found: DotQmail) -> bool:
+    """Whether a Maildir that the instructions name has no room for a message of one byte."""
+    try:
+        steps = tuple(instructions(found.content, forward_only=found.executable))
+    except Refusal:
+        return False  # the delivery will say what is wrong with them
+    paths = (step.argument.rstrip(b"/") + b"/" for step in steps if step.act is Act.MAILDIR)
+    return any(not has_room(home, 1, below=path) for path in paths)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+from qmail.message.dates import date822
+
 #: A report is cut to this many bytes (qmail-lspawn's truncreport).
 MAX_REPORT_BYTES: Final = 3000
 _TOO_LONG: Final = b"\nError report too long, sorry.\n"
@@ -113,3 +115,19 @@ def bounded_report(text: bytes) -> bytes:
     if len(text) <= MAX_REPORT_BYTES:
         return text
     return text[: MAX_REPORT_BYTES - len(_TOO_LONG) - 3] + _TOO_LONG
+
+
+def quota_warning(percent: int, now: float) -> bytes:
+    """The mail that an account gets when its Maildir is nearly full; `now`: seconds since 1970."""
+    return (
+        b"Date: " + date822(now) + b"\n"
+        b"From: Mail Delivery System <MAILER-DAEMON>\n"
+        b"Subject: Your mailbox is %d%% full\n"
+        b"Auto-Submitted: auto-generated\n"
+        b"MIME-Version: 1.0\n"
+        b"Content-Type: text/plain; charset=us-ascii\n"
+        b"\n"
+        b"Your mailbox holds %d%% of what it may hold. When it is full, new mail for you\n"
+        b"waits at its senders, and in the end goes back to them. Please delete what you\n"
+        b"do not need any more; what lies in Trash does not count.\n"
+    ) % (percent, percent)

@@ -19,6 +19,7 @@ from services.delivery.local.maildir_writer import MaildirError, MaildirFull, Ma
 from services.delivery.local.mbox import MailboxLocked, append
 from services.delivery.local.message import Message
 from services.delivery.local.plan import Act, Instruction, instructions, is_looping
+from services.delivery.local.quota import QuotaOf
 from services.delivery.local.refusal import permanent, temporary
 from services.delivery.local.steps import Shared, Steps
 
@@ -159,7 +160,11 @@ class Run:
         # What is in `new` already link(2) finds by itself.
         if self._repeated and self._was_read(below, name):
             return
-        yield from store_steps(self._home, name, self._pieces(), b"new/" + name, None, below, self.job.home)
+        quota = QuotaOf(self._home, below)
+        if quota.limited:
+            quota.admit(sum(map(len, self._pieces())))
+        if (yield from store_steps(self._home, name, self._pieces(), b"new/" + name, None, below, self.job.home)):
+            quota.stored()
 
     def _was_read(self, maildir: bytes, name: bytes) -> bool:
         """Whether a reader has moved the copy of an earlier attempt to `cur`."""

@@ -47,4 +47,4 @@ def render_date_time(seconds: int) -> bytes:
         t = time.gmtime(0)
     month = _MONTHS[t.tm_mon - 1].capitalize()
     clock = b"%02d:%02d:%02d" % (t.tm_hour, t.tm_min, t.tm_sec)
-    return b'"%2d-%b-%04d %b +0000"' % (t.tm_mday, month, t.tm_year, clock)
+    return b'"%02d-%b-%04d %b +0000"' % (t.tm_mday, month, t.tm_year, clock)

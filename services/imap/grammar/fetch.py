@@ -1,4 +1,4 @@
-"""What a FETCH asks for (RFC 3501 section 6.4.5)."""
+"""What a FETCH asks for (RFC 3501 section 6.4.5, RFC 8474, RFC 8514, RFC 8970)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,21 @@ _MACROS = {
     b"FAST": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE"),
     b"FULL": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY"),
 }
-_PLAIN = frozenset((b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"UID"))
+_PLAIN = frozenset(
+    (
+        b"FLAGS",
+        b"INTERNALDATE",
+        b"RFC822.SIZE",
+        b"ENVELOPE",
+        b"BODY",
+        b"BODYSTRUCTURE",
+        b"UID",
+        b"SAVEDATE",
+        b"EMAILID",
+        b"THREADID",
+        b"PREVIEW",
+    )
+)
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _PART = re.compile(rb"[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8})*(?=\.[A-Za-z]|\])")
 _KIND = re.compile(rb"[A-Za-z.]+")
@@ -67,6 +81,8 @@ def parse_fetch_items(cursor: Cursor) -> tuple[FetchItem, ...]:
 def _parse_item(name: bytes, cursor: Cursor) -> FetchItem:
     if name in (b"BODY", b"BODY.PEEK") and cursor.peek() == b"[":
         return _parse_body(cursor, peek=name == b"BODY.PEEK")
+    if name == b"PREVIEW":
+        cursor.skip(b" (LAZY)")  # it is always made (RFC 8970 section 3.1)
     if name in _PLAIN:
         return Plain(name)
     if name in _RFC822:

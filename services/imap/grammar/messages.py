@@ -1,4 +1,4 @@
-"""Arguments of the commands on messages, by number and by UID alike (RFC 3501 section 6.4, RFC 4731, RFC 6851)."""
+"""Arguments of the commands on messages, by number and by UID alike (RFC 3501 section 6.4, RFC 6851)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from dataclasses import dataclass
 from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.fetch import FetchItem, parse_fetch_items
-from services.imap.grammar.folders import known_words, parse_mailbox
+from services.imap.grammar.folders import parse_mailbox
+from services.imap.grammar.search import Partial, parse_partial
 from services.imap.grammar.sequence import SequenceSet, parse_sequence_set
-from services.imap.grammar.tokens import Token
 
-_SEARCH_RETURN = frozenset((b"MIN", b"MAX", b"ALL", b"COUNT"))
 _STORE_ITEM = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """`returns`: None for plain SEARCH, else ESEARCH's result options (RFC 4731)."""
-
-    tokens: tuple[Token, ...]
-    uid: bool
-    returns: frozenset[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +25,10 @@ class OnMessages:
 
 @dataclass(frozen=True, slots=True)
 class Fetch(OnMessages):
-    """RFC 3501 section 6.4.5."""
+    """RFC 3501 section 6.4.5. `partial`: of the messages meant those at these places alone (RFC 9394)."""
 
     items: tuple[FetchItem, ...]
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +52,20 @@ def parse_set(cursor: Cursor) -> SequenceSet:
     return parse_sequence_set(cursor.sequence_text())
 
 
-def parse_search(cursor: Cursor, *, uid: bool) -> Search:
-    """The keys stay tokens (`services.imap.search.parse`). Raises BadSyntax."""
-    returns = None
-    if cursor.skip(b"RETURN "):
-        words = known_words(cursor.words(), _SEARCH_RETURN)
-        returns = frozenset(words or (b"ALL",))
-        cursor.space()
-    tokens = cursor.tokens()
-    if not tokens:
-        raise BadSyntax("nothing to search for")
-    return Search(tokens, uid, returns)
-
-
 def parse_fetch(cursor: Cursor, *, uid: bool) -> Fetch:
     """Raises BadSyntax."""
     messages = parse_set(cursor)
     cursor.space()
-    return Fetch(messages, uid, parse_fetch_items(cursor))
+    items = parse_fetch_items(cursor)
+    if cursor.at_end():
+        return Fetch(messages, uid, items)
+    cursor.space()
+    cursor.expect(b"(PARTIAL ")
+    if not uid:
+        raise BadSyntax("PARTIAL goes with UID FETCH")
+    partial = parse_partial(cursor)
+    cursor.expect(b")")
+    return Fetch(messages, uid, items, partial)
 
 
 def parse_store(cursor: Cursor, *, uid: bool) -> Store:

@@ -1,4 +1,4 @@
-"""Sequence sets: `1:3,7,9:*` (RFC 3501 section 9, seq-set)."""
+"""Sequence sets: `1:3,7,9:*` (RFC 3501 section 9, seq-set), and `$`, the saved result (RFC 5182)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ STAR = MAX_NUMBER + 1
 
 @dataclass(frozen=True, slots=True)
 class SequenceSet:
-    """Ranges as sent, both ends within; STAR stands for `*`."""
+    """Ranges as sent, both ends within; STAR stands for `*`. `saved`: the result of the last SEARCH that saved one,
+    instead of ranges."""
 
     ranges: tuple[tuple[int, int], ...]
+    saved: bool = False
 
     def resolved(self, largest: int) -> list[tuple[int, int]]:
         """Ranges in ascending order, not overlapping, with `*` = `largest`; `5:3` is `3:5`."""
@@ -33,8 +35,13 @@ class SequenceSet:
         return merged
 
 
+SAVED = SequenceSet((), saved=True)
+
+
 def parse_sequence_set(text: bytes) -> SequenceSet:
     """Raises BadSyntax for anything else, also for 0 and for numbers beyond 32 bits."""
+    if text == b"$":
+        return SAVED
     ranges = []
     for item in text.split(b","):
         found = _RANGE.match(item)

@@ -13,6 +13,7 @@ from services.imap.flags import FlagSet
 from services.imap.grammar.sequence import render_set
 from services.imap.session.results import Answer
 from services.imap.store import files
+from services.imap.store.counted import Counted
 from services.imap.store.errors import TooManyMessages
 from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
@@ -33,10 +34,13 @@ class _Message:
 
 
 class Incoming:
-    """The messages of one APPEND (several with MULTIAPPEND, RFC 3502: all or none). Owns the mailbox."""
+    """The messages of one APPEND (several with MULTIAPPEND, RFC 3502: all or none). Owns the mailbox, whose name is
+    `name`."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, name: bytes, counted: Counted) -> None:
         self._mailbox = mailbox
+        self._name = name
+        self._counted = counted
         self._messages: list[_Message] = []
         self._pending_cr = False
         self._failed: OSError | None = None
@@ -44,6 +48,11 @@ class Incoming:
     def known_keywords(self) -> list[bytes]:
         """The folder's keywords. Raises OSError, Busy."""
         return self._mailbox.keyword_names()
+
+    def admit(self, size: int) -> None:
+        """A message of so many octets is to come. Raises OverQuota."""
+        before = sum(message.size for message in self._messages)
+        self._counted.admit(self._name, (before + size, len(self._messages) + 1))
 
     def begin(self, flags: FlagSet, date: int | None) -> None:
         """Open a file for the next message; `date` in seconds since the epoch. Raises OSError, TooManyMessages."""
@@ -121,7 +130,10 @@ class Incoming:
                     os.unlink(path, dir_fd=self._mailbox.fd)
             raise
         finally:
+            came = [message.size for message in self._messages if b"T" not in message.flags.letters]
             self._drop_tmp()
+        self._counted.came(self._name, (sum(came), len(came)))
+        self._counted.note()
         return self._numbered([base for base, _ in linked])
 
     def _link(self, message: _Message) -> tuple[bytes, bytes]:

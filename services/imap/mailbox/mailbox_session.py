@@ -21,6 +21,7 @@ from services.imap.mailbox.selected import NoSuchMessage, Selected
 from services.imap.session.command import Answering, Command
 from services.imap.session.requests import AppendBegin, Execute
 from services.imap.session.results import Answer, CutShort, Ready, Updates
+from services.imap.store.counted import Counted
 from services.imap.store.errors import (
     AnswerCut,
     ImpossibleMailbox,
@@ -48,10 +49,13 @@ Arguments = TypeVarTuple("Arguments")
 
 class MailboxSession:
     """One thread at a time. `owner`: the uid that the Maildir must belong to, None where that is not asked. `folders`:
-    as of Mailbox."""
+    as of Mailbox. `user`: the account's name."""
 
-    def __init__(self, maildir: Path, owner: int | None, folders: Folders | None = None) -> None:
+    def __init__(
+        self, maildir: Path, owner: int | None, folders: Folders | None = None, user: bytes = b"owner"
+    ) -> None:
         self._folders = folders
+        self.user = user
         self._path = maildir
         self._owner = owner
         self._maildir: Maildir | None = None
@@ -85,6 +89,10 @@ class MailboxSession:
         if self._maildir is None:
             self._maildir = Maildir(self._path, self._owner, self.troubles, self._folders)
         return self._maildir
+
+    def counted(self) -> Counted:
+        """What a command adds and takes away. Raises MaildirUnusable, OSError."""
+        return Counted(self.maildir.fd)
 
     @property
     def current(self) -> Selected:
@@ -198,7 +206,9 @@ class MailboxSession:
 
     def _append_begin(self, request: AppendBegin) -> Ready:
         if self._incoming is None:
-            self._incoming = Incoming(self.open_target(request.arguments.mailbox))
+            name = request.arguments.mailbox
+            self._incoming = Incoming(self.open_target(name), name, self.counted())
+        self._incoming.admit(request.size)
         flags = parse_flags(request.arguments.flags)
         words = flags.keywords and canonical(flags.keywords, self._incoming.known_keywords())
         self._incoming.begin(FlagSet(flags.letters, words), request.arguments.date)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from services.imap import replies
 from services.imap.flags import MAX_KEYWORDS, SYSTEM, render_flags
 from services.imap.grammar.sequence import SequenceSet, positions_of_uids, sequence_numbers
@@ -15,6 +18,20 @@ class NoSuchMessage(Exception):
     """A message number beyond the last (RFC 3501 section 2.3.1.2)."""
 
 
+class Watcher(Protocol):
+    """Has lines to tell when messages change; both are told with the UIDs that the client knows."""
+
+    def removed(self, selected: Selected, uids: Sequence[int]) -> list[bytes]:
+        """These messages are about to be told as gone."""
+
+    def changed(self, selected: Selected, uids: Sequence[int]) -> list[bytes]:
+        """These messages are new, or have other flags."""
+
+
+# Of one session. Each is asked about every message that changes.
+MAX_CONTEXTS = 16
+
+
 class Selected:
     """Made by SELECT and EXAMINE; one thread at a time uses it."""
 
@@ -23,6 +40,12 @@ class Selected:
         self.mailbox = mailbox
         self.view = View()
         self._keywords: list[bytes] = []
+        #: UIDs of the result that `$` stands for (RFC 5182), ascending.
+        self.saved: tuple[int, ...] = ()
+        #: By tag (RFC 5267).
+        self.contexts: dict[bytes, Watcher] = {}
+        #: What this session has changed itself since contexts were last asked.
+        self._touched: set[int] = set()
 
     def close(self) -> None:
         """Give the directory back."""
@@ -41,6 +64,8 @@ class Selected:
     def targets(self, messages: SequenceSet, *, uid: bool) -> list[int]:
         """The UIDs of the messages meant. Raises NoSuchMessage for numbers."""
         uids = self.view.uids
+        if messages.saved:
+            return [one for one in self.saved if self.view.has(one)]
         if uid:
             return [uids[position] for position in positions_of_uids(messages, uids)]
         numbers = sequence_numbers(messages, len(uids))
@@ -63,15 +88,42 @@ class Selected:
             except FileNotFoundError:
                 self.mailbox.lost()
                 changed = True
-            if not (changed or (expunge and self.view.behind)):
+            if not (changed or (expunge and self.view.behind) or self._touched):
                 return ()
-            gained = self.tell_new_keywords()
+            gained = (*self.tell_new_keywords(), *self._contexts_removed(expunge=expunge))
+            before = len(self.view.uids)
             changes = self._update(expunge=expunge)
-            return (*gained, *self._render(changes, uid=uid), *self._tell_lost_keywords())
+            lines = (*gained, *self._render(changes, uid=uid), *self._tell_lost_keywords())
+            added = self.view.uids[before - len(changes.expunged) :] if self.contexts else ()
+        return (*lines, *self._contexts_changed((*changes.flags, *added)))
 
     def _update(self, *, expunge: bool) -> Changes:
         mailbox = self.mailbox
         return self.view.update(mailbox.messages, mailbox.recent, expunge=expunge, changed=mailbox.take_changes())
+
+    def watch(self, tag: bytes, context: Watcher) -> bool:
+        """Keep the client informed of a result; False: of too many already."""
+        if len(self.contexts) >= MAX_CONTEXTS and tag not in self.contexts:
+            return False
+        self.contexts[tag] = context
+        return True
+
+    def told(self, message: Message) -> None:
+        """The client knows these flags of the message now, which this session has changed."""
+        self.view.told(message)
+        if self.contexts:
+            self._touched.add(message.uid)
+
+    def _contexts_removed(self, *, expunge: bool) -> list[bytes]:
+        if not (expunge and self.contexts):
+            return []
+        gone = [uid for uid in self.view.uids if uid not in self.mailbox.messages]
+        return [line for context in self.contexts.values() for line in context.removed(self, gone)]
+
+    def _contexts_changed(self, uids: Sequence[int]) -> list[bytes]:
+        changed = sorted(self._touched.union(uids)) if self.contexts else ()
+        self._touched.clear()
+        return [line for context in self.contexts.values() for line in context.changed(self, changed)]
 
     def tell_new_keywords(self) -> tuple[bytes, ...]:
         """FLAGS again when there are new keywords, as Courier does; before a message is told to have one."""

@@ -49,7 +49,8 @@ class View:
         """The message number of a UID in the view."""
         return bisect_left(self.uids, uid) + 1
 
-    def _has(self, uid: int) -> bool:
+    def has(self, uid: int) -> bool:
+        """Whether the client knows the message."""
         place = bisect_left(self.uids, uid)
         return place < len(self.uids) and self.uids[place] == uid
 
@@ -72,7 +73,7 @@ class View:
 
     def told(self, message: Message) -> None:
         """The client knows these flags of the message now."""
-        if self._has(message.uid):
+        if self.has(message.uid):
             self._told[self.number(message.uid) - 1] = message
 
     def update(
@@ -88,7 +89,7 @@ class View:
             return self._begin(messages, recent)
         if changed is None:
             changed = messages.keys() | set(self.uids)
-        self._gone = {uid for uid in self._gone.union(changed) if uid not in messages and self._has(uid)}
+        self._gone = {uid for uid in self._gone.union(changed) if uid not in messages and self.has(uid)}
         gone = self._remove_gone() if expunge else ()
         flags = tuple(sorted(uid for uid in changed if uid <= self._highest and self._is_news(messages.get(uid))))
         for uid in flags:
@@ -98,7 +99,7 @@ class View:
             self.uids += added
             self._told += [messages[uid] for uid in added]
             self._highest = added[-1]
-        count = sum(map(self._has, recent))
+        count = sum(map(self.has, recent))
         recents = count if count != self._recent or added else None
         self._recent = count
         return Changes(gone, len(self.uids) if added else None, recents, flags)
@@ -106,11 +107,11 @@ class View:
     def _begin(self, messages: Mapping[int, Message], recent: Collection[int]) -> Changes:
         self.uids, self._told = list(messages), list(messages.values())
         self._highest = self.uids[-1] if self.uids else 0
-        self._recent = sum(map(self._has, recent))
+        self._recent = sum(map(self.has, recent))
         return Changes((), len(self.uids) or None, self._recent if self.uids else None)
 
     def _is_news(self, message: Message | None) -> bool:
-        if message is None or not self._has(message.uid):
+        if message is None or not self.has(message.uid):
             return False
         told = self._told[self.number(message.uid) - 1]
         return told is not message and (told.flags, told.keywords) != (message.flags, message.keywords)

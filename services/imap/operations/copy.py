@@ -22,6 +22,7 @@ from services.imap.store.errors import MessageGone
 from services.imap.store.keywords import write_keywords
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.message import Message
+from services.imap.store.names import TRASH
 
 Place = Callable[[Mailbox, Message, Mailbox, bytes], None]
 _PIECE_BYTES = 256 * 1024
@@ -30,9 +31,14 @@ _PIECE_BYTES = 256 * 1024
 def copy(session: MailboxSession, arguments: ToMailbox) -> Answer:
     """Raises NoSuchMessage, StoreError, OSError: then nothing was copied."""
     selected, target = session.current, session.open_target(arguments.mailbox)
+    counted = session.counted()
     try:
         uids = selected.targets(arguments.messages, uid=arguments.uid)
+        sizes = counted.sizes(selected.mailbox, map(selected.mailbox.messages.get, uids))
+        counted.admit(arguments.mailbox, sizes)
         placed = _place_all(selected.mailbox, uids, target, _link)
+        counted.came(arguments.mailbox, sizes)
+        counted.note()
         code = _copyuid(target, uids, placed)
     except MessageGone:
         return Answer(b"NO", replies.GONE_NOT_COPIED, code=replies.CODE_EXPUNGE_ISSUED)
@@ -49,11 +55,19 @@ def move(session: MailboxSession, arguments: ToMailbox) -> Answer:
         return Answer(b"NO", replies.READ_ONLY)
     moved: list[int] = []
     placed: list[bytes] = []
+    counted = session.counted()
     try:
-        for uid in selected.targets(arguments.messages, uid=arguments.uid):
+        uids = selected.targets(arguments.messages, uid=arguments.uid)
+        sizes = counted.sizes(selected.mailbox, map(selected.mailbox.messages.get, uids))
+        if selected.name == TRASH:
+            counted.admit(arguments.mailbox, sizes)
+        for uid in uids:
             with contextlib.suppress(MessageGone):
                 placed += _place_all(selected.mailbox, [uid], target, _rename)
                 moved.append(uid)
+        counted.went(selected.name, sizes)
+        counted.came(arguments.mailbox, sizes)
+        counted.note()
         code = _copyuid(target, moved, placed)
     finally:
         selected.mailbox.touched()

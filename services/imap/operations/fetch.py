@@ -13,8 +13,10 @@ from services.imap.grammar.fetch import Body, FetchItem, Plain
 from services.imap.grammar.messages import Fetch
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
+from services.imap.operations.candidate import save_date
 from services.imap.operations.flags import add_flags
 from services.imap.operations.ready import CACHED, chunk_size, ready, value
+from services.imap.search.esearch import taken
 from services.imap.session.command import Answering
 from services.imap.session.results import Answer
 from services.imap.store.errors import AnswerCut, MessageGone
@@ -34,7 +36,9 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
     gone = False
     trouble: OSError | None = None
-    for uids, answers in _chunks(selected, selected.targets(arguments.messages, uid=arguments.uid), items):
+    wanted = selected.targets(arguments.messages, uid=arguments.uid)
+    wanted = wanted if arguments.partial is None else list(taken(wanted, arguments.partial))
+    for uids, answers in _chunks(selected, wanted, items):
         if None not in answers:
             yield b"".join(answers)  # type: ignore[arg-type]
             continue
@@ -152,6 +156,15 @@ def _internaldate(_selected: Selected, _uid: int, opened: OpenMessage) -> bytes:
     return b"INTERNALDATE " + render_date_time(opened.stat().st_mtime_ns // 10**9)
 
 
+def _savedate(selected: Selected, uid: int, _opened: OpenMessage) -> bytes:
+    date = save_date(selected.mailbox.messages[uid])
+    return b"SAVEDATE " + (b"NIL" if date is None else render_date_time(date))
+
+
+def _thread_id(_selected: Selected, _uid: int, _opened: OpenMessage) -> bytes:
+    return b"THREADID NIL"
+
+
 def _cached(name: bytes) -> Callable[[Selected, int, OpenMessage], bytes]:
     kind, compute = CACHED[name]
     return lambda selected, uid, opened: name + b" " + value(selected, uid, opened, kind, compute)
@@ -161,5 +174,7 @@ _PLAIN: dict[bytes, Callable[[Selected, int, OpenMessage], bytes]] = {
     b"UID": _uid,
     b"FLAGS": _flags,
     b"INTERNALDATE": _internaldate,
+    b"SAVEDATE": _savedate,
+    b"THREADID": _thread_id,
     **{name: _cached(name) for name in CACHED},
 }

@@ -36,16 +36,21 @@ def store(session: MailboxSession, arguments: Store) -> Answer:
         return Answer(b"NO", error.text, tuple(lines))
     gone = False
     stored = True
+    counted = session.counted()
     for uid in uids:
+        before = counted.sizes(selected.mailbox, (selected.mailbox.messages.get(uid),))
         try:
             message = change_flags(selected.mailbox, uid, arguments.mode, given)
         except MessageGone:
             gone = True
             continue
-        selected.view.told(message)
+        counted.went(selected.name, before)
+        counted.came(selected.name, counted.sizes(selected.mailbox, (message,)))
+        selected.told(message)
         stored = stored and _is_stored(message)
         if not arguments.silent:
             lines.append(selected.flags_line(message, uid=arguments.uid))
+    counted.note()
     lines[:0] = selected.tell_new_keywords()
     if not stored:
         lines.append(replies.NOT_STORED)
@@ -60,7 +65,7 @@ def _known(mailbox: Mailbox, given: FlagSet) -> FlagSet:
 
 def add_flags(selected: Selected, uid: int, letters: bytes) -> None:
     """Set flags on the way of another arguments. Raises MessageGone, OSError."""
-    selected.view.told(change_flags(selected.mailbox, uid, b"+", FlagSet(letters, NONE)))
+    selected.told(change_flags(selected.mailbox, uid, b"+", FlagSet(letters, NONE)))
 
 
 def change_flags(mailbox: Mailbox, uid: int, mode: bytes, given: FlagSet) -> Message:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from qmail.maildir.names import flagged_name
 from services.imap import replies
 from services.imap.grammar.folders import Create, List, Lsub, Rename, Status
 from services.imap.grammar.patterns import Pattern, compile_pattern
 from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.operations.ready import total_size
 from services.imap.session.results import Answer
 from services.imap.store import files
 from services.imap.store.errors import AlreadyExists, InvalidName, NoSuchMailbox, StoreError
@@ -37,13 +38,15 @@ def create(session: MailboxSession, arguments: Create) -> Answer:
         return Answer(b"NO", replies.OTHER_USE, code=replies.CODE_USE_ATTRIBUTE)
     if name == INBOX:
         raise AlreadyExists
-    session.maildir.create(name)
-    return Answer()
+    directory = session.maildir.create(name)
+    with _opened(session.maildir, directory) as mailbox:
+        return Answer(code=replies.mailbox_id(mailbox.validity) if mailbox.sticky else b"")
 
 
 def delete(session: MailboxSession, name: bytes) -> Answer:
     """Raises StoreError, OSError."""
     session.maildir.delete(name)
+    session.counted().anew()
     return Answer()
 
 
@@ -53,6 +56,7 @@ def rename(session: MailboxSession, arguments: Rename) -> Answer:
         _move_inbox(session.maildir, arguments.to)
     else:
         session.maildir.rename(arguments.mailbox, arguments.to)
+    session.counted().anew()
     return Answer()
 
 
@@ -185,26 +189,36 @@ def status(session: MailboxSession, arguments: Status) -> Answer:
     return Answer(lines=(replies.status(arguments.mailbox, items),))
 
 
-def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, int]]:
+@contextlib.contextmanager
+def _opened(maildir: Maildir, directory: bytes) -> Iterator[Mailbox]:
+    """A folder as it is now, for a look. Raises StoreError, OSError."""
     try:
         mailbox = maildir.open(directory, read_only=True)
         try:
             mailbox.refresh()
+            yield mailbox
         finally:
             mailbox.close()
     except FileNotFoundError as error:
         raise NoSuchMailbox from error
-    return [(item, _status_item(mailbox, item)) for item in dict.fromkeys(wanted)]
 
 
-def _status_item(mailbox: Mailbox, item: bytes) -> int:
-    match item:
-        case b"MESSAGES":
-            return len(mailbox.messages)
-        case b"RECENT":
-            return len(mailbox.recent)
-        case b"UIDNEXT":
-            return mailbox.next_uid
-        case b"UIDVALIDITY":
-            return mailbox.validity
-    return mailbox.unseen()[0]
+def _status_of(maildir: Maildir, directory: bytes, wanted: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    with _opened(maildir, directory) as mailbox:
+        return [(item, _STATUS[item](mailbox)) for item in dict.fromkeys(wanted)]
+
+
+def _number(count: Callable[[Mailbox], int]) -> Callable[[Mailbox], bytes]:
+    return lambda mailbox: b"%d" % count(mailbox)
+
+
+_STATUS: dict[bytes, Callable[[Mailbox], bytes]] = {
+    b"MESSAGES": _number(lambda mailbox: len(mailbox.messages)),
+    b"RECENT": _number(lambda mailbox: len(mailbox.recent)),
+    b"UIDNEXT": _number(lambda mailbox: mailbox.next_uid),
+    b"UIDVALIDITY": _number(lambda mailbox: mailbox.validity),
+    b"UNSEEN": _number(lambda mailbox: mailbox.unseen()[0]),
+    b"DELETED": _number(lambda mailbox: sum(b"T" in message.flags for message in mailbox.messages.values())),
+    b"SIZE": _number(total_size),
+    b"MAILBOXID": lambda mailbox: b"(F%d)" % mailbox.validity,
+}

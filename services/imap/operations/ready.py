@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Collection, Sequence
 
@@ -9,8 +11,10 @@ from services.imap import message as mime
 from services.imap.flags import render_flags
 from services.imap.grammar.fetch import Body, FetchItem, Plain
 from services.imap.mailbox.selected import Selected
+from services.imap.search.preview import preview
 from services.imap.store import cache
 from services.imap.store.errors import MessageGone
+from services.imap.store.mailbox import Mailbox
 from services.imap.store.message import Message
 from services.imap.store.opened import OpenMessage
 
@@ -20,6 +24,7 @@ LOOK_SECONDS = 0.05
 #: The same where their octets are asked for, and how large a file may be for that.
 _BODIES = 16
 _SMALL_BYTES = 64 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 Column = list[bytes | None]
 _Compute = Callable[[OpenMessage], bytes]
@@ -43,13 +48,29 @@ def _bodystructure(opened: OpenMessage) -> bytes:
     return mime.bodystructure(opened.parsed())
 
 
+def _email_id(opened: OpenMessage) -> bytes:
+    """Made of the octets, so that copies have the same (RFC 8474 section 5.1)."""
+    data = opened.file().data()
+    digest = hashlib.sha256()
+    for at in range(0, len(data), _PIECE_BYTES):
+        digest.update(data[at : at + _PIECE_BYTES])
+    return b"(M" + digest.hexdigest()[:40].encode() + b")"
+
+
+def _preview(opened: OpenMessage) -> bytes:
+    return preview(opened.parsed())
+
+
 #: What is computed once for each message, by the name of the item: the kind in the cache, and how.
 CACHED: dict[bytes, tuple[bytes, _Compute]] = {
     b"RFC822.SIZE": (cache.SIZE, _size),
     b"ENVELOPE": (cache.ENVELOPE, _envelope),
     b"BODY": (cache.BODY, _body),
     b"BODYSTRUCTURE": (cache.BODYSTRUCTURE, _bodystructure),
+    b"EMAILID": (cache.EMAIL_ID, _email_id),
+    b"PREVIEW": (cache.PREVIEW, _preview),
 }
+_READY = frozenset((*CACHED, b"UID", b"FLAGS"))
 
 
 def value(selected: Selected, uid: int, opened: OpenMessage, kind: bytes, compute: _Compute) -> bytes:
@@ -61,9 +82,24 @@ def value(selected: Selected, uid: int, opened: OpenMessage, kind: bytes, comput
     return known
 
 
+def total_size(mailbox: Mailbox) -> int:
+    """The sum of RFC822.SIZE (RFC 8438); a message that is gone or cannot be read counts nothing."""
+    uids = tuple(mailbox.messages)
+    total = 0
+    for uid, known in zip(uids, mailbox.cache.many(cache.SIZE, uids), strict=True):
+        with contextlib.suppress(MessageGone, OSError):
+            if known is None:
+                with OpenMessage(mailbox, uid) as opened:
+                    known = _size(opened)
+                mailbox.cache.put(cache.SIZE, uid, known)
+            total += int(known)
+    mailbox.cache.flush()
+    return total
+
+
 def chunk_size(items: Sequence[FetchItem]) -> int:
     """How many messages `ready` may be asked for at a time; 0: it knows nothing of such items."""
-    if any((isinstance(item, Body) and not item.peek) or item == Plain(b"INTERNALDATE") for item in items):
+    if any(not item.peek if isinstance(item, Body) else item.name not in _READY for item in items):
         return 0
     kept = all(isinstance(item, Plain) or _is_kept(item) for item in items)
     return CHUNK if kept else _BODIES

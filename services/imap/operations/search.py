@@ -1,99 +1,119 @@
-"""SEARCH and ESEARCH (RFC 3501 section 6.4.4, RFC 4731). Without I/O but for the files that a key must look into."""
+"""SEARCH, SORT and THREAD (RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 5256, RFC 5267)."""
 
 from __future__ import annotations
 
-from services.imap import message as mime
+from collections.abc import Callable
+
 from services.imap import replies
-from services.imap.flags import NAMES as LETTER_NAMES
-from services.imap.flags import Keywords
 from services.imap.grammar.errors import BadSyntax
-from services.imap.grammar.messages import Search
+from services.imap.grammar.search import Criterion, Returns, Search, Sort, Thread
 from services.imap.mailbox.mailbox_session import MailboxSession
-from services.imap.mailbox.selected import Selected
-from services.imap.message.header import Field
-from services.imap.operations.ready import CACHED, value
-from services.imap.search.esearch import render_esearch, render_numbers
-from services.imap.search.match import bind, matches
+from services.imap.operations.candidate import Candidate, Value, bounds_of, look
+from services.imap.operations.contexts import Context
+from services.imap.search.esearch import render_esearch, render_numbers, taken
+from services.imap.search.match import bind
 from services.imap.search.parse import BadCharset, parse_search
+from services.imap.search.program import Key
+from services.imap.search.sort import SortKey, sort_key, sort_numbers
+from services.imap.search.thread import Facts, render_threads, thread_facts, thread_messages
 from services.imap.session.command import Answering
 from services.imap.session.results import Answer
-from services.imap.store.errors import MessageGone
-from services.imap.store.message import Message
-from services.imap.store.opened import OpenMessage
 
-
-class _Candidate:
-    """A message as the search sees it (`search.view.MessageView`)."""
-
-    def __init__(self, selected: Selected, message: Message, seq: int, opened: OpenMessage) -> None:
-        self._selected = selected
-        self._message = message
-        self._opened = opened
-        self.seq = seq
-        self.uid = message.uid
-
-    @property
-    def flags(self) -> frozenset[bytes]:
-        names = {name for letter, name in LETTER_NAMES.items() if letter in self._message.flags}
-        if self.uid in self._selected.mailbox.recent:
-            names.add(b"\\Recent")
-        return frozenset(names)
-
-    @property
-    def keywords(self) -> Keywords:
-        return self._message.keywords
-
-    @property
-    def internaldate(self) -> int:
-        return self._opened.stat().st_mtime_ns // 10**9
-
-    def size(self) -> int:
-        return int(value(self._selected, self.uid, self._opened, *CACHED[b"RFC822.SIZE"]))
-
-    def header(self) -> list[Field]:
-        return self._opened.head().root.header
-
-    def message(self) -> mime.Message:
-        return self._opened.parsed()
+_SILENT = frozenset((b"SAVE",))
+_PARTS = frozenset((b"MIN", b"MAX", b"PARTIAL"))
+_WHOLE = frozenset((b"ALL", b"COUNT"))
 
 
 def search(session: MailboxSession, arguments: Search) -> Answering:
-    """Nothing after each message, then the Answer.
+    """Nothing after each message, then the Answer."""
+    return _ordered(session, b"SEARCH", arguments, ())
+
+
+def sort(session: MailboxSession, arguments: Sort) -> Answering:
+    """As `search`."""
+    return _ordered(session, b"SORT", arguments, arguments.criteria)
+
+
+def _ordered(session: MailboxSession, verb: bytes, arguments: Search, criteria: tuple[Criterion, ...]) -> Answering:
+    def render(key: Key, found: list[tuple[SortKey, int]]) -> tuple[bytes, ...]:
+        uids = sort_numbers(criteria, found)
+        view = session.current.view
+        numbers = uids if arguments.uid else [view.number(uid) for uid in uids]
+        returns = arguments.returns
+        if returns is None:
+            return (replies.untagged(render_numbers(verb, numbers)),)
+        lines = [] if returns.words <= _SILENT else [_extended(session, returns, numbers, uid=arguments.uid)]
+        if b"SAVE" in returns.words:
+            session.current.saved = tuple(sorted(_saved(returns, uids)))
+        if b"UPDATE" in returns.words:
+            context = Context(session.tag, key, criteria, found, uid=arguments.uid)
+            lines += [] if session.current.watch(session.tag, context) else [replies.no_update(session.tag)]
+        return tuple(lines)
+
+    return _answer(session, arguments, lambda one: (sort_key(criteria, one), one.uid), render)
+
+
+def _extended(session: MailboxSession, returns: Returns, numbers: list[int], *, uid: bool) -> bytes:
+    return replies.untagged(render_esearch(session.tag, numbers, returns, uid=uid))
+
+
+def _saved(returns: Returns, found: list[int]) -> set[int]:
+    """What `$` is from now on: the result, or that of it which alone was asked for (RFC 5182 section 2.1)."""
+    asked = returns.words & _PARTS
+    if not asked or returns.words & _WHOLE:
+        return set(found)
+    partial = taken(found, returns.partial) if returns.partial is not None else ()
+    ends = {b"MIN": found[:1], b"MAX": found[-1:], b"PARTIAL": partial}
+    return {number for word in asked for number in ends[word]}
+
+
+def cancel(session: MailboxSession, tags: tuple[bytes, ...]) -> Answer:
+    """CANCELUPDATE (RFC 5267 section 4.3.5)."""
+    for tag in tags:
+        session.current.contexts.pop(tag, None)
+    return Answer()
+
+
+def thread(session: MailboxSession, arguments: Thread) -> Answering:
+    """As `search`."""
+
+    def render(_key: Key, found: list[Facts]) -> tuple[bytes, ...]:
+        return (replies.untagged(render_threads(thread_messages(arguments.algorithm, found))),)
+
+    return _answer(session, arguments, lambda one: thread_facts(one, uid=arguments.uid), render)
+
+
+def _answer(
+    session: MailboxSession,
+    arguments: Search,
+    take: Callable[[Candidate], Value],
+    render: Callable[[Key, list[Value]], tuple[bytes, ...]],
+) -> Answering:
+    """The untagged answers are what `render` makes of what `take` takes from each message that was found.
 
     What cannot be read is not found, and does not keep the rest from being found: the client is told that there is such
     a message, an administrator which and why."""
     selected = session.current
+    saves = arguments.returns is not None and b"SAVE" in arguments.returns.words
     try:
-        key = parse_search(arguments.tokens)
+        key = parse_search(arguments.keys, arguments.charset)
     except BadSyntax as error:
         return Answer(b"BAD", replies.error_text(str(error)))
     except BadCharset:
+        selected.saved = () if saves else selected.saved
         return Answer(b"NO", replies.UNKNOWN_CHARSET, code=replies.CODE_BAD_CHARSET)
-    uids = selected.view.uids
-    key = bind(key, len(uids), uids[-1] if uids else 0)
-    found = []
+    bound = bind(key, bounds_of(selected))
+    found: list[Value] = []
     unreadable = False
-    for seq, uid in enumerate(uids, 1):
-        message = selected.mailbox.messages.get(uid)
-        if message is None:
-            continue
-        with OpenMessage(selected.mailbox, uid) as opened:
-            try:
-                if matches(key, _Candidate(selected, message, seq, opened)):
-                    found.append(uid if arguments.uid else seq)
-            except MessageGone:
-                pass  # removed by another session; it is told with the next EXPUNGE
-            except OSError as error:
-                unreadable = True
-                selected.mailbox.note_message(uid, error)
+    for uid in tuple(selected.view.uids):
+        try:
+            value = look(selected, uid, bound, take)
+        except OSError as error:
+            unreadable = True
+            selected.mailbox.note_message(uid, error)
+        else:
+            if value is not None:
+                found.append(value)
         yield b""
     selected.cache.flush()
-    lines = (_result(arguments, session.tag, found), *([replies.NOT_SEARCHED] if unreadable else ()))
-    return Answer(lines=lines)
-
-
-def _result(arguments: Search, tag: bytes, found: list[int]) -> bytes:
-    """The untagged answer: SEARCH, or ESEARCH where results were asked for by name."""
-    if arguments.returns is None:
-        return replies.untagged(render_numbers(b"SEARCH", found))
-    return replies.untagged(render_esearch(tag, found, arguments.returns, uid=arguments.uid))
+    return Answer(lines=(*render(key, found), *([replies.NOT_SEARCHED] if unreadable else ())))

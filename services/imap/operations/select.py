@@ -50,7 +50,9 @@ def _first_look(selected: Selected) -> Answer:
     if unseen is not None:
         lines.append(replies.unseen(selected.view.number(unseen)))
     lines += replies.uids(mailbox.validity, mailbox.next_uid)
-    if not mailbox.sticky:
+    if mailbox.sticky:
+        lines.append(replies.ok_code(replies.mailbox_id(mailbox.validity), b"Mailbox."))
+    else:
         lines.append(replies.NOT_STICKY)
     code = replies.CODE_READ_ONLY if mailbox.read_only else replies.CODE_READ_WRITE
     return Answer(lines=tuple(lines), code=code, selected=True)

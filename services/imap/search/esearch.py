@@ -1,27 +1,11 @@
-"""Answers to SEARCH and SORT: plain and extended (RFC 3501 7.2.5, RFC 4731, RFC 5267)."""
+"""Answers to SEARCH and SORT: plain and extended (RFC 3501 7.2.5, RFC 4731, RFC 5267, RFC 9394)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.search import Partial, Returns
 from services.imap.grammar.sequence import render_set
-from services.imap.grammar.tokens import Atom, Token
-
-_OPTIONS = frozenset((b"MIN", b"MAX", b"ALL", b"COUNT"))
-
-
-def parse_returns(tokens: tuple[Token, ...]) -> tuple[frozenset[bytes] | None, tuple[Token, ...]]:
-    """`RETURN (...)` at the beginning and the rest; None where there is none. Raises BadSyntax."""
-    if len(tokens) < 2 or not isinstance(tokens[0], Atom) or tokens[0].value.upper() != b"RETURN":
-        return None, tokens
-    options = tokens[1]
-    if not isinstance(options, tuple):
-        raise BadSyntax("expected result options")
-    words = frozenset(option.value.upper() for option in options if isinstance(option, Atom))
-    if len(words) > len(options) or not words <= _OPTIONS:
-        raise BadSyntax("unknown result option")
-    return words or frozenset((b"ALL",)), tokens[2:]
 
 
 def render_numbers(verb: bytes, numbers: Sequence[int]) -> bytes:
@@ -29,18 +13,40 @@ def render_numbers(verb: bytes, numbers: Sequence[int]) -> bytes:
     return b" ".join((verb, *(b"%d" % number for number in numbers)))
 
 
-def render_esearch(tag: bytes, numbers: Sequence[int], returns: Collection[bytes], *, uid: bool) -> bytes:
-    """`ESEARCH (TAG "a") UID MIN 1 ...`, without `* ` and line end. `numbers` in the order of the result; an empty
-    `returns` is ALL."""
-    items = [b'ESEARCH (TAG "%b")' % tag]
-    if uid:
-        items.append(b"UID")
-    if numbers and b"MIN" in returns:
+def render_esearch(tag: bytes, numbers: Sequence[int], returns: Returns, *, uid: bool) -> bytes:
+    """`ESEARCH (TAG "a") UID MIN 1 ...`, without `* ` and line end. `numbers` in the order of the result."""
+    words = returns.words
+    items = [_head(tag, uid=uid)]
+    if numbers and b"MIN" in words:
         items.append(b"MIN %d" % numbers[0])
-    if numbers and b"MAX" in returns:
+    if numbers and b"MAX" in words:
         items.append(b"MAX %d" % numbers[-1])
-    if numbers and (b"ALL" in returns or not returns):
+    if numbers and b"ALL" in words:
         items.append(b"ALL " + render_set(numbers))
-    if b"COUNT" in returns:
+    if returns.partial is not None:
+        items.append(_partial(numbers, returns.partial))
+    if b"COUNT" in words:
         items.append(b"COUNT %d" % len(numbers))
     return b" ".join(items)
+
+
+def render_update(tag: bytes, verb: bytes, position: int, numbers: Sequence[int], *, uid: bool) -> bytes:
+    """`ESEARCH (TAG "a") ADDTO (0 2:3)`: a result has changed (RFC 5267 section 4.3). `position` 0: of no order."""
+    return b"%b %b (%d %b)" % (_head(tag, uid=uid), verb, position, render_set(numbers))
+
+
+def taken(numbers: Sequence[int], partial: Partial) -> Sequence[int]:
+    """The part of a result at these places, in its order."""
+    if partial.from_end:
+        return numbers[max(0, len(numbers) - partial.last) : max(0, len(numbers) - partial.first + 1)]
+    return numbers[partial.first - 1 : partial.last]
+
+
+def _head(tag: bytes, *, uid: bool) -> bytes:
+    return b'ESEARCH (TAG "%b")' % tag + (b" UID" if uid else b"")
+
+
+def _partial(numbers: Sequence[int], partial: Partial) -> bytes:
+    sign = b"-" if partial.from_end else b""
+    found = render_set(taken(numbers, partial)) or b"NIL"
+    return b"PARTIAL (%b%d:%b%d %b)" % (sign, partial.first, sign, partial.last, found)

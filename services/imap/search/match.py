@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 
 from services.imap.grammar.sequence import STAR, SequenceSet
@@ -14,28 +15,42 @@ from services.imap.message.parse import Message
 from services.imap.search import program as p
 from services.imap.search.body import entities, text_pieces
 from services.imap.search.charset import decode, fold
-from services.imap.search.view import EPOCH, MessageView, arrival_day, sent_at
+from services.imap.search.view import EPOCH, MessageView, day_of, sent_at
 from services.imap.search.words import decoded
 
 _ADDRESS_FIELDS = frozenset((b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to"))
 _SPECIALS = re.compile(r'[][()<>@,;:\\".]')
-_COSTS: dict[type, int] = {p.Larger: 1, p.Smaller: 1, p.Sent: 2, p.Header: 2, p.Body: 4, p.Text: 4}
+_COSTS: dict[type, int] = {p.Larger: 1, p.Smaller: 1, p.Sent: 2, p.Header: 2, p.Body: 4, p.Text: 4, p.EmailId: 4}
 
 
-def bind(key: p.Key, exists: int, largest_uid: int) -> p.Key:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A mailbox as it is now. `saved`: UIDs of the saved result, ascending ranges; `now`: seconds since the epoch."""
+
+    exists: int
+    largest_uid: int
+    saved: tuple[tuple[int, int], ...] = ()
+    now: int = 0
+
+
+def bind(key: p.Key, bounds: Bounds) -> p.Key:
     """`key` for a mailbox as it is now: `*` is known, and in each And the cheap keys come first."""
     match key:
+        case p.Seq(wanted) | p.Uid(wanted) if wanted.saved:
+            return p.Ranges(bounds.saved, of_uids=True)
         case p.Seq(numbers):
-            return p.Ranges(tuple(_existing(numbers, exists)), of_uids=False)
+            return p.Ranges(tuple(_existing(numbers, bounds.exists)), of_uids=False)
         case p.Uid(uids):
-            return p.Ranges(tuple(uids.resolved(largest_uid)), of_uids=True)
+            return p.Ranges(tuple(uids.resolved(bounds.largest_uid)), of_uids=True)
+        case p.Age(seconds, younger):
+            return p.ArrivedAfter(bounds.now - seconds, younger=younger)
         case p.And(keys):
-            return p.And(tuple(sorted((bind(k, exists, largest_uid) for k in keys), key=_cost)))
+            return p.And(tuple(sorted((bind(k, bounds) for k in keys), key=_cost)))
         case p.Or(left, right):
-            ordered = sorted((bind(left, exists, largest_uid), bind(right, exists, largest_uid)), key=_cost)
+            ordered = sorted((bind(left, bounds), bind(right, bounds)), key=_cost)
             return p.Or(*ordered)
         case p.Not(inner):
-            return p.Not(bind(inner, exists, largest_uid))
+            return p.Not(bind(inner, bounds))
     return key
 
 
@@ -58,8 +73,14 @@ def matches(key: p.Key, view: MessageView) -> bool:  # noqa: C901, PLR0912 - a c
             return view.size() > size_bytes
         case p.Smaller(size_bytes):
             return view.size() < size_bytes
+        case p.ArrivedAfter(time, younger):
+            return view.internaldate >= time if younger else view.internaldate <= time
+        case p.Saved(when, day):
+            return view.savedate is not None and _compare(day_of(view.savedate), when, day)
+        case p.EmailId(wanted):
+            return wanted is not None and view.email_id() == wanted
         case p.Arrived(when, day):
-            return _compare(arrival_day(view), when, day)
+            return _compare(day_of(view.internaldate), when, day)
         case p.Sent(when, day):
             return _compare((sent_at(view.header()) or EPOCH).date(), when, day)
         case p.Header(name, text):

@@ -7,7 +7,7 @@ from datetime import date
 
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.sequence import parse_sequence_set
-from services.imap.grammar.tokens import Atom, String, Token
+from services.imap.grammar.tokens import String, Token
 from services.imap.search import program as p
 from services.imap.search.charset import codec, fold
 
@@ -27,6 +27,7 @@ _RECENT = p.Flag(b"\\Recent")
 _SEEN = p.Flag(b"\\Seen")
 _FIXED: dict[bytes, p.Key] = {
     b"ALL": p.All(),
+    b"SAVEDATESUPPORTED": p.All(),
     b"NEW": p.And((_RECENT, p.Not(_SEEN))),
     b"OLD": p.Not(_RECENT),
     b"RECENT": _RECENT,
@@ -40,28 +41,12 @@ class BadCharset(Exception):
     """A charset that is not known here: NO [BADCHARSET]."""
 
 
-def parse_search(tokens: tuple[Token, ...]) -> p.Key:
-    """Keys of `[CHARSET name] key ...`. Raises BadSyntax and BadCharset."""
-    charset = "utf-8"
-    if len(tokens) >= 2 and _is_word(tokens[0], b"CHARSET"):
-        charset = parse_charset(tokens[1])
-        tokens = tokens[2:]
-    return parse_keys(tokens, charset)
-
-
-def parse_charset(token: Token) -> str:
-    """A charset's name. Raises BadSyntax and BadCharset."""
-    if isinstance(token, tuple):
-        raise BadSyntax("expected a charset")
-    name = codec(token.value.decode("latin-1"))
-    if name is None:
+def parse_search(keys: tuple[Token, ...], charset: bytes) -> p.Key:
+    """Keys that must all match; `charset` is that of their texts, empty: not said. Raises BadSyntax and BadCharset."""
+    known = codec(charset.decode("latin-1")) if charset else "utf-8"
+    if known is None:
         raise BadCharset
-    return name
-
-
-def parse_keys(tokens: tuple[Token, ...], charset: str) -> p.Key:
-    """Keys that must all match; `charset` is Python's name of that of their texts. Raises BadSyntax."""
-    return _Parser(charset).all_of(tokens, 0)
+    return _Parser(known).all_of(keys, 0)
 
 
 class _Parser:
@@ -103,7 +88,7 @@ class _Parser:
             return p.Or(self.key(depth + 1), self.key(depth + 1))
         if word in _WITH_ARGUMENTS:
             return _WITH_ARGUMENTS[word](self)
-        if word[:1].isdigit() or word[:1] == b"*":
+        if word[:1].isdigit() or word[:1] in (b"*", b"$"):
             return p.Seq(parse_sequence_set(word))
         raise BadSyntax("unknown search key")
 
@@ -139,6 +124,13 @@ class _Parser:
             raise BadSyntax("expected a number")
         return int(octets)
 
+    def interval(self) -> int:
+        """Seconds (RFC 5032 section 3)."""
+        seconds = self.number()
+        if not 0 < seconds < 2**32:
+            raise BadSyntax("expected a number of seconds")
+        return seconds
+
     def day(self) -> date:
         day, _, rest = self.octets().partition(b"-")
         month, _, year = rest.partition(b"-")
@@ -165,6 +157,13 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Parser], p.Key]] = {
     b"TEXT": lambda parser: p.Text(parser.long_text()),
     b"KEYWORD": lambda parser: p.Keyword(parser.octets().lower()),
     b"UNKEYWORD": lambda parser: p.Not(p.Keyword(parser.octets().lower())),
+    b"OLDER": lambda parser: p.Age(parser.interval(), younger=False),
+    b"YOUNGER": lambda parser: p.Age(parser.interval(), younger=True),
+    b"SAVEDBEFORE": lambda parser: p.Saved(p.When.BEFORE, parser.day()),
+    b"SAVEDON": lambda parser: p.Saved(p.When.ON, parser.day()),
+    b"SAVEDSINCE": lambda parser: p.Saved(p.When.SINCE, parser.day()),
+    b"EMAILID": lambda parser: p.EmailId(parser.octets()),
+    b"THREADID": lambda parser: p.EmailId(parser.octets() and None),
     b"LARGER": lambda parser: p.Larger(parser.number()),
     b"SMALLER": lambda parser: p.Smaller(parser.number()),
     b"UID": lambda parser: p.Uid(parse_sequence_set(parser.octets())),
@@ -175,7 +174,3 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Parser], p.Key]] = {
     b"SENTON": lambda parser: p.Sent(p.When.ON, parser.day()),
     b"SENTSINCE": lambda parser: p.Sent(p.When.SINCE, parser.day()),
 }
-
-
-def _is_word(token: Token, word: bytes) -> bool:
-    return isinstance(token, Atom) and token.value.upper() == word

@@ -115,6 +115,37 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Age:
+    """INTERNALDATE within the last so many seconds, or not (RFC 5032)."""
+
+    seconds: int
+    younger: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedAfter:
+    """A bound Age: INTERNALDATE at this time or later, or with `younger` false before or at it."""
+
+    time: int
+    younger: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The save date by days of UTC (RFC 8514)."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """The message's EMAILID (RFC 8474); None, as for every THREADID: no message has it."""
+
+    id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """The Date field's day, in its own zone."""
 
@@ -136,5 +167,6 @@ class Smaller:
     size_bytes: int
 
 
-_Simple: TypeAlias = All | Flag | Keyword | Header | Body | Text | Arrived | Sent | Larger | Smaller
+_Dated: TypeAlias = Age | ArrivedAfter | Arrived | Saved | Sent
+_Simple: TypeAlias = All | Flag | Keyword | Header | Body | Text | Larger | Smaller | EmailId | _Dated
 Key: TypeAlias = _Simple | And | Or | Not | Seq | Uid | Ranges

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.imap.grammar.errors import BadSyntax
-from services.imap.grammar.tokens import Atom, Token
 from services.imap.message.header import first, unfold
 from services.imap.search.charset import collation
-from services.imap.search.parse import parse_charset, parse_keys
-from services.imap.search.program import Key
 from services.imap.search.sort import sort_date
 from services.imap.search.subject import BaseSubject, base_subject
 from services.imap.search.view import MessageView
@@ -22,14 +18,6 @@ MAX_REFERENCES = 200
 _ID = re.compile(rb"<([^<>]{1,998})>")
 _NO_SUBJECT = BaseSubject("", answer=False)
 _BLANKS = re.compile(rb"[ \t]+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thread:
-    """A parsed THREAD."""
-
-    algorithm: bytes
-    key: Key
 
 
 @dataclass(slots=True, eq=False)
@@ -44,8 +32,8 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What threading needs to know of a message. `date`: time and message number, which breaks ties."""
+class Facts:
+    """Of one message. `number`: what the answer names it by; `date`: time and message number, which breaks ties."""
 
     number: int
     date: tuple[float, int]
@@ -54,19 +42,9 @@ class _Facts:
     references: list[bytes]
 
 
-def parse_thread(tokens: tuple[Token, ...]) -> Thread:
-    """What follows THREAD: `algorithm charset key ...`. Raises BadSyntax and BadCharset."""
-    algorithm = tokens[0].value.upper() if tokens and isinstance(tokens[0], Atom) else b""
-    if algorithm not in _ALGORITHMS:
-        raise BadSyntax("unknown thread algorithm")
-    if len(tokens) < 3:
-        raise BadSyntax("missing search parameters")
-    return Thread(algorithm=algorithm, key=parse_keys(tokens[2:], parse_charset(tokens[1])))
-
-
-def thread_messages(algorithm: bytes, views: Iterable[MessageView], *, uid: bool) -> list[Node]:
+def thread_messages(algorithm: bytes, messages: list[Facts]) -> list[Node]:
     """The threads of the messages, each by its root, in the order of the answer."""
-    return _ALGORITHMS[algorithm]([_facts(view, uid=uid) for view in views])
+    return _ALGORITHMS[algorithm](messages)
 
 
 def render_threads(threads: list[Node]) -> bytes:
@@ -101,10 +79,11 @@ def _render_chain(node: Node, out: list[bytes]) -> Node:
         node = node.children[0]
 
 
-def _facts(view: MessageView, *, uid: bool) -> _Facts:
+def thread_facts(view: MessageView, *, uid: bool) -> Facts:
+    """What threading needs to know of a message; `uid`: it is named by its UID."""
     header = view.header()
     references = _ids(first(header, b"references"))[-MAX_REFERENCES:] or _ids(first(header, b"in-reply-to"))[:1]
-    return _Facts(
+    return Facts(
         number=view.uid if uid else view.seq,
         date=(sort_date(view, header), view.seq),
         subject=base_subject(first(header, b"subject") or b""),
@@ -117,14 +96,14 @@ def _ids(value: bytes | None) -> list[bytes]:
     return [_BLANKS.sub(b"", found) for found in _ID.findall(unfold(value or b""))]
 
 
-def _node(facts: _Facts) -> Node:
+def _node(facts: Facts) -> Node:
     return Node(number=facts.number, date=facts.date, subject=facts.subject)
 
 
 # -- ORDEREDSUBJECT
 
 
-def _ordered_subject(messages: list[_Facts]) -> list[Node]:
+def _ordered_subject(messages: list[Facts]) -> list[Node]:
     """One thread a base subject; all answers are children of the first message."""
     threads: dict[bytes, Node] = {}
     for facts in sorted(messages, key=lambda facts: facts.date):
@@ -139,7 +118,7 @@ def _ordered_subject(messages: list[_Facts]) -> list[Node]:
 # -- REFERENCES
 
 
-def _references(messages: list[_Facts]) -> list[Node]:
+def _references(messages: list[Facts]) -> list[Node]:
     roots = _link(messages)
     roots = _prune(roots)
     _date_dummies(roots)
@@ -149,7 +128,7 @@ def _references(messages: list[_Facts]) -> list[Node]:
     return sorted(roots, key=_by_date)
 
 
-def _refs(messages: list[_Facts]) -> list[Node]:
+def _refs(messages: list[Facts]) -> list[Node]:
     """As the recorded server has it: by the newest message; of equals those first whose first message is not here."""
     keyed = []
     for root in _link(messages):
@@ -168,7 +147,7 @@ def _newest(root: Node) -> float:
     return max(node.date[0] for node in _walk([root]))
 
 
-def _link(messages: list[_Facts]) -> list[Node]:
+def _link(messages: list[Facts]) -> list[Node]:
     """Step 1 and 2: parents by references; the roots in order of appearance."""
     known: dict[bytes, Node] = {}
     nodes: list[Node] = []
@@ -293,7 +272,7 @@ def _sort_children(roots: list[Node]) -> None:
         node.children.sort(key=_by_date)
 
 
-_ALGORITHMS: dict[bytes, Callable[[list[_Facts]], list[Node]]] = {
+_ALGORITHMS: dict[bytes, Callable[[list[Facts]], list[Node]]] = {
     b"ORDEREDSUBJECT": _ordered_subject,
     b"REFERENCES": _references,
     b"REFS": _refs,

@@ -34,6 +34,13 @@ class MessageView(Protocol):
     def internaldate(self) -> int:
         """Seconds since the epoch."""
 
+    @property
+    def savedate(self) -> int | None:
+        """When it came into this mailbox, seconds since the epoch; None: not known."""
+
+    def email_id(self) -> bytes:
+        """EMAILID."""
+
     def size(self) -> int:
         """RFC822.SIZE."""
 
@@ -44,9 +51,9 @@ class MessageView(Protocol):
         """`parse` of the file."""
 
 
-def arrival_day(view: MessageView) -> date:
-    """The day of INTERNALDATE, in UTC."""
-    return (EPOCH + timedelta(seconds=view.internaldate)).date()
+def day_of(seconds: int) -> date:
+    """The day of a time since the epoch, in UTC."""
+    return (EPOCH + timedelta(seconds=seconds)).date()
 
 
 def sent_at(header: list[Field]) -> datetime | None:

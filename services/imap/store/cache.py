@@ -1,5 +1,5 @@
-"""What was once computed from messages, as it is sent: sizes, ENVELOPE, BODY, BODYSTRUCTURE, header fields. Never the
-truth: it may be deleted at any time.
+"""What was once computed from messages, as it is sent: sizes, ENVELOPE, BODY, BODYSTRUCTURE, EMAILID, PREVIEW, header
+fields. Never the truth: it may be deleted at any time.
 
 One file a folder, in a directory of the account's own (`imapcache/<uid>`, 0700), opened as the account: what holds
 words of its mail is nobody else's to read. Of frames, only ever appended: `frame`, the lengths of kind and values, how
@@ -45,7 +45,7 @@ _UNUSED_SECONDS = 60 * 86400
 _PAGE = 64
 _LENGTH_BITS = 20
 
-SIZE, ENVELOPE, BODY, BODYSTRUCTURE = b"S", b"E", b"B", b"X"
+SIZE, ENVELOPE, BODY, BODYSTRUCTURE, EMAIL_ID, PREVIEW = b"S", b"E", b"B", b"X", b"I", b"P"
 #: Before the names of header fields.
 FIELDS = b"F"
 

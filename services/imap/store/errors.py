@@ -64,6 +64,13 @@ class TooManyMessages(StoreError):
     default = replies.TOO_MANY_MESSAGES
 
 
+class OverQuota(StoreError):
+    """The account's quota has no room for it."""
+
+    code = replies.CODE_OVER_QUOTA
+    default = replies.OVER_QUOTA
+
+
 class BadFlag(StoreError):
     """A flag that a client may not set."""
 

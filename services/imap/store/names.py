@@ -11,6 +11,7 @@ from services.imap.grammar import mutf7
 from services.imap.store.errors import InvalidName
 
 INBOX = b"INBOX"
+TRASH = b"INBOX.Trash"
 MAX_NAME_BYTES = 255
 
 

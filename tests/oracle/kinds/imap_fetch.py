@@ -6,42 +6,71 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from services.imap import message as mail
+from tests.oracle.recorded_mailbox import serving
+from tests.support.imap_door import Raw
 
 Tree = Any
 FILLERS = {"MISSING_DOMAIN", "MISSING_MAILBOX", "SYNTAX_ERROR"}
-_ITEM = re.compile(r"BODY\.PEEK\[([\d.]*?)\.?([A-Z.]*)(?: \((.*)\))?\](?:<(\d+)\.(\d+)>)?\Z")
+_NAMES = ("imap_oracle.jsonl", "oracle.jsonl")
 _TOKEN = re.compile(rb'\(|\)| |\{(\d+)\}\r\n|"((?:[^"\\]|\\.)*)"|([^ ()"{]+)', re.DOTALL)
 
 
-def read_cases(directory: Path) -> list[dict[str, Any]]:
-    """The cases in a directory: the project's own copy (imap_oracle.jsonl) or the whole recording (oracle.jsonl)."""
-    for path in (directory / "imap_oracle.jsonl", directory / "oracle.jsonl"):
-        if path.exists():
-            with path.open() as lines:
-                return [{**row, "expect": expected(row)} for row in map(json.loads, lines)]
-    return []
+def read_cases(directory: Path) -> Iterator[dict[str, Any]]:
+    """The cases in a directory: the project's own copy (imap_oracle.jsonl) or the whole recording (oracle.jsonl); each
+    with its message's number, and a client that has them all selected."""
+    path = next((path for path in (directory / name for name in _NAMES) if path.exists()), None)
+    if path is None:
+        return
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with serving(rows) as client:
+        for number, row in enumerate(rows, 1):
+            yield {**row, "expect": expected(row), "number": number, "client": client}
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
     """The answers and sections asked for in the case, in the recording's shape."""
-    parsed = mail.parse(base64.b64decode(case["raw_b64"]))
-    answers = {
-        "ENVELOPE": read_wire(mail.envelope(parsed)),
-        "BODY": read_wire(mail.body(parsed)),
-        "BODYSTRUCTURE": read_wire(mail.bodystructure(parsed)),
-        "RFC822.SIZE": mail.rfc822_size(parsed.text),
-    }
-    return {"answers": answers, "sections": {item: _section(parsed, item) for item in case["sections"]}}
+    values = _fetch(case, [*case["answers"], *case["sections"]])
+    answers = {name: read_wire(values[name]) for name in case["answers"]}
+    return {"answers": answers, "sections": {item: _section(values[item]) for item in case["sections"]}}
+
+
+def _fetch(case: dict[str, Any], items: list[str]) -> dict[str, bytes]:
+    """The value of each item, as it is on the wire."""
+    client: Raw = case["client"]
+    *untagged, tagged = client.answers(b"FETCH %d (%b)" % (case["number"], " ".join(items).encode("latin-1")))
+    assert tagged.startswith(b"OK"), tagged
+    begin = b"* %d FETCH (" % case["number"]
+    answer = next(line for line in untagged if line.startswith(begin)).removeprefix(begin)
+    values = {}
+    for item in items:
+        label = re.sub(r"<(\d+)\.\d+>\Z", r"<\1>", item.replace("BODY.PEEK", "BODY")).encode("latin-1") + b" "
+        assert answer.startswith(label), (label, answer[:100])
+        answer = answer.removeprefix(label)
+        end = _end_of_value(answer)
+        values[item], answer = answer[:end], answer[end + 1 :]
+    assert not answer, answer[:100]
+    return values
+
+
+def _end_of_value(wire: bytes) -> int:
+    """How long the first value of an answer is."""
+    depth = at = 0
+    while True:
+        token = _TOKEN.match(wire, at)
+        assert token, wire[at : at + 40]
+        at = token.end() + int(token[1] or 0)
+        depth += {b"(": 1, b")": -1}.get(token[0], 0)
+        if depth == 0:
+            return at
 
 
 def expected(case: dict[str, Any]) -> dict[str, Any]:
-    """What was recorded, without what this kind does not cover."""
-    answers = {name: value for name, value in case["answers"].items() if name != "INTERNALDATE"}
-    return {"answers": answers, "sections": case["sections"]}
+    """What was recorded."""
+    return {"answers": case["answers"], "sections": case["sections"]}
 
 
 def same(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
@@ -51,33 +80,18 @@ def same(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
 
 def differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
     """The items that differ."""
-    found = [
-        name
-        for name, value in expected["answers"].items()
-        if name != "INTERNALDATE" and not _like(value, actual["answers"][name])
-    ]
+    found = [name for name, value in expected["answers"].items() if not _like(value, actual["answers"][name])]
     for item, wanted in expected["sections"].items():
         if not _same_section(wanted, actual["sections"][item]):
             found.append(item)
     return found
 
 
-def _section(parsed: mail.Message, item: str) -> dict[str, Any] | None:
-    if item == "RFC822.HEADER":
-        item = "BODY.PEEK[HEADER]"
-    match = _ITEM.match(item)
-    assert match, item
-    numbers, kind, names, offset, count = match.groups()
-    spec = mail.SectionSpec(
-        tuple(int(number) for number in numbers.split(".") if number),
-        kind or None,
-        tuple(name.encode("latin-1") for name in (names or "").split()),
-    )
-    found = mail.section(parsed, spec, (int(offset), int(count)) if offset else None)
-    if found is None:
+def _section(value: bytes) -> dict[str, Any] | None:
+    if value == b"NIL":
         return None
-    octets = b"".join(found)
-    assert len(octets) == found.size, item
+    announced, _, octets = value.partition(b"\r\n")
+    assert announced == b"{%d}" % len(octets), announced
     return {"octets": octets}
 
 
@@ -106,7 +120,7 @@ def _like(wanted: Tree, actual: Tree) -> bool:
 
 
 def read_wire(wire: bytes) -> Tree:
-    """Lists, strings (latin-1), numbers and NIL of an answer in wire form."""
+    """Lists, strings (latin-1), numbers and NIL of a value in wire form."""
     stack: list[list[Tree]] = [[]]
     at = 0
     while at < len(wire):

@@ -39,6 +39,18 @@ def test_a_changed_first_password_is_shown_no_more(directory: Path, monkeypatch:
     assert passwd("ari", monkeypatch) == 0
 
 
+def test_a_quota_is_counted_in_the_mailbox(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = directory / "home/ari/Maildir/maildirsize"
+    (directory / "home/ari/Maildir/new/1.a.x").write_bytes(b"x" * 70)
+    assert main(["usermod", "--quota", "100000S,50C", "ari"]) == 0
+    assert size.read_text() == "100000S,50C\n          70            1\n"
+    assert main(["usermod", "--quota", "50", "ari"]) == 1
+    assert main(["usermod", "--quota", "50C", "nobody"]) == 1
+    assert "expected a quota as" in capsys.readouterr().err
+    assert main(["usermod", "--quota", "none", "ari"]) == 0
+    assert not size.exists()
+
+
 WHO = ("QMAILUSER", "MAILUSER", "USER", "LOGNAME")
 
 

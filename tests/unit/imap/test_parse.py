@@ -17,8 +17,9 @@ from services.imap.grammar.dates import parse_date_time, render_date_time
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.fetch import Body, Plain
 from services.imap.grammar.folders import Append, Create, List, Rename, Status
-from services.imap.grammar.messages import Fetch, Search, Store, ToMailbox
+from services.imap.grammar.messages import Fetch, Store, ToMailbox
 from services.imap.grammar.patterns import compile_pattern
+from services.imap.grammar.search import Returns, Search
 from services.imap.grammar.sequence import (
     STAR,
     SequenceSet,
@@ -68,8 +69,12 @@ def one(text: bytes, *rest: bytes) -> tuple[bytes, Any]:
             b"STORE",
             Store(ONE, False, b"", False, (b"\\Seen", b"Kerja")),
         ),
-        (b"a SEARCH OR (SEEN) NIL", b"SEARCH", Search((Atom(b"OR"), (Atom(b"SEEN"),), Atom(b"NIL")), False)),
-        (b"a UID SEARCH RETURN () ALL", b"UID SEARCH", Search((Atom(b"ALL"),), True, frozenset((b"ALL",)))),
+        (b"a SEARCH OR (SEEN) NIL", b"SEARCH", Search(keys=(Atom(b"OR"), (Atom(b"SEEN"),), Atom(b"NIL")), uid=False)),
+        (
+            b"a UID SEARCH RETURN () ALL",
+            b"UID SEARCH",
+            Search(keys=(Atom(b"ALL"),), uid=True, returns=Returns(frozenset((b"ALL",)))),
+        ),
         (b"a AUTHENTICATE plain AGEAYg==", b"AUTHENTICATE", Authenticate(b"PLAIN", b"AGEAYg==")),
         (b'a ID ("name" "mutt" "x" NIL)', b"ID", ((b"name", b"mutt"), (b"x", b""))),
         (b"a CREATE INBOX.Sent (USE (\\Sent))", b"CREATE", Create(b"INBOX.Sent", (b"\\sent",))),
@@ -84,7 +89,7 @@ def test_literals_stand_for_strings() -> None:
     assert one(b"a LOGIN ", b"jo\r\nni", b" ", b"x", b"") == (b"LOGIN", Login(b"jo\r\nni", b"x"))
     assert one(b"a SEARCH SUBJECT ", b"(", b" UNSEEN") == (
         b"SEARCH",
-        Search((Atom(b"SUBJECT"), String(b"("), Atom(b"UNSEEN")), False),
+        Search(keys=(Atom(b"SUBJECT"), String(b"("), Atom(b"UNSEEN")), uid=False),
     )
 
 
@@ -229,11 +234,11 @@ def test_a_list_has_a_bound_on_its_patterns() -> None:
 
 
 def test_dates() -> None:
-    assert render_date_time(836732665) == b'" 7-Jul-1996 09:44:25 +0000"'
+    assert render_date_time(836732665) == b'"07-Jul-1996 09:44:25 +0000"'
     for text in (b"1-Xyz-2004 00:00:00 +0000", b"01-Jan-2004", b"18-Mar-2015 11:25:52", b"18-Mar-15 11:25:52 +0000"):
         with pytest.raises(BadSyntax):
             parse_date_time(text)
-    assert render_date_time(2**62) == b'" 1-Jan-1970 00:00:00 +0000"'
+    assert render_date_time(2**62) == b'"01-Jan-1970 00:00:00 +0000"'
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_nothing_more_is_done_for_a_client_that_is_gone(
         return OpenMessage(mailbox, uid, keep=keep)
 
     monkeypatch.setattr("services.imap.operations.ready.LOOK_SECONDS", 0.0)
-    for module in ("search", "fetch", "ready"):
+    for module in ("candidate", "fetch", "ready"):
         monkeypatch.setattr(f"services.imap.operations.{module}.OpenMessage", opened)
     sends = 0
 

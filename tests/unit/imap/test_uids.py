@@ -18,9 +18,11 @@ from services.imap.flags import NONE, FlagSet
 from services.imap.mailbox.incoming import Incoming
 from services.imap.mailbox.selected import Selected
 from services.imap.store import files, snapshot, uidstore
+from services.imap.store.counted import Counted
 from services.imap.store.errors import Busy, StoreError, TooManyMessages
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.maildir import Maildir
+from services.imap.store.names import INBOX
 from services.imap.store.snapshot import File
 from services.imap.store.subscriptions import change_subscription, read_subscriptions
 from services.imap.store.uidlist import InvalidList, ListFile, parse_courier, parse_file, render_file
@@ -141,7 +143,7 @@ def test_a_crash_at_any_step_of_append_leaves_the_whole_message_or_none(
 
     def append() -> None:
         opened = Maildir(maildir)
-        incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
+        incoming = Incoming(Mailbox(opened.fd, b"", read_only=True), INBOX, Counted(opened.fd))
         incoming.begin(FlagSet(b"S", frozenset((b"Kerja",))), 1)
         incoming.write(body)
         answer = incoming.commit()
@@ -169,7 +171,7 @@ def test_messages_of_one_append_hold_one_descriptor_at_a_time_and_have_a_bound(
 ) -> None:
     monkeypatch.setattr("services.imap.mailbox.incoming.MAX_MESSAGES", 30)
     opened = Maildir(maildir)
-    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
+    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True), INBOX, Counted(opened.fd))
     before = len(os.listdir("/proc/self/fd"))
     for number in range(30):
         incoming.begin(FlagSet(b"S", NONE), number)
@@ -189,7 +191,7 @@ def test_a_message_that_did_not_reach_the_disk_fails_the_whole_append(
     maildir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Maildir(maildir)
-    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True))
+    incoming = Incoming(Mailbox(opened.fd, b"", read_only=True), INBOX, Counted(opened.fd))
     real, left = os.fsync, [1]
 
     def fsync(fd: int) -> None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.search import Returns, parse_search, parse_sort, parse_thread
 from services.imap.search.dates import parse_date
-from services.imap.search.esearch import parse_returns, render_esearch, render_numbers
-from services.imap.search.sort import parse_sort, sort_messages
+from services.imap.search.esearch import render_esearch, render_numbers
+from services.imap.search.sort import sort_key, sort_numbers
 from services.imap.search.subject import base_subject
-from services.imap.search.thread import parse_thread, render_threads, thread_messages
+from services.imap.search.thread import render_threads, thread_facts, thread_messages
 from tests.unit.imap_search.test_search import View
 
 
@@ -26,11 +27,13 @@ def mailbox(*headers: str) -> list[View]:
 
 
 def ordered(command: bytes, views: list[View]) -> list[int]:
-    return [view.seq for view in sort_messages(parse_sort(Cursor((command,)).tokens()).criteria, views)]
+    criteria = parse_sort(Cursor((command,)), uid=False).criteria
+    return sort_numbers(criteria, [(sort_key(criteria, view), view.seq) for view in views])
 
 
 def threads(algorithm: bytes, views: list[View], *, uid: bool = False) -> bytes:
-    return render_threads(thread_messages(algorithm, views, uid=uid)).removeprefix(b"THREAD ")
+    facts = [thread_facts(view, uid=uid) for view in views]
+    return render_threads(thread_messages(algorithm, facts)).removeprefix(b"THREAD ")
 
 
 MAILS = mailbox(
@@ -67,13 +70,13 @@ def test_sort(criteria: bytes, order: list[int]) -> None:
 )
 def test_a_bad_sort_is_refused(command: bytes) -> None:
     with pytest.raises(BadSyntax):
-        parse_sort(Cursor((command,)).tokens())
+        parse_sort(Cursor((command,)), uid=False)
 
 
 @pytest.mark.parametrize("command", [b"", b"X UTF-8 ALL", b"REFERENCES UTF-8", b"REFERENCES"])
 def test_a_bad_thread_is_refused(command: bytes) -> None:
     with pytest.raises(BadSyntax):
-        parse_thread(Cursor((command,)).tokens())
+        parse_thread(Cursor((command,)), uid=False)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +165,10 @@ def test_every_message_is_in_one_thread(posts: list[tuple[str, list[str], str, i
 def test_answers() -> None:
     assert render_numbers(b"SEARCH", [1, 3]) == b"SEARCH 1 3"
     assert render_numbers(b"SEARCH", []) == b"SEARCH"
-    every = (b"MIN", b"MAX", b"ALL", b"COUNT")
+    every = Returns(frozenset((b"MIN", b"MAX", b"ALL", b"COUNT")))
     assert render_esearch(b"a", [2, 3, 7], every, uid=True) == b'ESEARCH (TAG "a") UID MIN 2 MAX 7 ALL 2:3,7 COUNT 3'
     assert render_esearch(b"a", [], every, uid=False) == b'ESEARCH (TAG "a") COUNT 0'
-    assert parse_returns(Cursor((b"RETURN () ALL",)).tokens())[0] == frozenset({b"ALL"})
+    assert parse_search(Cursor((b"RETURN () ALL",)), uid=False).returns == Returns(frozenset({b"ALL"}))
 
 
 @pytest.mark.parametrize(

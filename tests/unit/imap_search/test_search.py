@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.search import parse_search as parse_arguments
 from services.imap.message import Field, Message, parse, read_header, rfc822_size
 from services.imap.search.body import PIECE_CHARS
 from services.imap.search.charset import codec, decode
-from services.imap.search.match import bind, matches
+from services.imap.search.match import Bounds, bind, matches
 from services.imap.search.parse import MAX_DEPTH, MAX_KEYS, BadCharset, parse_search
 from tests.unit.imap_message.test_parse import MESSAGES
 
@@ -36,6 +37,13 @@ class View:
     def uid(self) -> int:
         return self.seq * 10
 
+    @property
+    def savedate(self) -> int | None:
+        return self.internaldate
+
+    def email_id(self) -> bytes:
+        return b"M0"
+
     def size(self) -> int:
         self.reads.append("size")
         return rfc822_size(parse(self.raw).text)
@@ -53,7 +61,8 @@ def find(command: bytes, views: Sequence[View], *literals: bytes) -> list[int]:
     """Numbers of the messages that the command's keys mean; `%` in the command stands for a literal."""
     texts = command.split(b"%")
     parts = (*(part for pair in zip(texts, literals, strict=False) for part in pair), texts[-1])
-    key = bind(parse_search(Cursor(parts).tokens()), len(views), len(views) * 10)
+    asked = parse_arguments(Cursor(parts), uid=False)
+    key = bind(parse_search(asked.keys, asked.charset), Bounds(exists=len(views), largest_uid=len(views) * 10))
     return [view.seq for view in views if matches(key, view)]
 
 
