@@ -18,12 +18,14 @@ from services.imap.grammar.folders import (
     parse_lsub,
     parse_mailbox,
     parse_rename,
+    parse_select,
     parse_status,
 )
 from services.imap.grammar.messages import parse_fetch, parse_set, parse_store, parse_to_mailbox
 from services.imap.grammar.rights import parse_of_identifier, parse_quota_root, parse_set_acl, parse_set_quota
 from services.imap.grammar.search import parse_search, parse_sort, parse_tags, parse_thread
 from services.imap.operations import folders, rights
+from services.imap.operations.condstore import enable
 from services.imap.operations.copy import copy, move
 from services.imap.operations.expunge import expunge
 from services.imap.operations.fetch import fetch
@@ -67,11 +69,11 @@ _ROWS = (
     Command(b"STARTTLS", BEFORE_LOGIN, step=general.starttls),
     Command(b"AUTHENTICATE", BEFORE_LOGIN, parse_authenticate, authenticate),
     Command(b"LOGIN", BEFORE_LOGIN, parse_login, login),
-    Command(b"ENABLE", AFTER_LOGIN, parse_words, general.enable, capability=b"ENABLE"),
+    Command(b"ENABLE", AFTER_LOGIN, parse_words, operation=enable, capability=b"ENABLE CONDSTORE QRESYNC"),
     Command(b"NAMESPACE", AFTER_LOGIN, step=general.namespace, capability=b"NAMESPACE"),
     Command(b"IDLE", AFTER_LOGIN, step=idle, capability=b"IDLE"),
-    Command(b"SELECT", AFTER_LOGIN, parse_mailbox, operation=select),
-    Command(b"EXAMINE", AFTER_LOGIN, parse_mailbox, operation=examine),
+    Command(b"SELECT", AFTER_LOGIN, parse_select, operation=select),
+    Command(b"EXAMINE", AFTER_LOGIN, parse_select, operation=examine),
     Command(b"CREATE", AFTER_LOGIN, parse_create, operation=folders.create, capability=b"CREATE-SPECIAL-USE"),
     Command(b"DELETE", AFTER_LOGIN, parse_mailbox, operation=folders.delete, announced=True),
     Command(b"RENAME", AFTER_LOGIN, parse_rename, operation=folders.rename, announced=True),

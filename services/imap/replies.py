@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from services.imap.grammar.sequence import render_set
 from services.imap.message.render import string as quote
 
 CRLF = b"\r\n"
@@ -226,13 +227,35 @@ def uids(validity: int, next_uid: int) -> tuple[bytes, bytes]:
     return b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % validity, b"* OK [UIDNEXT %d] Next UID.\r\n" % next_uid
 
 
+def vanished(uids: Iterable[int], *, earlier: bool = False) -> bytes:
+    """`* VANISHED 300:310,405`, in place of EXPUNGE (RFC 7162 section 3.2.10)."""
+    return untagged(b"VANISHED " + (b"(EARLIER) " if earlier else b"") + render_set(uids))
+
+
+def highest_modseq(modseq: int) -> bytes:
+    """`* OK [HIGHESTMODSEQ 12]`."""
+    return ok_code(b"HIGHESTMODSEQ %d" % modseq, b"Highest.")
+
+
+def modified(numbers: Iterable[int]) -> bytes:
+    """STORE's code where messages were not as the client has known them (RFC 7162 section 3.1.3)."""
+    return b"MODIFIED " + render_set(numbers)
+
+
+def enabled(names: Iterable[bytes]) -> bytes:
+    """`* ENABLED CONDSTORE`."""
+    return untagged(b" ".join((b"ENABLED", *names)))
+
+
 def no_update(tag: bytes) -> bytes:
     """The result stands, and what changes in it will not be told (RFC 5267 section 4.3.1)."""
     return b'* NO [NOUPDATE "%b"] Too many results are watched.\r\n' % tag
 
 
 ID = b'* ID ("name" "' + SERVER_NAME + b'")\r\n'
-ENABLED = b"* ENABLED\r\n"
+CLOSED = b"* OK [CLOSED] Previous mailbox closed.\r\n"
+NO_MODSEQ = b"* OK [NOMODSEQ] No mod-sequences here.\r\n"
+ENABLE_QRESYNC_FIRST = b"ENABLE QRESYNC first."
 NO_PERMANENT_FLAGS = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
 NOT_SEARCHED = b"* NO Some messages cannot be read and were not searched.\r\n"
 NOT_STORED = b"* NO No room on the disk: some flags last as long as this session.\r\n"

@@ -393,6 +393,9 @@ IMAP_SEEDS = (
     b"e UID FETCH $ (PREVIEW (LAZY) SAVEDATE EMAILID) (PARTIAL -1:-5)\r\nf STATUS x (SIZE DELETED MAILBOXID)\r\n",
     b'a LOGIN a b\r\nb GETQUOTAROOT INBOX\r\nc SETQUOTA "" (STORAGE 512)\r\nd SETACL INBOX diva +lr\r\n'
     b"e LISTRIGHTS x y\r\nf DELETEACL x y\r\ng MYRIGHTS x\r\nh GETQUOTA ROOT\r\n",
+    b"a LOGIN a b\r\nb ENABLE QRESYNC\r\nc SELECT x (QRESYNC (7 9 1:5 (1:3 2:4)))\r\nd EXAMINE x (CONDSTORE)\r\n"
+    b"e UID FETCH 1:* (MODSEQ) (CHANGEDSINCE 5 VANISHED)\r\nf STORE 1 (UNCHANGEDSINCE 7) +FLAGS x\r\n"
+    b'g SEARCH MODSEQ "/flags/\\\\draft" all 5 MODSEQ 9\r\n',
     b"a LOGIN a b\r\nb APPEND INBOX {3+}\r\nabc (\\Flagged) {3+}\r\nabc\r\nc UID COPY 1 x\r\nd MOVE 2:4 {1+}\r\ny\r\n",
 )
 IMAP_WORDS = (
@@ -474,6 +477,9 @@ class View:
         self.keywords = frozenset((b"$junk",))
         self.internaldate = self.savedate = 1_053_700_000
         self._raw = raw
+
+    def modseq(self) -> int:
+        return 1
 
     def email_id(self) -> bytes:
         return b"M0"

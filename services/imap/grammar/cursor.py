@@ -13,6 +13,7 @@ _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _LIST_WORD = re.compile(rb'[^\x00-\x20\x7f(){"\\]+')
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _NUMBER = re.compile(rb"[0-9]{1,10}")
+_MODSEQ = re.compile(rb"[0-9]{1,19}")
 _TOKEN = re.compile(rb'[^\x00-\x20\x7f(){"]+')
 _QUOTED = re.compile(rb'"((?:[^\x00\r\n"\\]|\\["\\])*)"')
 _SET = re.compile(rb"[0-9*:,$]+")
@@ -85,6 +86,13 @@ class Cursor:
         """A 32-bit number."""
         value = int(self.match(_NUMBER, "a number"))
         if value >= 2**32:
+            raise BadSyntax("number too large")
+        return value
+
+    def modseq(self) -> int:
+        """A mod-sequence, of 63 bits (RFC 7162 section 7)."""
+        value = int(self.match(_MODSEQ, "a mod-sequence"))
+        if value >= 2**63:
             raise BadSyntax("number too large")
         return value
 

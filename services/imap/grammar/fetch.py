@@ -24,6 +24,7 @@ _PLAIN = frozenset(
         b"BODY",
         b"BODYSTRUCTURE",
         b"UID",
+        b"MODSEQ",
         b"SAVEDATE",
         b"EMAILID",
         b"THREADID",

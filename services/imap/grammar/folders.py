@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from services.imap.grammar.cursor import Cursor
 from services.imap.grammar.dates import parse_date_time
 from services.imap.grammar.errors import BadSyntax
+from services.imap.grammar.sequence import SequenceSet, parse_sequence_set
 
 # Each is matched with every folder.
 MAX_LIST_PATTERNS = 50
 _STATUS_ITEMS = frozenset(
-    (b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED", b"SIZE", b"MAILBOXID")
+    (b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED", b"SIZE", b"MAILBOXID", b"HIGHESTMODSEQ")
 )
 _LIST_SELECT = frozenset((b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"))
 _LIST_RETURN = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
@@ -78,6 +79,60 @@ def normal_mailbox(name: bytes) -> bytes:
     """INBOX and INBOX.x in upper case in their first five letters; the rest is kept."""
     head, dot, rest = name.partition(b".")
     return b"INBOX" + dot + rest if head.upper() == b"INBOX" else name
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """What the client knows of the mailbox (RFC 7162 section 3.2.5). `known`: UIDs that it has, None: all."""
+
+    validity: int
+    modseq: int
+    known: SequenceSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """SELECT's and EXAMINE's."""
+
+    mailbox: bytes
+    condstore: bool = False
+    resync: Resync | None = None
+
+
+def parse_select(cursor: Cursor) -> Select:
+    """Raises BadSyntax."""
+    mailbox = parse_mailbox(cursor)
+    if cursor.at_end():
+        return Select(mailbox)
+    cursor.space()
+    cursor.expect(b"(")
+    if cursor.skip(b"CONDSTORE"):
+        cursor.expect(b")")
+        return Select(mailbox, condstore=True)
+    cursor.expect(b"QRESYNC (")
+    resync = _parse_resync(cursor)
+    cursor.expect(b"))")
+    return Select(mailbox, condstore=True, resync=resync)
+
+
+def _parse_resync(cursor: Cursor) -> Resync:
+    validity = cursor.number()
+    cursor.space()
+    modseq = cursor.modseq()
+    known = None
+    if cursor.peek() == b" ":
+        cursor.space()
+        if cursor.peek() != b"(":
+            known = parse_sequence_set(cursor.sequence_text())
+    if cursor.peek() == b" " or cursor.peek() == b"(":
+        cursor.skip(b" ")
+        # Which numbers those UIDs had saves the client bytes, which it may do without.
+        cursor.expect(b"(")
+        parse_sequence_set(cursor.sequence_text())
+        cursor.space()
+        parse_sequence_set(cursor.sequence_text())
+        cursor.expect(b")")
+    return Resync(validity, modseq, known)
 
 
 def parse_create(cursor: Cursor) -> Create:

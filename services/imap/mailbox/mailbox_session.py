@@ -43,6 +43,7 @@ TURN_SECONDS = 0.2
 
 #: The next bytes of an answer; with the last, the Answer, or that there is none.
 Turn: TypeAlias = tuple[bytes, Answer | CutShort | None]
+CONDSTORE, QRESYNC = b"CONDSTORE", b"QRESYNC"
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -63,6 +64,8 @@ class MailboxSession:
         self._answering: tuple[Answering, Command] | None = None
         self._lock = threading.Lock()
         self.selected: Selected | None = None
+        #: By ENABLE, or by what stands for it (RFC 5161, RFC 7162 section 3.1).
+        self.enabled: set[bytes] = set()
         self.troubles = Troubles(maildir)
         #: Of the command that is being carried out.
         self.tag = b""
@@ -115,6 +118,8 @@ class MailboxSession:
         """Leave the selected mailbox for another. Raises StoreError, OSError."""
         self.deselect()
         self.selected = Selected(name, self.maildir.mailbox(name, read_only=read_only))
+        self.selected.condstore = CONDSTORE in self.enabled
+        self.selected.qresync = QRESYNC in self.enabled
         return self.selected
 
     def deselect(self) -> None:

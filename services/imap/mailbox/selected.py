@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from services.imap.mailbox.view import Changes, View
 from services.imap.store.cache import MailboxCache
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.message import Message
+from services.imap.store.modseqs import ModSeqs
 
 
 class NoSuchMessage(Exception):
@@ -46,6 +48,9 @@ class Selected:
         self.contexts: dict[bytes, Watcher] = {}
         #: What this session has changed itself since contexts were last asked.
         self._touched: set[int] = set()
+        #: Whether the client is told mod-sequences, and UIDs of what is gone instead of numbers (RFC 7162).
+        self.condstore = False
+        self.qresync = False
 
     def close(self) -> None:
         """Give the directory back."""
@@ -90,10 +95,12 @@ class Selected:
                 changed = True
             if not (changed or (expunge and self.view.behind) or self._touched):
                 return ()
-            gained = (*self.tell_new_keywords(), *self._contexts_removed(expunge=expunge))
+            self._track()
+            gone = self._gone() if expunge and (self.contexts or self.qresync) else []
+            gained = (*self.tell_new_keywords(), *self._contexts_removed(gone))
             before = len(self.view.uids)
             changes = self._update(expunge=expunge)
-            lines = (*gained, *self._render(changes, uid=uid), *self._tell_lost_keywords())
+            lines = (*gained, *self._render(changes, gone, uid=uid), *self._tell_lost_keywords())
             added = self.view.uids[before - len(changes.expunged) :] if self.contexts else ()
         return (*lines, *self._contexts_changed((*changes.flags, *added)))
 
@@ -114,10 +121,35 @@ class Selected:
         if self.contexts:
             self._touched.add(message.uid)
 
-    def _contexts_removed(self, *, expunge: bool) -> list[bytes]:
-        if not (expunge and self.contexts):
-            return []
-        gone = [uid for uid in self.view.uids if uid not in self.mailbox.messages]
+    def track(self) -> ModSeqs:
+        """The mod-sequences as they are now. Raises OSError."""
+        return self.mailbox.folder.track()
+
+    def _track(self) -> None:
+        if self.condstore:
+            with contextlib.suppress(OSError):  # who asks for a mod-sequence will be told
+                self.track()
+
+    def modseq_line(self, uid: int, *, by_uid: bool) -> bytes:
+        """`* 7 FETCH (MODSEQ (12))`: the message was changed as the client has asked."""
+        item = b"MODSEQ (%d)" % self.modseq(uid)
+        return replies.fetch(self.view.number(uid), b"UID %d %b" % (uid, item) if by_uid or self.qresync else item)
+
+    def begin_condstore(self) -> tuple[bytes, ...]:
+        """The client has asked for mod-sequences: from now on it is told them. Raises OSError."""
+        if self.condstore:
+            return ()
+        self.condstore = True
+        return (replies.highest_modseq(self.track().highest),)
+
+    def modseq(self, uid: int) -> int:
+        """A message's mod-sequence as of the last look."""
+        return self.mailbox.folder.modseqs.of(uid)
+
+    def _gone(self) -> list[int]:
+        return [uid for uid in self.view.uids if uid not in self.mailbox.messages]
+
+    def _contexts_removed(self, gone: Sequence[int]) -> list[bytes]:
         return [line for context in self.contexts.values() for line in context.removed(self, gone)]
 
     def _contexts_changed(self, uids: Sequence[int]) -> list[bytes]:
@@ -147,8 +179,11 @@ class Selected:
             return replies.NO_PERMANENT_FLAGS
         return replies.permanent_flags(self._keywords, SYSTEM, more=len(self._keywords) < MAX_KEYWORDS)
 
-    def _render(self, changes: Changes, *, uid: bool) -> list[bytes]:
-        lines = [replies.numbered(number, b"EXPUNGE") for number in changes.expunged]
+    def _render(self, changes: Changes, gone: Sequence[int], *, uid: bool) -> list[bytes]:
+        if self.qresync:
+            lines = [replies.vanished(gone)] if gone else []
+        else:
+            lines = [replies.numbered(number, b"EXPUNGE") for number in changes.expunged]
         if changes.exists is not None:
             lines.append(replies.numbered(changes.exists, b"EXISTS"))
         if changes.recent is not None:
@@ -164,4 +199,8 @@ class Selected:
     def flags_line(self, message: Message, *, uid: bool) -> bytes:
         """`* 7 FETCH (FLAGS (\\Seen))`."""
         item = self.flags_item(message)
-        return replies.fetch(self.view.number(message.uid), b"UID %d %b" % (message.uid, item) if uid else item)
+        if self.condstore:
+            item += b" MODSEQ (%d)" % self.modseq(message.uid)
+        if uid or self.qresync:
+            item = b"UID %d %b" % (message.uid, item)
+        return replies.fetch(self.view.number(message.uid), item)

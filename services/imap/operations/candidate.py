@@ -50,6 +50,9 @@ class Candidate:
     def savedate(self) -> int | None:
         return save_date(self._message)
 
+    def modseq(self) -> int:
+        return self._selected.modseq(self.uid)
+
     def email_id(self) -> bytes:
         return value(self._selected, self.uid, self._opened, *CACHED[b"EMAILID"])[1:-1]
 

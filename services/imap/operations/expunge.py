@@ -16,8 +16,12 @@ def expunge(session: MailboxSession, only: SequenceSet | None) -> Answer:
     """Of these UIDs, None: of all. Raises StoreError, OSError."""
     if session.current.mailbox.read_only:
         return Answer(b"NO", replies.READ_ONLY)
-    remove_deleted(session.current, only)
-    return Answer()
+    selected = session.current
+    remove_deleted(selected, only)
+    if not selected.condstore:
+        return Answer()
+    selected.mailbox.refresh()
+    return Answer(code=b"HIGHESTMODSEQ %d" % selected.track().highest)
 
 
 def remove_deleted(selected: Selected, only: SequenceSet | None) -> None:

@@ -14,6 +14,7 @@ from services.imap.grammar.messages import Fetch
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
 from services.imap.operations.candidate import save_date
+from services.imap.operations.condstore import begin, changed_since, vanished
 from services.imap.operations.flags import add_flags
 from services.imap.operations.ready import CACHED, chunk_size, ready, value
 from services.imap.search.esearch import taken
@@ -22,6 +23,7 @@ from services.imap.session.results import Answer
 from services.imap.store.errors import AnswerCut, MessageGone
 from services.imap.store.opened import OpenMessage
 
+MODSEQ = Plain(b"MODSEQ")
 Pieces = Generator[bytes, None, None]
 
 # A link, a FIFO, a socket, a directory, what is absurdly large, a bad sector.
@@ -36,8 +38,14 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     seen = any(isinstance(item, Body) and not item.peek for item in items) and not selected.mailbox.read_only
     gone = False
     trouble: OSError | None = None
-    wanted = selected.targets(arguments.messages, uid=arguments.uid)
-    wanted = wanted if arguments.partial is None else list(taken(wanted, arguments.partial))
+    if arguments.vanished and not selected.qresync:
+        return Answer(b"BAD", replies.ENABLE_QRESYNC_FIRST)
+    if arguments.changed_since is not None or MODSEQ in items:
+        items = items if MODSEQ in items else (*items, MODSEQ)
+        yield from begin(session)
+        selected.track()
+    lines, wanted = _wanted(selected, arguments)
+    yield from lines
     for uids, answers in _chunks(selected, wanted, items):
         if None not in answers:
             yield b"".join(answers)  # type: ignore[arg-type]
@@ -59,6 +67,17 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     if gone and not arguments.uid:
         return Answer(b"NO", replies.GONE, code=replies.CODE_EXPUNGE_ISSUED)
     return Answer()
+
+
+def _wanted(selected: Selected, arguments: Fetch) -> tuple[list[bytes], list[int]]:
+    """What is to be told before, and the UIDs of the messages asked for. Raises NoSuchMessage, OSError."""
+    lines: list[bytes] = []
+    uids = selected.targets(arguments.messages, uid=arguments.uid)
+    if arguments.changed_since is not None:
+        if arguments.vanished:
+            lines = vanished(selected, arguments.changed_since, arguments.messages)
+        uids = changed_since(selected, uids, arguments.changed_since)
+    return lines, uids if arguments.partial is None else list(taken(uids, arguments.partial))
 
 
 def _chunks(
@@ -104,6 +123,9 @@ def _message(selected: Selected, uid: int, items: tuple[FetchItem, ...], *, seen
             with contextlib.suppress(OSError):  # no room to note that it was read is no reason not to show it
                 add_flags(selected, uid, b"S")
             items = items if Plain(b"FLAGS") in items else (*items, Plain(b"FLAGS"))
+            if selected.condstore:
+                selected.track()
+                items = items if MODSEQ in items else (*items, MODSEQ)
         yield from _render(selected, uid, items, opened)
         if Plain(b"FLAGS") in items:
             selected.view.told(selected.mailbox.messages[uid])
@@ -161,6 +183,10 @@ def _savedate(selected: Selected, uid: int, _opened: OpenMessage) -> bytes:
     return b"SAVEDATE " + (b"NIL" if date is None else render_date_time(date))
 
 
+def _modseq(selected: Selected, uid: int, _opened: OpenMessage) -> bytes:
+    return b"MODSEQ (%d)" % selected.modseq(uid)
+
+
 def _thread_id(_selected: Selected, _uid: int, _opened: OpenMessage) -> bytes:
     return b"THREADID NIL"
 
@@ -176,5 +202,6 @@ _PLAIN: dict[bytes, Callable[[Selected, int, OpenMessage], bytes]] = {
     b"INTERNALDATE": _internaldate,
     b"SAVEDATE": _savedate,
     b"THREADID": _thread_id,
+    b"MODSEQ": _modseq,
     **{name: _cached(name) for name in CACHED},
 }

@@ -12,6 +12,7 @@ from services.imap.flags import NONE, FlagSet, canonical, changed, parse_flags
 from services.imap.grammar.messages import Store
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.mailbox.selected import Selected
+from services.imap.operations.condstore import begin
 from services.imap.session.results import Answer
 from services.imap.store.errors import BadFlag, MessageGone
 from services.imap.store.keywords import write_keywords
@@ -28,14 +29,17 @@ def store(session: MailboxSession, arguments: Store) -> Answer:
     if selected.mailbox.read_only:
         return Answer(b"NO", replies.READ_ONLY)
     uids = selected.targets(arguments.messages, uid=arguments.uid)
+    begun = begin(session) if arguments.unchanged_since is not None else ()
     # What others have changed meanwhile is the ground for + and -, and is told with this.
-    lines = list(selected.tell(expunge=False, uid=arguments.uid))
+    lines = [*begun, *selected.tell(expunge=False, uid=arguments.uid)]
     try:
         given = _known(selected.mailbox, parse_flags(arguments.flags))
     except BadFlag as error:
         return Answer(b"NO", error.text, tuple(lines))
+    uids, modified = _unchanged(selected, uids, arguments.unchanged_since)
     gone = False
     stored = True
+    done: list[Message] = []
     counted = session.counted()
     for uid in uids:
         before = counted.sizes(selected.mailbox, (selected.mailbox.messages.get(uid),))
@@ -48,15 +52,34 @@ def store(session: MailboxSession, arguments: Store) -> Answer:
         counted.came(selected.name, counted.sizes(selected.mailbox, (message,)))
         selected.told(message)
         stored = stored and _is_stored(message)
-        if not arguments.silent:
-            lines.append(selected.flags_line(message, uid=arguments.uid))
+        done.append(message)
     counted.note()
+    lines += _told(selected, done, arguments)
     lines[:0] = selected.tell_new_keywords()
     if not stored:
         lines.append(replies.NOT_STORED)
     if gone and not arguments.uid:
         return Answer(b"NO", replies.GONE, tuple(lines), replies.CODE_EXPUNGE_ISSUED)
-    return Answer(lines=tuple(lines))
+    numbers = modified if arguments.uid else map(selected.view.number, modified)
+    return Answer(lines=tuple(lines), code=replies.modified(numbers) if modified else b"")
+
+
+def _unchanged(selected: Selected, uids: list[int], since: int | None) -> tuple[list[int], list[int]]:
+    """Those that the client knows as they are, and those that were changed after the mod-sequence."""
+    if since is None:
+        return uids, []
+    known = [uid for uid in uids if uid not in selected.mailbox.messages or selected.modseq(uid) <= since]
+    return known, sorted(set(uids).difference(known))
+
+
+def _told(selected: Selected, done: list[Message], arguments: Store) -> list[bytes]:
+    if selected.condstore:
+        selected.track()
+    if not arguments.silent:
+        return [selected.flags_line(message, uid=arguments.uid) for message in done]
+    if not selected.condstore:
+        return []
+    return [selected.modseq_line(message.uid, by_uid=arguments.uid) for message in done]
 
 
 def _known(mailbox: Mailbox, given: FlagSet) -> FlagSet:

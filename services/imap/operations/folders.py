@@ -11,6 +11,7 @@ from services.imap import replies
 from services.imap.grammar.folders import Create, List, Lsub, Rename, Status
 from services.imap.grammar.patterns import Pattern, compile_pattern
 from services.imap.mailbox.mailbox_session import MailboxSession
+from services.imap.operations.condstore import begin
 from services.imap.operations.ready import total_size
 from services.imap.session.results import Answer
 from services.imap.store import files
@@ -185,8 +186,9 @@ def lsub(session: MailboxSession, arguments: Lsub) -> Answer:
 def status(session: MailboxSession, arguments: Status) -> Answer:
     """Raises StoreError, OSError."""
     maildir = session.maildir
+    begun = begin(session) if b"HIGHESTMODSEQ" in arguments.items else ()
     items = _status_of(maildir, maildir.directory_of(arguments.mailbox), arguments.items)
-    return Answer(lines=(replies.status(arguments.mailbox, items),))
+    return Answer(lines=(*begun, replies.status(arguments.mailbox, items)))
 
 
 @contextlib.contextmanager
@@ -220,5 +222,6 @@ _STATUS: dict[bytes, Callable[[Mailbox], bytes]] = {
     b"UNSEEN": _number(lambda mailbox: mailbox.unseen()[0]),
     b"DELETED": _number(lambda mailbox: sum(b"T" in message.flags for message in mailbox.messages.values())),
     b"SIZE": _number(total_size),
+    b"HIGHESTMODSEQ": _number(lambda mailbox: mailbox.folder.track().highest),
     b"MAILBOXID": lambda mailbox: b"(F%d)" % mailbox.validity,
 }

@@ -9,9 +9,10 @@ from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.search import Criterion, Returns, Search, Sort, Thread
 from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.operations.candidate import Candidate, Value, bounds_of, look
+from services.imap.operations.condstore import begin
 from services.imap.operations.contexts import Context
 from services.imap.search.esearch import render_esearch, render_numbers, taken
-from services.imap.search.match import bind
+from services.imap.search.match import asks_for_modseq, bind
 from services.imap.search.parse import BadCharset, parse_search
 from services.imap.search.program import Key
 from services.imap.search.sort import SortKey, sort_key, sort_numbers
@@ -40,9 +41,11 @@ def _ordered(session: MailboxSession, verb: bytes, arguments: Search, criteria: 
         view = session.current.view
         numbers = uids if arguments.uid else [view.number(uid) for uid in uids]
         returns = arguments.returns
+        told = _told(returns, uids) if asks_for_modseq(key) else ()
+        modseq = max((session.current.modseq(uid) for uid in told), default=0)
         if returns is None:
-            return (replies.untagged(render_numbers(verb, numbers)),)
-        lines = [] if returns.words <= _SILENT else [_extended(session, returns, numbers, uid=arguments.uid)]
+            return (replies.untagged(render_numbers(verb, numbers, modseq)),)
+        lines = [] if returns.words <= _SILENT else [_extended(session, returns, numbers, modseq, uid=arguments.uid)]
         if b"SAVE" in returns.words:
             session.current.saved = tuple(sorted(_saved(returns, uids)))
         if b"UPDATE" in returns.words:
@@ -53,8 +56,15 @@ def _ordered(session: MailboxSession, verb: bytes, arguments: Search, criteria: 
     return _answer(session, arguments, lambda one: (sort_key(criteria, one), one.uid), render)
 
 
-def _extended(session: MailboxSession, returns: Returns, numbers: list[int], *, uid: bool) -> bytes:
-    return replies.untagged(render_esearch(session.tag, numbers, returns, uid=uid))
+def _extended(session: MailboxSession, returns: Returns, numbers: list[int], modseq: int, *, uid: bool) -> bytes:
+    return replies.untagged(render_esearch(session.tag, numbers, returns, modseq, uid=uid))
+
+
+def _told(returns: Returns | None, found: list[int]) -> set[int]:
+    """The messages whose highest mod-sequence is told: the ends where they alone are (RFC 7162 section 3.1.6)."""
+    if returns is None or returns.words & _WHOLE:
+        return set(found)
+    return _saved(returns, found)
 
 
 def _saved(returns: Returns, found: list[int]) -> set[int]:
@@ -102,6 +112,10 @@ def _answer(
     except BadCharset:
         selected.saved = () if saves else selected.saved
         return Answer(b"NO", replies.UNKNOWN_CHARSET, code=replies.CODE_BAD_CHARSET)
+    begun: tuple[bytes, ...] = ()
+    if asks_for_modseq(key):
+        begun = begin(session)
+        selected.track()
     bound = bind(key, bounds_of(selected))
     found: list[Value] = []
     unreadable = False
@@ -116,4 +130,4 @@ def _answer(
                 found.append(value)
         yield b""
     selected.cache.flush()
-    return Answer(lines=(*render(key, found), *([replies.NOT_SEARCHED] if unreadable else ())))
+    return Answer(lines=(*begun, *render(key, found), *([replies.NOT_SEARCHED] if unreadable else ())))

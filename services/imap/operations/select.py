@@ -8,29 +8,54 @@ from dataclasses import replace
 from qmail.maildir.reader import clean_tmp_at
 from services.imap import replies
 from services.imap.flags import SYSTEM
-from services.imap.mailbox.mailbox_session import MailboxSession, refusal
+from services.imap.grammar.folders import Select
+from services.imap.mailbox.mailbox_session import CONDSTORE, QRESYNC, MailboxSession, refusal
 from services.imap.mailbox.selected import Selected
+from services.imap.operations.condstore import resync
 from services.imap.operations.expunge import remove_deleted
 from services.imap.session.results import Answer
 from services.imap.store.errors import StoreError
+from services.imap.store.modseqs import FILE as MODSEQ_FILE
 
 
-def select(session: MailboxSession, name: bytes) -> Answer:
+def select(session: MailboxSession, arguments: Select) -> Answer:
     """Raises nothing: after a refusal no mailbox is selected."""
-    return _select(session, name, read_only=False)
+    return _select(session, arguments, read_only=False)
 
 
-def examine(session: MailboxSession, name: bytes) -> Answer:
+def examine(session: MailboxSession, arguments: Select) -> Answer:
     """As `select`."""
-    return _select(session, name, read_only=True)
+    return _select(session, arguments, read_only=True)
 
 
-def _select(session: MailboxSession, name: bytes, *, read_only: bool) -> Answer:
+def _select(session: MailboxSession, arguments: Select, *, read_only: bool) -> Answer:
+    if arguments.resync is not None and QRESYNC not in session.enabled:
+        return Answer(b"BAD", replies.ENABLE_QRESYNC_FIRST)
+    if arguments.condstore:
+        session.enabled.add(CONDSTORE)
+    closed = (replies.CLOSED,) if session.selected is not None else ()
     try:
-        return _first_look(session.select(name, read_only=read_only))
+        selected = session.select(arguments.mailbox, read_only=read_only)
+        answer = _first_look(selected)
+        changes = (*_modseqs(selected), *(resync(selected, arguments.resync) if arguments.resync else ()))
     except (StoreError, OSError) as error:
         session.deselect()
-        return replace(refusal(error), selected=False)
+        return replace(refusal(error), selected=False, lines=closed)
+    return replace(answer, lines=(*closed, *answer.lines, *changes))
+
+
+def _modseqs(selected: Selected) -> tuple[bytes, ...]:
+    """HIGHESTMODSEQ, or that there is none: where nothing can be written down, nothing can be promised."""
+    if not selected.mailbox.sticky:
+        selected.condstore = selected.qresync = False
+        return (replies.NO_MODSEQ,)
+    folder = selected.mailbox.folder
+    try:
+        return (replies.highest_modseq(folder.track().highest if selected.condstore else folder.highest_modseq()),)
+    except OSError as error:
+        selected.mailbox.note(MODSEQ_FILE, error)
+        selected.condstore = selected.qresync = False
+        return (replies.NO_MODSEQ,)
 
 
 def _first_look(selected: Selected) -> Answer:

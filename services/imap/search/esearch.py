@@ -8,12 +8,13 @@ from services.imap.grammar.search import Partial, Returns
 from services.imap.grammar.sequence import render_set
 
 
-def render_numbers(verb: bytes, numbers: Sequence[int]) -> bytes:
-    """`SEARCH 1 2 3`, without `* ` and line end."""
-    return b" ".join((verb, *(b"%d" % number for number in numbers)))
+def render_numbers(verb: bytes, numbers: Sequence[int], modseq: int = 0) -> bytes:
+    """`SEARCH 1 2 3`, with a mod-sequence `SEARCH 1 2 3 (MODSEQ 9)`, without `* ` and line end."""
+    line = b" ".join((verb, *(b"%d" % number for number in numbers)))
+    return line + b" (MODSEQ %d)" % modseq if modseq else line
 
 
-def render_esearch(tag: bytes, numbers: Sequence[int], returns: Returns, *, uid: bool) -> bytes:
+def render_esearch(tag: bytes, numbers: Sequence[int], returns: Returns, modseq: int = 0, *, uid: bool) -> bytes:
     """`ESEARCH (TAG "a") UID MIN 1 ...`, without `* ` and line end. `numbers` in the order of the result."""
     words = returns.words
     items = [_head(tag, uid=uid)]
@@ -27,6 +28,8 @@ def render_esearch(tag: bytes, numbers: Sequence[int], returns: Returns, *, uid:
         items.append(_partial(numbers, returns.partial))
     if b"COUNT" in words:
         items.append(b"COUNT %d" % len(numbers))
+    if modseq:
+        items.append(b"MODSEQ %d" % modseq)
     return b" ".join(items)
 
 

@@ -75,6 +75,8 @@ def matches(key: p.Key, view: MessageView) -> bool:  # noqa: C901, PLR0912 - a c
             return view.size() < size_bytes
         case p.ArrivedAfter(time, younger):
             return view.internaldate >= time if younger else view.internaldate <= time
+        case p.ModSeq(modseq):
+            return view.modseq() >= modseq
         case p.Saved(when, day):
             return view.savedate is not None and _compare(day_of(view.savedate), when, day)
         case p.EmailId(wanted):
@@ -172,3 +174,15 @@ def _holds(texts: Iterable[Iterable[str]], wanted: str) -> bool:
             if len(here) < len(wanted):
                 tail = here
     return wanted == ""
+
+
+def asks_for_modseq(key: p.Key) -> bool:
+    """Whether mod-sequences are in the key, so that the answer has one."""
+    match key:
+        case p.And(keys):
+            return any(map(asks_for_modseq, keys))
+        case p.Or(left, right):
+            return asks_for_modseq(left) or asks_for_modseq(right)
+        case p.Not(inner):
+            return asks_for_modseq(inner)
+    return isinstance(key, p.ModSeq)

@@ -124,6 +124,18 @@ class _Parser:
             raise BadSyntax("expected a number")
         return int(octets)
 
+    def modseq(self) -> int:
+        """With a flag's name before it, which changes nothing: there is one mod-sequence a message."""
+        token = self.tokens[self.at] if self.at < len(self.tokens) else None
+        if isinstance(token, String):
+            self.at += 1
+            if self.octets().lower() not in (b"priv", b"shared", b"all"):
+                raise BadSyntax("expected priv, shared or all")
+        modseq = self.number()
+        if modseq >= 2**63:
+            raise BadSyntax("number too large")
+        return modseq
+
     def interval(self) -> int:
         """Seconds (RFC 5032 section 3)."""
         seconds = self.number()
@@ -164,6 +176,7 @@ _WITH_ARGUMENTS: dict[bytes, Callable[[_Parser], p.Key]] = {
     b"SAVEDSINCE": lambda parser: p.Saved(p.When.SINCE, parser.day()),
     b"EMAILID": lambda parser: p.EmailId(parser.octets()),
     b"THREADID": lambda parser: p.EmailId(parser.octets() and None),
+    b"MODSEQ": lambda parser: p.ModSeq(parser.modseq()),
     b"LARGER": lambda parser: p.Larger(parser.number()),
     b"SMALLER": lambda parser: p.Smaller(parser.number()),
     b"UID": lambda parser: p.Uid(parse_sequence_set(parser.octets())),

@@ -131,6 +131,13 @@ class ArrivedAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class ModSeq:
+    """A mod-sequence of at least this (RFC 7162 section 3.1.5)."""
+
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """The save date by days of UTC (RFC 8514)."""
 
@@ -167,6 +174,6 @@ class Smaller:
     size_bytes: int
 
 
-_Dated: TypeAlias = Age | ArrivedAfter | Arrived | Saved | Sent
+_Dated: TypeAlias = ModSeq | Age | ArrivedAfter | Arrived | Saved | Sent
 _Simple: TypeAlias = All | Flag | Keyword | Header | Body | Text | Larger | Smaller | EmailId | _Dated
 Key: TypeAlias = _Simple | And | Or | Not | Seq | Uid | Ranges

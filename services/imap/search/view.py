@@ -38,6 +38,9 @@ class MessageView(Protocol):
     def savedate(self) -> int | None:
         """When it came into this mailbox, seconds since the epoch; None: not known."""
 
+    def modseq(self) -> int:
+        """Its mod-sequence."""
+
     def email_id(self) -> bytes:
         """EMAILID."""
 

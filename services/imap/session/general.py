@@ -1,4 +1,4 @@
-"""Commands of the connection that concern no mailbox (RFC 3501 section 6.1, RFC 2342, RFC 2971, RFC 5161)."""
+"""Commands of the connection that concern no mailbox (RFC 3501 section 6.1, RFC 2342, RFC 2971)."""
 
 from __future__ import annotations
 
@@ -38,11 +38,6 @@ def identify(dialogue: Dialogue, command: Command, arguments: IdFields) -> Effec
     """RFC 2971."""
     dialogue.origin = next((value for name, value in arguments if name.lower() == ORIGIN), dialogue.origin)
     return _completed(dialogue, command, replies.ID)
-
-
-def enable(dialogue: Dialogue, command: Command, _arguments: tuple[bytes, ...]) -> Effects:
-    """Nothing that can be enabled is offered yet; RFC 5161 section 3.1: unknown names are ignored."""
-    return _completed(dialogue, command, replies.ENABLED)
 
 
 def namespace(dialogue: Dialogue, command: Command, _arguments: None) -> Effects:

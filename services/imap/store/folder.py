@@ -18,6 +18,8 @@ from services.imap.store import files, keywords, snapshot, uidstore
 from services.imap.store.cache import MailboxCache
 from services.imap.store.keywords import KeywordTable
 from services.imap.store.message import Message
+from services.imap.store.modlog import FIRST
+from services.imap.store.modseqs import ModSeqs
 from services.imap.store.numbering import Numbering
 from services.imap.store.snapshot import File, Files, Stamp
 from services.imap.store.watch import Events, Watch, Watches
@@ -69,6 +71,9 @@ class Folder:
         #: UIDs in the order of their changes; the first is change number `_first_change`.
         self._changes: list[int] = []
         self._first_change = 0
+        self.modseqs = ModSeqs(fd)
+        #: The version whose changes all have their mod-sequences.
+        self._tracked = -1
 
     def close(self) -> None:
         """Give the directories back."""
@@ -145,6 +150,18 @@ class Folder:
         if version < self._first_change:
             return None
         return set(self._changes[version - self._first_change :])
+
+    def track(self) -> ModSeqs:
+        """The mod-sequences of the messages as they are. Raises OSError where they cannot be written down."""
+        with self.lock:
+            looked = None if self._tracked < 0 else self.changed_since(self._tracked)
+            self.modseqs.update(self.validity, self.messages, looked)
+            self._tracked = self.version
+            return self.modseqs
+
+    def highest_modseq(self) -> int:
+        """HIGHESTMODSEQ, as far as somebody has asked for mod-sequences; for who did not. Raises OSError."""
+        return self.track().highest if self.modseqs.begun() else FIRST
 
     def _changed(self, uids: Iterable[int]) -> None:
         self._changes += uids

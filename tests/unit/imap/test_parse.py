@@ -16,7 +16,7 @@ from services.imap.grammar.connection import Authenticate, Login
 from services.imap.grammar.dates import parse_date_time, render_date_time
 from services.imap.grammar.errors import BadSyntax
 from services.imap.grammar.fetch import Body, Plain
-from services.imap.grammar.folders import Append, Create, List, Rename, Status
+from services.imap.grammar.folders import Append, Create, List, Rename, Select, Status
 from services.imap.grammar.messages import Fetch, Store, ToMailbox
 from services.imap.grammar.patterns import compile_pattern
 from services.imap.grammar.search import Returns, Search
@@ -47,8 +47,8 @@ def one(text: bytes, *rest: bytes) -> tuple[bytes, Any]:
         (b"a capability", b"CAPABILITY", None),
         (b"a NOOP ", b"NOOP", None),
         (b'a LOGIN joni "ra\\"hasia"', b"LOGIN", Login(b"joni", b'ra"hasia')),
-        (b"a select inbox", b"SELECT", b"INBOX"),
-        (b"a EXAMINE InBox.Kerja", b"EXAMINE", b"INBOX.Kerja"),
+        (b"a select inbox", b"SELECT", Select(b"INBOX")),
+        (b"a EXAMINE InBox.Kerja", b"EXAMINE", Select(b"INBOX.Kerja")),
         (b"a RENAME INBOX.a INBOX.b", b"RENAME", Rename(b"INBOX.a", b"INBOX.b")),
         (b'a LIST "" *', b"LIST", List(b"", (b"*",))),
         (b'a LIST "" ~foo', b"LIST", List(b"", (b"~foo",))),

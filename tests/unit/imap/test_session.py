@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qmail.accounts.assign import Account
 from qmail.door.session import Ask, Close, Effect, Peer, Send, StartTls, Stopping
 from services.imap.commands import COMMANDS
-from services.imap.grammar.folders import Append
+from services.imap.grammar.folders import Append, Select
 from services.imap.session.dialogue import Terms
 from services.imap.session.requests import (
     AppendAbort,
@@ -164,7 +164,7 @@ def test_no_input_makes_the_session_raise_or_stay_silent_about_a_line(pieces: li
 
 def test_nothing_is_done_while_a_question_is_open() -> None:
     made = logged_in()
-    assert asked(made.received(b"a SELECT INBOX\r\nb NOOP\r\n")) == Execute(b"a", COMMANDS[b"SELECT"], b"INBOX")
+    assert asked(made.received(b"a SELECT INBOX\r\nb NOOP\r\n")) == Execute(b"a", COMMANDS[b"SELECT"], Select(b"INBOX"))
     assert made.received(b"c NOOP\r\n") == []
     effects = made.answered(Answer(b"OK", b"done", selected=True))
     assert text(effects) == b"a OK done\r\n"

@@ -41,6 +41,9 @@ class View:
     def savedate(self) -> int | None:
         return self.internaldate
 
+    def modseq(self) -> int:
+        return 1
+
     def email_id(self) -> bytes:
         return b"M0"
 
