@@ -65,7 +65,7 @@ def fetch(session: MailboxSession, arguments: Fetch) -> Answering:
     if trouble is not None:
         return unreadable(trouble)
     if gone and not arguments.uid:
-        return Answer(b"NO", replies.GONE, code=replies.CODE_EXPUNGE_ISSUED)
+        return Answer(b"OK", replies.GONE, code=replies.CODE_EXPUNGE_ISSUED)
     return Answer()
 
 

@@ -59,7 +59,7 @@ def store(session: MailboxSession, arguments: Store) -> Answer:
     if not stored:
         lines.append(replies.NOT_STORED)
     if gone and not arguments.uid:
-        return Answer(b"NO", replies.GONE, tuple(lines), replies.CODE_EXPUNGE_ISSUED)
+        return Answer(b"OK", replies.GONE, tuple(lines), replies.CODE_EXPUNGE_ISSUED)
     numbers = modified if arguments.uid else map(selected.view.number, modified)
     return Answer(lines=tuple(lines), code=replies.modified(numbers) if modified else b"")
 

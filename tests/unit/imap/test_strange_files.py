@@ -300,7 +300,7 @@ def test_one_odd_message_keeps_nobody_from_the_others(
     for item in (b"BODY.PEEK[]", b"RFC822.SIZE", b"BODYSTRUCTURE"):
         answer = perform(work, b"a FETCH 1:* " + item)
         # What is no file any more is found to be odd, or by the next look to be no message any more.
-        assert answer.kind == b"NO" and answer.code in (b"CORRUPTION", b"EXPUNGEISSUED")
+        assert (answer.kind, answer.code) in ((b"NO", b"CORRUPTION"), (b"OK", b"EXPUNGEISSUED"))
         assert answer.lines[0].count(b"FETCH (") == 4
     found = perform(work, b"a SEARCH BODY isi")
     assert found.lines[0] == b"* SEARCH 2 3 5\r\n"
