@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 from qmail.maildir.names import base_name, flagged_name, is_message_name, parse_flags
@@ -33,10 +34,13 @@ class Entry:
     folder: Folder
     size: int  #: bytes, lines ended by LF as stored
     mtime_ns: int
+    inode: int
 
 
-def scan(maildir: Path | str) -> list[Entry]:
+def scan(maildir: Path | str, known: Mapping[bytes, Entry] = MappingProxyType({})) -> list[Entry]:
     """Every message in new and cur, in no order.
+
+    known: what an earlier scan found under these names; a message never changes, so it is not looked at again.
 
     A message moved from new to cur meanwhile is listed once, one renamed under our eyes is looked for again.
     Raises OSError, also for a folder that is missing (qmail.maildir.parts): no list is no proof that there is no mail.
@@ -45,7 +49,7 @@ def scan(maildir: Path | str) -> list[Entry]:
     for _ in range(_LOOKS):
         found, vanished = {}, False
         for folder in _FOLDERS:
-            for entry in _scan_folder(maildir, folder):
+            for entry in _scan_folder(maildir, folder, known):
                 if entry is None:
                     vanished = True
                 else:
@@ -55,10 +59,14 @@ def scan(maildir: Path | str) -> list[Entry]:
     return list(found.values())
 
 
-def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry | None]:
+def _scan_folder(maildir: Path | str, folder: Folder, known: Mapping[bytes, Entry]) -> Iterator[Entry | None]:
     """None for a name that was listed and is not there any more."""
     with os.scandir(os.fsencode(os.path.join(maildir, folder))) as listing:
         for item in listing:
+            before = known.get(item.name)
+            if before is not None and before.folder == folder and item.inode() == before.inode:
+                yield before
+                continue
             if not is_message_name(item.name):
                 continue
             try:
@@ -68,7 +76,8 @@ def _scan_folder(maildir: Path | str, folder: Folder) -> Iterator[Entry | None]:
                 continue
             if stat.S_ISREG(facts.st_mode):
                 name = item.name
-                yield Entry(name, base_name(name), parse_flags(name), folder, facts.st_size, facts.st_mtime_ns)
+                base, flags = base_name(name), parse_flags(name)
+                yield Entry(name, base, flags, folder, facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 def move_to_cur(maildir: Path | str, name: bytes, flags: bytes = b"") -> bytes | None:

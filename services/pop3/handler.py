@@ -18,6 +18,8 @@ from qmail.door.user_sessions import UserSessions
 from qmail.log.notices import Notices, Refused
 from qmail.message.printable import printable
 from services.pop3 import mailbox, replies
+from services.pop3.ahead import Ahead
+from services.pop3.drops import Drops
 from services.pop3.requests import LoggedIn, Login, LoginAnswer, Refusal, Retrieve, Update, Write
 from services.pop3.wire import WireForm
 
@@ -52,6 +54,7 @@ class Maildrops:
         self.sessions = sessions
         self.per_user = per_user
         self.gateways = gateways
+        self.drops = Drops()
 
 
 class Pop3Handler:
@@ -63,6 +66,7 @@ class Pop3Handler:
         self._classic = classic
         self._account = Account(b"", 0, 0, Path("/nonexistent"))
         self._counted = False
+        self._ahead = Ahead(())
 
     @property
     def _maildir(self) -> Path:
@@ -103,7 +107,9 @@ class Pop3Handler:
             return self._say(request.user, Refusal.CROWDED)
         owner = self._account.uid if self._shared.per_user else None
         try:
-            open_mailbox = partial(mailbox.open_mailbox, self._maildir, owner, classic=self._classic)
+            open_mailbox = partial(
+                mailbox.open_mailbox, self._maildir, owner, self._shared.drops, classic=self._classic
+            )
             messages = await self._shared.pool.run(self._account, open_mailbox)
         except mailbox.MailboxError as error:
             self._tell(str(self._maildir), error.why)
@@ -111,6 +117,7 @@ class Pop3Handler:
         except IdentityError as error:
             self._shared.log.line(f"{self._peer.ip} {error}")
             return self._say(request.user, Refusal.TEMPORARY)
+        self._ahead = Ahead(messages)
         self._shared.log.line(f"{self._peer.ip} {_shown(request.user)} login {len(messages)} messages")
         return LoggedIn(messages)
 
@@ -130,15 +137,23 @@ class Pop3Handler:
         )
         return await ask_pass.ask(self._shared.bus, question)
 
-    async def _retrieve(self, request: Retrieve, send: SendBytes) -> bool:
-        pool = self._shared.pool
+    async def _retrieve(self, request: Retrieve, send: SendBytes) -> bytes | bool:
+        pool, message = self._shared.pool, request.message
+        octets = self._ahead.take(message)
+        if octets is not None:
+            return _whole(request, octets)
         try:
-            descriptor, piece = await pool.run(self._account, mailbox.open_message, self._maildir, request.message)
+            descriptor, piece, read = await pool.run(
+                self._account, mailbox.read_messages, self._maildir, message, self._ahead.following(message)
+            )
         except mailbox.Unusable as unusable:
             self._tell(unusable.path, unusable.why)
             return False
         except OSError:
             return False
+        self._ahead.keep(read)
+        if descriptor < 0:
+            return _whole(request, piece)
         wire = WireForm(body_lines=request.body_lines, as_stored=request.as_stored)
         try:
             await send(replies.OK + wire.feed(piece))
@@ -164,6 +179,12 @@ class Pop3Handler:
     def _tell(self, path: str, why: str) -> None:
         """An administrator must look at the file: nobody else can mend it."""
         self._shared.log.notices.refused(Refused.FILE, _shown(self._account.name), path, why)
+
+
+def _whole(request: Retrieve, octets: bytes) -> bytes:
+    """OK and the message, in one piece."""
+    wire = WireForm(body_lines=request.body_lines, as_stored=request.as_stored)
+    return b"".join((replies.OK, wire.feed(octets), wire.end()))
 
 
 def _shown(user: bytes) -> str:

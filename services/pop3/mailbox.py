@@ -17,9 +17,13 @@ from qmail.maildir.parts import make_missing
 from qmail.maildir.quota import add
 from qmail.maildir.reader import Entry, clean_tmp, move_to_cur, scan
 from qmail.maildir.repeated import settle_repeated
+from services.pop3.ahead import BYTES
+from services.pop3.drops import Drop, Drops
 from services.pop3.requests import Message, Refusal
 
 READ_BYTES: Final = 128 * 1024
+# Directory times come from the kernel's tick: a change so soon after another may leave them as they are.
+_TICK_NS: Final = 20_000_000
 T = TypeVar("T")
 
 
@@ -41,11 +45,12 @@ class Unusable(Exception):
         self.why = why
 
 
-def open_mailbox(maildir: Path, owner: int | None, *, classic: bool) -> tuple[Message, ...]:
+def open_mailbox(maildir: Path, owner: int | None, drops: Drops | None = None, *, classic: bool) -> tuple[Message, ...]:
     """The messages by age, after sweeping tmp (qmail-pop3d(8)). Raises MailboxError.
 
     owner: the uid that the directory must have, None for any. classic: leave out what was delivered in this very
-    second, as maildir.c does, sort by seconds, and make no directory that is missing.
+    second, as maildir.c does, sort by seconds, and make no directory that is missing. drops: what is remembered of an
+    earlier look.
     """
     now = time.time()
     _check(maildir, owner, classic=classic)
@@ -53,9 +58,30 @@ def open_mailbox(maildir: Path, owner: int | None, *, classic: bool) -> tuple[Me
         _complete(maildir)
     clean_tmp(maildir, now, as_qmail=classic)
     try:
-        entries = scan(maildir)
+        if classic or drops is None:
+            return _messages(maildir, scan(maildir), now, classic=classic)
+        return _seen(maildir, drops, owner, now)
     except OSError as error:
         raise MailboxError(Refusal.NO_SCAN, _why(error, error.filename or maildir)) from error
+
+
+def _seen(maildir: Path, drops: Drops, owner: int | None, now: float) -> tuple[Message, ...]:
+    """By what is remembered, where the directories' times allow it. Raises OSError."""
+    status = os.stat(maildir)
+    key = status.st_dev, status.st_ino, -1 if owner is None else owner
+    # The last change of the inode: of its names or of who may read them.
+    times = tuple(os.stat(maildir / folder).st_ctime_ns for folder in ("new", "cur"))
+    before = drops.get(key)
+    if before.sure and before.times == times:
+        return before.messages
+    entries = scan(maildir, before.entries)
+    messages = _messages(maildir, entries, now, classic=False)
+    sure = max(times) < int(now * 1e9) - _TICK_NS
+    drops.put(key, Drop(times, sure, messages, {entry.name: entry for entry in entries}))
+    return messages
+
+
+def _messages(maildir: Path, entries: list[Entry], now: float, *, classic: bool) -> tuple[Message, ...]:
     with suppress(OSError):
         _drop_repeated(maildir, entries)
     unit = 1_000_000_000 if classic else 1
@@ -103,8 +129,11 @@ def _entered(maildir: Path) -> Iterator[int]:
 
 def _drop_repeated(maildir: Path, entries: Iterable[Entry]) -> None:
     """Settle what is in new although it is in cur, which alone was listed. What cannot be settled stays hidden."""
+    new = os.listdir(os.fsencode(maildir / "new"))
+    if not new:
+        return
     in_cur = {entry.base: b"cur/" + entry.name for entry in entries if entry.folder == "cur"}
-    repeated = [name for name in os.listdir(os.fsencode(maildir / "new")) if base_name(name) in in_cur]
+    repeated = [name for name in new if base_name(name) in in_cur]
     if not repeated:
         return
     with _entered(maildir) as directory:
@@ -116,6 +145,32 @@ def _drop_repeated(maildir: Path, entries: Iterable[Entry]) -> None:
 def open_message(maildir: Path, message: Message) -> tuple[int, bytes]:
     """A descriptor and the first piece. Raises FileNotFoundError: it is gone; Unusable."""
     return _Places(maildir).act(message, _open)
+
+
+def read_messages(
+    maildir: Path, message: Message, following: Sequence[Message]
+) -> tuple[int, bytes, dict[Message, bytes]]:
+    """As `open_message`, and what follows as far as it is small and where it was; the descriptor is -1 where the piece
+    is all of it. Raises as `open_message`."""
+    descriptor, piece = open_message(maildir, message)
+    if len(piece) == READ_BYTES:
+        return descriptor, piece, {}
+    os.close(descriptor)
+    read: dict[Message, bytes] = {}
+    left = BYTES
+    for one in following:
+        left -= one.size_bytes
+        if left < 0:
+            break
+        try:
+            descriptor, octets = _open_file(_path(os.fsencode(maildir), one))
+        except OSError:
+            break  # whoever asks for it will be told
+        os.close(descriptor)
+        if len(octets) == READ_BYTES:
+            break
+        read[one] = octets
+    return -1, piece, read
 
 
 def read_more(descriptor: int) -> bytes:
@@ -198,6 +253,11 @@ def _remove_repeated(maildir: Path, message: Message) -> None:
             os.unlink(again)
 
 
+def _path(directory: bytes, message: Message) -> bytes:
+    """Where it was at log-in."""
+    return os.path.join(directory, b"new" if message.is_new else b"cur", message.name)
+
+
 class _Places:
     """Where the messages are by now: another session may have moved them or changed their flags since the scan.
 
@@ -210,7 +270,7 @@ class _Places:
     def act(self, message: Message, do: Callable[[bytes], T]) -> T:
         """Do it to the message's file. Raises FileNotFoundError when it is gone, and what `do` does."""
         try:
-            return do(os.path.join(self._directory, b"new" if message.is_new else b"cur", message.name))
+            return do(_path(self._directory, message))
         except FileNotFoundError:
             if self._seen is None:
                 self._seen = self._look()

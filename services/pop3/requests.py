@@ -51,7 +51,8 @@ LoginAnswer: TypeAlias = LoggedIn | Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieve:
-    """Send OK and the message, without the final dot. Answer: whether it could be opened.
+    """Send OK and the message, without the final dot. Answer: whether it could be opened; or OK and the message, which
+    was not sent.
 
     `body_lines`: at most that many lines of the body (TOP), None for all. `as_stored`: keep CR before LF.
     """

@@ -318,8 +318,9 @@ class Transaction:
     def _retrieved(self, answer: object) -> Sequence[Effect]:
         if not answer:
             return [Send(replies.NO_OPEN)]
+        message = answer if isinstance(answer, bytes) else b""
         # qmail-pop3d puts an empty line before the dot.
-        return [Send((b"\r\n" if self.manner.classic else b"") + replies.END)]
+        return [Send(message + (b"\r\n" if self.manner.classic else b"") + replies.END)]
 
     def _write(self, lines: Iterator[bytes]) -> Sequence[Effect]:
         return self._ask(Write(replies.listing(lines)), lambda _answer: ())
