@@ -15,7 +15,7 @@ from services.imap.mailbox.selected import Selected
 from services.imap.operations.condstore import begin
 from services.imap.session.results import Answer
 from services.imap.store.errors import BadFlag, MessageGone
-from services.imap.store.keywords import write_keywords
+from services.imap.store.keywords import write_keywords, write_many
 from services.imap.store.mailbox import Mailbox
 from services.imap.store.message import Message
 from services.imap.store.snapshot import File
@@ -37,6 +37,7 @@ def store(session: MailboxSession, arguments: Store) -> Answer:
     except BadFlag as error:
         return Answer(b"NO", error.text, tuple(lines))
     uids, modified = _unchanged(selected, uids, arguments.unchanged_since)
+    _store_keywords(selected.mailbox, uids, arguments.mode, given)
     gone = False
     stored = True
     done: list[Message] = []
@@ -80,6 +81,21 @@ def _told(selected: Selected, done: list[Message], arguments: Store) -> list[byt
     if not selected.condstore:
         return []
     return [selected.modseq_line(message.uid, by_uid=arguments.uid) for message in done]
+
+
+def _store_keywords(mailbox: Mailbox, uids: list[int], mode: bytes, given: FlagSet) -> None:
+    """The keywords of all messages as one group; what is left to do with each is its name. Raises OSError."""
+    with mailbox.lock:
+        messages = [message for uid in uids if (message := mailbox.messages.get(uid)) is not None]
+        words = {one: changed(one.flags, one.keywords, mode, given)[1] for one in messages}
+        fresh = {one: mine for one, mine in words.items() if mine != one.keywords}
+        if not fresh:
+            return
+        write_many(mailbox.fd, {one.base: mine for one, mine in fresh.items()})
+        for one, mine in fresh.items():
+            mailbox.keyword_table.take(one.base, mine)
+            mailbox.replace(one.uid, File(one.path, one.flags), mine)
+        mailbox.touched()
 
 
 def _known(mailbox: Mailbox, given: FlagSet) -> FlagSet:

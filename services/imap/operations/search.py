@@ -11,10 +11,11 @@ from services.imap.mailbox.mailbox_session import MailboxSession
 from services.imap.operations.candidate import Candidate, Value, bounds_of, look
 from services.imap.operations.condstore import begin
 from services.imap.operations.contexts import Context
+from services.imap.operations.sieve import narrowed
 from services.imap.search.esearch import render_esearch, render_numbers, taken
 from services.imap.search.match import asks_for_modseq, bind
 from services.imap.search.parse import BadCharset, parse_search
-from services.imap.search.program import Key
+from services.imap.search.program import All, Key
 from services.imap.search.sort import SortKey, sort_key, sort_numbers
 from services.imap.search.thread import Facts, render_threads, thread_facts, thread_messages
 from services.imap.session.command import Answering
@@ -53,7 +54,8 @@ def _ordered(session: MailboxSession, verb: bytes, arguments: Search, criteria: 
             lines += [] if session.current.watch(session.tag, context) else [replies.no_update(session.tag)]
         return tuple(lines)
 
-    return _answer(session, arguments, lambda one: (sort_key(criteria, one), one.uid), render)
+    at_once = None if criteria else lambda uid: ((), uid)
+    return _answer(session, arguments, lambda one: (sort_key(criteria, one), one.uid), render, at_once)
 
 
 def _extended(session: MailboxSession, returns: Returns, numbers: list[int], modseq: int, *, uid: bool) -> bytes:
@@ -98,8 +100,10 @@ def _answer(
     arguments: Search,
     take: Callable[[Candidate], Value],
     render: Callable[[Key, list[Value]], tuple[bytes, ...]],
+    at_once: Callable[[int], Value] | None = None,
 ) -> Answering:
-    """The untagged answers are what `render` makes of what `take` takes from each message that was found.
+    """The untagged answers are what `render` makes of what `take` takes from each message that was found. `at_once`:
+    the same of a UID, where nothing else of the message is needed.
 
     What cannot be read is not found, and does not keep the rest from being found: the client is told that there is such
     a message, an administrator which and why."""
@@ -119,9 +123,12 @@ def _answer(
     bound = bind(key, bounds_of(selected))
     found: list[Value] = []
     unreadable = False
-    for uid in tuple(selected.view.uids):
+    possible, left = yield from narrowed(selected, bound)
+    if left == All() and at_once is not None:
+        found, possible = [at_once(uid) for uid in possible if uid in selected.mailbox.messages], []
+    for uid in possible:
         try:
-            value = look(selected, uid, bound, take)
+            value = look(selected, uid, left, take)
         except OSError as error:
             unreadable = True
             selected.mailbox.note_message(uid, error)

@@ -64,7 +64,7 @@ def matches(key: p.Key, view: MessageView) -> bool:  # noqa: C901, PLR0912 - a c
         case p.Not(inner):
             return not matches(inner, view)
         case p.Ranges(ranges, of_uids):
-            return _within(view.uid if of_uids else view.seq, ranges)
+            return within(view.uid if of_uids else view.seq, ranges)
         case p.Flag(name):
             return name in view.flags
         case p.Keyword(name):
@@ -112,7 +112,8 @@ def _cost(key: p.Key) -> int:
     return _COSTS.get(type(key), 0)
 
 
-def _within(number: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+def within(number: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    """Whether a number lies in one of the ascending ranges."""
     index = bisect_right(ranges, (number, STAR)) - 1
     return index >= 0 and ranges[index][0] <= number <= ranges[index][1]
 
@@ -124,10 +125,10 @@ def _compare(day: date, when: p.When, wanted: date) -> bool:
 
 
 def _in_field(header: list[Field], name: bytes, text: str) -> bool:
-    return any(text in fold(_shown(field)) for field in header if field.name == name and field.colon >= 0)
+    return any(text in fold(shown(field)) for field in header if field.name == name and field.colon >= 0)
 
 
-def _shown(field: Field) -> str:
+def shown(field: Field) -> str:
     """A field's value as text; addresses are written in one way."""
     if field.name in _ADDRESS_FIELDS:
         return ", ".join(map(_address, parse_addresses(field.value)))

@@ -46,8 +46,8 @@ _PAGE = 64
 _LENGTH_BITS = 20
 
 SIZE, ENVELOPE, BODY, BODYSTRUCTURE, EMAIL_ID, PREVIEW = b"S", b"E", b"B", b"X", b"I", b"P"
-#: Before the names of header fields.
-FIELDS = b"F"
+#: Before the names of header fields: as they are sent, and one's text as SEARCH compares it.
+FIELDS, TEXTS = b"F", b"T"
 
 _Pages = dict[int, "array[int]"]
 

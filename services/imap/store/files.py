@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import os
@@ -26,6 +27,7 @@ _MOST_BYTES = (
 # POP3's UIDL is the name up to the colon, of at most 70 characters (RFC 1939 section 7).
 MAX_BASE_BYTES = 70
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _counter = itertools.count()
 _host = ""
 _host_lock = threading.Lock()
@@ -92,15 +94,23 @@ def read_range(fd: int, start: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-def write_new(parent: int, name: bytes, content: bytes) -> None:
-    """Create a file and have it on stable storage. Raises OSError; nothing is left behind then."""
+def sync_all(fd: int) -> None:
+    """Have everything on stable storage that was written to the file system of an open file (syncfs(2)). Raises
+    OSError."""
+    if _libc.syncfs(fd) != 0:
+        raise OSError(ctypes.get_errno(), "syncfs")
+
+
+def write_new(parent: int, name: bytes, content: bytes, *, sync: bool = True) -> None:
+    """Create a file and, with `sync`, have it on stable storage. Raises OSError; nothing is left behind then."""
     fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
     try:
         try:
             view = memoryview(content)
             while view:
                 view = view[os.write(fd, view) :]
-            os.fsync(fd)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
     except OSError:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from services.imap import replies
@@ -23,6 +23,8 @@ from services.imap.store.errors import Busy
 DIRECTORY = b"courierimapkeywords/"
 # So many changes beside `:list` are merged by whoever sees them.
 MERGE_AT = 50
+# From so many on the whole file system is synchronized once, not each file.
+_GROUP = 8
 _READ_TRIES = 20
 _PERIOD_SECONDS = 300
 _LIFETIME_SECONDS = 900
@@ -136,6 +138,28 @@ def write_keywords(folder: int, base: bytes, keywords: Keywords) -> None:
     files.make_directory(folder, DIRECTORY)
     content = b"".join(name + b"\n" for name in sorted(keywords))
     files.replace_file(folder, DIRECTORY, base, content)
+
+
+def write_many(folder: int, changes: Mapping[bytes, Keywords]) -> None:
+    """Set the keywords of many messages, durably, with one wait for the disk. Raises OSError: then some may be set."""
+    if len(changes) < _GROUP:
+        for base, words in changes.items():
+            write_keywords(folder, base, words)
+        return
+    files.make_directory(folder, DIRECTORY)
+    prepared: dict[bytes, bytes] = {}
+    try:
+        for base, words in changes.items():
+            tmp = b"tmp/" + files.unique_name().encode()
+            files.write_new(folder, tmp, b"".join(name + b"\n" for name in sorted(words)), sync=False)
+            prepared[tmp] = DIRECTORY + base
+        files.sync_all(folder)
+        for tmp in tuple(prepared):
+            os.rename(tmp, prepared.pop(tmp), src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        for tmp in prepared:
+            with contextlib.suppress(OSError):
+                os.unlink(tmp, dir_fd=folder)
 
 
 def merge_due(table: KeywordTable) -> bool:
