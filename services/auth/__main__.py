@@ -13,10 +13,10 @@ from qmail.control.table import AUTHMODULELIST
 from qmail.log.log import Log
 from qmail.role.main import run_role
 from qmail.role.process import RoleProcess
-from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.known import KnownNetworks
 from services.auth.modules.read import close_modules, makers, read_modules
+from services.auth.password_verifier import PasswordVerifier
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 
 
@@ -33,12 +33,12 @@ async def serve(process: RoleProcess) -> None:
     bus = await process.reach_bus()
     files, known = Files(paths.users / "assign", control, notices), KnownNetworks(bus, secret.encode())
     threads = ThreadPoolExecutor(CONCURRENT_VERIFICATIONS, thread_name_prefix="verify")
-    desk = Desk(files, modules, control, notices, known, threads)
-    await desk.slowing.join(bus, WORKERS)
-    await bus.subscribe(ask_pass.SUBJECT, partial(desk.take, bus), WORKERS)
+    verifier = PasswordVerifier(files, modules, control, notices, known, threads)
+    await verifier.slowing.join(bus, WORKERS)
+    await bus.subscribe(ask_pass.SUBJECT, partial(verifier.take, bus), WORKERS)
     process.watch(process.bus_is_there)
     await process.until_told()
-    desk.close()
+    verifier.close()
     close_modules(modules)
 
 

@@ -141,7 +141,7 @@ class Budgets:
         return budget
 
 
-class Ledger:
+class BudgetTables:
     """The budgets of every kind."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from qmail.bus.talk import logins
 from qmail.log.notices import Notices, Refused
 from qmail.message.dates import date822
 from qmail.message.printable import printable
-from services.auth.budgets import Budget, Kind, Ledger
+from services.auth.budgets import Budget, BudgetTables, Kind
 from services.auth.row import Attempt
 
 
@@ -22,8 +22,8 @@ class Slowing:
     """The budgets of one process, which hears of the wrong passwords that the others see. `lifted` is called when some
     were given back."""
 
-    def __init__(self, ledger: Ledger, notices: Notices, lifted: Callable[[], None]) -> None:
-        self._ledger = ledger
+    def __init__(self, tables: BudgetTables, notices: Notices, lifted: Callable[[], None]) -> None:
+        self._tables = tables
         self._notices = notices
         self._lifted = lifted
         self._me = secrets.token_hex(8)
@@ -39,8 +39,8 @@ class Slowing:
     def attempt(self, account: bytes, network: str, *, known: bool, shared: bool, now: float) -> Attempt:
         """What an attempt needs. known: the account uses that network; shared: many people do."""
         budgets: tuple[Budget, ...]
-        budgets = (self._ledger.known(account, network),) if known else self._ledger.strangers(account, network)
-        address = None if known or shared else self._ledger.address(network)
+        budgets = (self._tables.known(account, network),) if known else self._tables.strangers(account, network)
+        address = None if known or shared else self._tables.address(network)
         if address is not None:
             budgets = (*budgets, address)
         return Attempt(account, network, known, budgets, address, now)
@@ -75,13 +75,13 @@ class Slowing:
 
     def _show(self, bus: Bus, message: Message) -> None:
         now = asyncio.get_running_loop().time()
-        found = [_shown(budget, now) for budget in self._ledger.slowed(now)]
+        found = [_shown(budget, now) for budget in self._tables.slowed(now)]
         found.sort(key=lambda one: (-one.wrong, one.since))
         bus.publish(message.reply, logins.encode_slowed(found))
 
     def _lift(self, bus: Bus, message: Message) -> None:
         who = logins.parse_lift(message.payload)
-        count = self._ledger.forgive(who, asyncio.get_running_loop().time()) if who else 0
+        count = self._tables.forgive(who, asyncio.get_running_loop().time()) if who else 0
         if count:
             self._lifted()
         bus.publish(message.reply, logins.encode_lifted(count))

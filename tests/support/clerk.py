@@ -1,4 +1,4 @@
-"""An auth without a process: real files and desk on a bus in memory."""
+"""An auth without a process: real files and verifier on a bus in memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from qmail.control.files import Control
 from qmail.control.paths import read_paths
 from qmail.control.table import AUTHMODULELIST
 from qmail.log.notices import Notices
-from services.auth.desk import Desk
 from services.auth.files import Files
 from services.auth.known import KnownNetworks
 from services.auth.modules.read import makers, read_modules
+from services.auth.password_verifier import PasswordVerifier
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 from tests.support.memory_bus import MemoryBus
 
@@ -30,7 +30,7 @@ TEMPORARY = {"ok": False, "temporary": True}
 
 
 class Clerk:
-    """A desk on a bus, and what it has logged. Made in a running loop."""
+    """A verifier on a bus, and what it has logged. Made in a running loop."""
 
     def __init__(self, root: Path, threads: Executor, bus: MemoryBus | None = None) -> None:
         self.root = root
@@ -41,11 +41,13 @@ class Clerk:
         known = makers(read_paths({"QMAIL_DIR": str(root)}), control, self.notices, CONCURRENT_VERIFICATIONS)
         modules = read_modules(control.get(AUTHMODULELIST), known, self.notices, self.log.append)
         files = Files(root / "users/assign", control, self.notices)
-        self.desk = Desk(files, modules, control, self.notices, KnownNetworks(self.bus, b"secret"), threads)
+        self.verifier = PasswordVerifier(
+            files, modules, control, self.notices, KnownNetworks(self.bus, b"secret"), threads
+        )
 
     async def open(self) -> Clerk:
-        await self.desk.slowing.join(self.bus, WORKERS)
-        await self.bus.subscribe(SUBJECT, partial(self.desk.take, self.bus), WORKERS)
+        await self.verifier.slowing.join(self.bus, WORKERS)
+        await self.bus.subscribe(SUBJECT, partial(self.verifier.take, self.bus), WORKERS)
         return self
 
     async def ask(self, user: str, password: str, **more: object) -> Any:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from services.auth.budgets import CLEAN_SECONDS, MAX_ENTRIES, RULES, Budget, Budgets, Kind, Ledger
+from services.auth.budgets import CLEAN_SECONDS, MAX_ENTRIES, RULES, Budget, Budgets, BudgetTables, Kind
 
 PAIR = RULES[Kind.PAIR]
 
@@ -65,13 +65,13 @@ def test_a_table_is_bounded_and_forgets_the_longest_unused() -> None:
 
 
 def test_slowed_are_those_who_must_wait_and_can_be_lifted_by_account_or_network() -> None:
-    ledger = Ledger()
-    for budget in (*ledger.strangers(b"ari", "192.0.2.1"), ledger.address("192.0.2.1"), ledger.address("192.0.2.2")):
+    tables = BudgetTables()
+    for budget in (*tables.strangers(b"ari", "192.0.2.1"), tables.address("192.0.2.1"), tables.address("192.0.2.2")):
         for _ in range(6):
             guess(budget, 0.0)
-    slowed = [(one.kind, one.account, one.network) for one in ledger.slowed(0.0)]
+    slowed = [(one.kind, one.account, one.network) for one in tables.slowed(0.0)]
     assert sorted(slowed) == [(Kind.ACCOUNT, b"ari", ""), (Kind.PAIR, b"ari", "192.0.2.1")]
-    assert ledger.forgive("joni", 0.0) == 0
-    assert ledger.forgive("ARI", 0.0) == 2 and not ledger.slowed(0.0)
-    assert ledger.forgive("192.0.2.1", 0.0) == 1
-    assert ledger.forgive("all", 0.0) == 1
+    assert tables.forgive("joni", 0.0) == 0
+    assert tables.forgive("ARI", 0.0) == 2 and not tables.slowed(0.0)
+    assert tables.forgive("192.0.2.1", 0.0) == 1
+    assert tables.forgive("all", 0.0) == 1

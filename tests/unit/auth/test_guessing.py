@@ -13,7 +13,7 @@ import pytest
 
 from qmail.bus.talk import ask_pass, logins
 from services.auth.budgets import RULES, Kind
-from services.auth.desk import REPEATED_SECONDS
+from services.auth.password_verifier import REPEATED_SECONDS
 from services.auth.row import NEWCOMER_SECONDS, PATIENCE_SECONDS
 from tests.support import warp
 from tests.support.clerk import NO, OK, TEMPORARY, Clerk
@@ -28,7 +28,7 @@ numbers = itertools.count()
 
 
 class Threads(Executor):
-    """Verifications take the loop's time; how many run at once is the desk's own affair."""
+    """Verifications take the loop's time; how many run at once is the verifier's own affair."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()
@@ -40,7 +40,7 @@ def consult(root: Path, talk: Callable[[Clerk], Awaitable[None]]) -> Clerk:
     async def main() -> Clerk:
         clerk = await Clerk(root, Threads()).open()
         await talk(clerk)
-        clerk.desk.close()
+        clerk.verifier.close()
         return clerk
 
     return warp.run(main())
@@ -173,10 +173,10 @@ def test_a_known_network_is_known_after_a_restart(root: Path) -> None:
         assert await clerk.ask("ari", "aripass", ip=HOME) == OK
         await warp.time_passes(1)
         again = Clerk(root, Threads(), clerk.bus)
-        account = again.desk._files.account(b"ari")
+        account = again.verifier._files.account(b"ari")
         assert account is not None
-        assert await again.desk._known.knows(account, HOME)
-        assert not await again.desk._known.knows(account, CAFE)
+        assert await again.verifier._known.knows(account, HOME)
+        assert not await again.verifier._known.knows(account, CAFE)
 
     consult(root, talk)
 
@@ -248,14 +248,14 @@ def test_who_is_slowed_is_logged_shown_and_can_be_lifted(root: Path) -> None:
 def test_two_auths_are_no_more_generous_than_one(root: Path) -> None:
     async def talk(clerk: Clerk) -> None:
         other = Clerk(root, Threads(), MemoryBus())
-        other.desk.slowing._publish = clerk.bus.publish
-        await clerk.bus.subscribe(logins.WRONG, other.desk.slowing._heard)
+        other.verifier.slowing._publish = clerk.bus.publish
+        await clerk.bus.subscribe(logins.WRONG, other.verifier.slowing._heard)
         for _ in range(5):
             await guess(clerk, "ari", CAFE)
         await warp.time_passes(0.5)
-        await other.bus.subscribe(ask_pass.SUBJECT, lambda message: other.desk.take(other.bus, message), "workers")
+        await other.bus.subscribe(ask_pass.SUBJECT, lambda message: other.verifier.take(other.bus, message), "workers")
         seconds, answer = await timed(other.ask("ari", "aripass", ip=CAFE))
         assert answer == OK and seconds > 1
-        other.desk.close()
+        other.verifier.close()
 
     consult(root, talk)

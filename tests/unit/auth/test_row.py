@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.budgets import RULES, Kind, Ledger
+from services.auth.budgets import RULES, BudgetTables, Kind
 from services.auth.row import MAX_WAITING, MAX_WAITING_PER_NETWORK, NEWCOMER_SECONDS, PATIENCE_SECONDS, Attempt, Row
 
 
@@ -13,13 +13,13 @@ class Place:
     """A row and its budgets."""
 
     def __init__(self) -> None:
-        self.ledger, self.row = Ledger(), Row()
+        self.tables, self.row = BudgetTables(), Row()
 
     def attempt(self, account: bytes, network: str, now: float = 0.0, *, known: bool = False) -> Attempt:
         if known:
-            return Attempt(account, network, True, (self.ledger.known(account, network),), None, now)
-        address = self.ledger.address(network)
-        return Attempt(account, network, False, (*self.ledger.strangers(account, network), address), address, now)
+            return Attempt(account, network, True, (self.tables.known(account, network),), None, now)
+        address = self.tables.address(network)
+        return Attempt(account, network, False, (*self.tables.strangers(account, network), address), address, now)
 
     def add(self, account: bytes, network: str, now: float = 0.0, *, known: bool = False) -> Attempt:
         attempt = self.attempt(account, network, now, known=known)
@@ -50,7 +50,7 @@ def test_networks_take_turns_and_in_a_network_its_accounts() -> None:
 
 def test_known_networks_go_first_then_those_without_a_wrong_password() -> None:
     place = Place()
-    place.ledger.address("192.0.2.1").charge(0.0)
+    place.tables.address("192.0.2.1").charge(0.0)
     guesser = place.add(b"ari", "192.0.2.1")
     newcomer = place.add(b"joni", "192.0.2.2")
     at_home = place.add(b"diva", "192.0.2.3", known=True)

@@ -91,7 +91,7 @@ class Deployment:
         log = Log("qmail-pop3d")
         pool = ActingPool(per_user=settings.per_user, threads=2)
         threads = ThreadPoolExecutor(2)
-        desk = (await Clerk(self.root, threads, self.bus).open()).desk
+        desk = (await Clerk(self.root, threads, self.bus).open()).verifier
         door = Door(settings, self.bus, pool, log)
         server = door.server(limits=Limits(grace_seconds=0.2))
         self.server = server

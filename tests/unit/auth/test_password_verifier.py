@@ -1,4 +1,4 @@
-"""The desk with real hashes, files and threads; the bus in memory."""
+"""The verifier with real hashes, files and threads; the bus in memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from qmail.control.files import Control, ControlError
 from qmail.control.paths import read_paths
 from qmail.log.notices import Notices
 from services.auth import pam_userdb
-from services.auth.desk import MAX_OPEN_PER_NETWORK
 from services.auth.modules import module as auth_module
 from services.auth.modules.hashes import Hashes
 from services.auth.modules.module import Verdict
 from services.auth.modules.read import makers, read_modules, verify
 from services.auth.modules.system_pam import Pam, pam_verdict
 from services.auth.modules.userdb import UserDb
+from services.auth.password_verifier import MAX_OPEN_PER_NETWORK
 from services.auth.verifications import CONCURRENT_VERIFICATIONS
 from tests.support.clerk import CHEAP, NO, OK, TEMPORARY, Clerk
 
@@ -36,7 +36,7 @@ def consult(root: Path, talk: Callable[[Clerk], Awaitable[None]]) -> Clerk:
         with ThreadPoolExecutor(CONCURRENT_VERIFICATIONS) as threads:
             clerk = await Clerk(root, threads).open()
             await talk(clerk)
-            clerk.desk.close()
+            clerk.verifier.close()
         return clerk
 
     return asyncio.run(main())
@@ -122,7 +122,7 @@ def test_a_remembered_password_costs_no_verification(root: Path) -> None:
             calls.append(name)
             return Verdict.YES
 
-        clerk.desk._modules = (Says(counting),)
+        clerk.verifier._modules = (Says(counting),)
         for _ in range(20):
             assert await clerk.ask("ari", "aripass") == OK
         assert calls == [b"ari"]
@@ -148,7 +148,7 @@ def test_at_most_two_verifications_at_once(root: Path) -> None:
         return Verdict.YES
 
     async def talk(clerk: Clerk) -> None:
-        clerk.desk._modules = (Says(slow),)
+        clerk.verifier._modules = (Says(slow),)
         asking = [asyncio.create_task(clerk.ask("ari", f"p{n}", ip=f"10.0.0.{n}")) for n in range(20)]
         assert await asyncio.to_thread(all_busy.wait, 60)
         gate.set()
@@ -166,7 +166,7 @@ def test_one_network_does_not_take_all_the_room(root: Path) -> None:
         return Verdict.YES
 
     async def talk(clerk: Clerk) -> None:
-        clerk.desk._modules = (Says(slow),)
+        clerk.verifier._modules = (Says(slow),)
         many = MAX_OPEN_PER_NETWORK + 10
         asking = [asyncio.create_task(clerk.ask("ari", f"{number}")) for number in range(many)]
         done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
@@ -187,7 +187,7 @@ def test_the_same_question_at_the_same_time_is_one_attempt(root: Path) -> None:
         return Verdict.NO
 
     async def talk(clerk: Clerk) -> None:
-        clerk.desk._modules = (Says(counting),)
+        clerk.verifier._modules = (Says(counting),)
         assert await asyncio.gather(*[clerk.ask("ari", "wrong") for _ in range(5)]) == [NO] * 5
         assert calls == [b"wrong"]
 
@@ -377,7 +377,7 @@ def test_pam_without_the_service_s_file_is_temporary_and_stands_until_it_is_ther
         (rules / service).write_text("auth required pam_deny.so\n")
 
     async def talk(clerk: Clerk) -> None:
-        clerk.desk._modules = (Pam([rules]),)
+        clerk.verifier._modules = (Pam([rules]),)
         assert await clerk.ask("ari", "aripass", service="imap") == TEMPORARY
         [standing] = clerk.notices.standing
         assert standing.text == (

@@ -16,7 +16,7 @@ from qmail.control.files import Control
 from qmail.control.front_ends import is_front_end
 from qmail.log.notices import Notices, Refused
 from qmail.message.printable import printable
-from services.auth.budgets import Ledger
+from services.auth.budgets import BudgetTables
 from services.auth.files import Files, Trouble
 from services.auth.known import KnownNetworks
 from services.auth.memory import Memory
@@ -35,7 +35,7 @@ MAX_OPEN_PER_NETWORK: Final = 200
 REPEATED_SECONDS: Final = 2.0
 
 
-class Desk:
+class PasswordVerifier:
     """All of auth but the bus. Call in the loop's thread; `close` when done."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Desk:
         self._control = control
         self._verifications = Verifications(threads)
         self._memory = Memory()
-        self.slowing = Slowing(Ledger(), notices, self._verifications.go_on)
+        self.slowing = Slowing(BudgetTables(), notices, self._verifications.go_on)
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: Counter[str] = Counter()
         self._attempts: dict[Question, asyncio.Task[bytes]] = {}
