@@ -32,7 +32,7 @@ from qmail.bus.ports import Record
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, Origin, Recipient, encode_envelope
 from qmail.message.ids import EPOCH_2020_MS, NODES, PER_MILLISECOND
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 from services.queue.decide.message import Channel, QueuedMessage, encode_state
 from tests.support.ports import free_port
 
@@ -67,7 +67,7 @@ def deferred(number: int, now: int, count: int) -> QueuedMessage:
     last = b"Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
     return QueuedMessage(
         envelope,
-        Place(1, envelope.id),
+        RecordPosition(1, envelope.id),
         held=True,
         channels={"remote": Channel({0}, attempts=15, due=due)},
         addresses={0: RECIPIENT},

@@ -18,7 +18,7 @@ Key = tuple[int, int, int]
 
 
 @value()
-class Place:
+class RecordPosition:
     """A message is number `index` in the record `in.<record>`; its body begins at byte `offset` of the payload."""
 
     sequence: int
@@ -40,7 +40,7 @@ class Job:
     number: int
     attempt: int
     held: bool
-    place: Place
+    position: RecordPosition
     sender: Address
     recipient: Address
 

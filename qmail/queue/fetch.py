@@ -11,7 +11,7 @@ from qmail.bus import subjects
 from qmail.bus.ports import Bus, Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
 from qmail.message.value import value
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 from qmail.queue.record_position import decode_header, header_of
 
 Reader = Callable[[str, str], Awaitable[Stored | None]]
@@ -30,17 +30,19 @@ class Fetched:
     header: str
 
 
-async def fetch(bus: Bus, message_id: int, *, held: bool, place: Place, read: Reader | None = None) -> Fetched:
+async def fetch(
+    bus: Bus, message_id: int, *, held: bool, position: RecordPosition, read: Reader | None = None
+) -> Fetched:
     """Read a message, first where it should be, then where it may have gone.
 
     `read(stream, subject)` reads a record, as Bus.last does. Raises MessageMissing, EnvelopeError and BusDown; all
     are temporary to the caller."""
     read = read or bus.last
-    places = [
-        (subjects.IN, subjects.accepted(place.record), place.index, place.offset),
+    positions = [
+        (subjects.IN, subjects.accepted(position.record), position.index, position.offset),
         (subjects.HOLD, subjects.hold(message_id), 0, 0),
     ]
-    for stream, subject, index, offset in reversed(places) if held else places:
+    for stream, subject, index, offset in reversed(positions) if held else positions:
         stored = await read(stream, subject)
         if stored is not None:
             return await _take(bus, message_id, stored, index, offset)

@@ -41,7 +41,7 @@ class GivenUp(TemporaryError, TimeoutError):
     """The body came so slowly that what was stored of it may be gone."""
 
 
-def _uptime() -> float:
+def _boottime() -> float:
     """Seconds by a clock that nobody sets and that goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -162,11 +162,11 @@ class Submission:
         self.require_kept()
         number, self._chunks = self._chunks, self._chunks + 1
         await self.submitter.store(Record(subjects.body(self.id, number), chunk))
-        self._stored_at = self.submitter.uptime()
+        self._stored_at = self.submitter.boottime()
 
     def require_kept(self) -> None:
         """Raises GivenUp where what was stored of the body may be gone."""
-        silent = self.submitter.uptime() - self._stored_at
+        silent = self.submitter.boottime() - self._stored_at
         if self._chunks and silent > abort.GIVEN_UP_SECONDS:
             raise GivenUp(f"no piece of the body was stored for {silent:.0f} s")
 
@@ -213,11 +213,15 @@ class Submitter:
     """Puts messages for one process; `ids` must hold a node (qmail.bus.nodes)."""
 
     def __init__(
-        self, bus: Bus, ids: IdSource, clock: Callable[[], float] = time.time, uptime: Callable[[], float] = _uptime
+        self,
+        bus: Bus,
+        ids: IdSource,
+        clock: Callable[[], float] = time.time,
+        boottime: Callable[[], float] = _boottime,
     ) -> None:
         self.bus = bus
         self.clock = clock
-        self.uptime = uptime
+        self.boottime = boottime
         self.committer = Committer(self)
         self._ids = ids
         self._checked = float("-inf")

@@ -13,12 +13,12 @@ import base64
 from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 
 SEPARATOR = ","
 
 
-def read_places(stored: Stored) -> list[tuple[Envelope | None, Place]]:
+def read_positions(stored: Stored) -> list[tuple[Envelope | None, RecordPosition]]:
     """The messages of a record of IN, by its header alone; None: the envelope lies in a record of its own.
 
     Raises EnvelopeError where the header cannot be understood."""
@@ -26,11 +26,11 @@ def read_places(stored: Stored) -> list[tuple[Envelope | None, Place]]:
         record = subjects.id_of(stored.subject)
     except ValueError as error:
         raise EnvelopeError(f"{stored.subject}: expected in.<number>") from error
-    found: list[tuple[Envelope | None, Place]] = []
+    found: list[tuple[Envelope | None, RecordPosition]] = []
     offset = 0
     for index, text in enumerate(stored.headers.get(subjects.ENVELOPE_HEADER, "").split(SEPARATOR)):
         envelope = decode_header(text)
-        found.append((envelope, Place(stored.sequence, record, index, offset)))
+        found.append((envelope, RecordPosition(stored.sequence, record, index, offset)))
         if envelope is not None and not envelope.chunk_count:
             offset += envelope.size_bytes
     return found

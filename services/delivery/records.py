@@ -74,7 +74,7 @@ class MessageReader:
 
     async def fetch(self, job: Job) -> Fetched:
         """The message of a job. Raises as qmail.queue.fetch.fetch."""
-        read = lambda: fetch(self._bus, job.id, held=job.held, place=job.place, read=self._read)
+        read = lambda: fetch(self._bus, job.id, held=job.held, position=job.position, read=self._read)
         return await self._messages.get(job.id, read)
 
     async def _read(self, stream: str, subject: str) -> Stored | None:

@@ -33,7 +33,7 @@ from qmail.queue.put import CHUNK_BYTES, Submitter
 from tests.support.bus_server import BusServer
 from tests.support.drafts import INVOKED, make_draft
 from tests.support.memory_bus import MemoryBus
-from tests.support.stored import fetch_all, places
+from tests.support.stored import fetch_all, positions
 
 WAIT_SECONDS = 90
 
@@ -304,10 +304,10 @@ def test_messages_put_together_all_arrive_once(on_bus: OnBus) -> None:
 
         numbers = await asyncio.gather(*(put(number) for number in range(100)))
         assert len(set(numbers)) == 100
-        where = await places(bus)
-        assert len({place.record for place in where.values()}) < 100, "what is accepted together shares a record"
+        where = await positions(bus)
+        assert len({position.record for position in where.values()}) < 100, "what is accepted together shares a record"
         for number, message_id in enumerate(numbers):
-            fetched = await fetch(bus, message_id, held=False, place=where[message_id])
+            fetched = await fetch(bus, message_id, held=False, position=where[message_id])
             assert fetched.body == b"message %d\n" % number
             assert fetched.envelope.prefix.startswith(b"Received: (qmail %d invoked from network); " % message_id)
         await lease.release()

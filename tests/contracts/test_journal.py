@@ -21,7 +21,7 @@ from qmail.bus.jetstream import JetStreamBus
 from qmail.bus.ports import Record
 from services.queue.store.cleaner import Cleaner
 from services.queue.store.floor import Floor
-from services.queue.store.journal import DoneRecord, Journal, StatePlaces
+from services.queue.store.journal import DoneRecord, Journal, StatePositions
 from tests.support.bus_server import BusServer
 from tests.support.scheduling import Lines, make_context
 
@@ -74,7 +74,7 @@ async def write(bus: JetStreamBus, *names: str, size: int = 100) -> int:
 def test_a_message_that_ended_leaves_nothing_that_a_dead_bus_brings_back(server: BusServer) -> None:
     async def end_a_message(bus: JetStreamBus) -> None:
         await write(bus, "state.1", "state.1", "state.1", "done.1-1", "state.2", "state.2")
-        journal, states = Journal(), StatePlaces()
+        journal, states = Journal(), StatePositions()
         states.add(3, 1)
         states.add(6, 2)
         journal.adopt_states(states, ended=set(), ours=set())

@@ -12,7 +12,7 @@ from qmail.control.routing import Routes
 from qmail.log.log import Log
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
-from qmail.queue.deliveries import Heartbeat, Job, Place, Report, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Job, RecordPosition, Report, ReportGroup
 from services.queue.context import Context
 from services.queue.decide import effects, events
 from services.queue.decide.controls import Controls
@@ -78,7 +78,7 @@ class Driven:
 
     def accept(self, envelope: Envelope, now: int = 0) -> None:
         """A new message, alone in its record of IN."""
-        self.step(events.Accepted(envelope, Place(envelope.id, envelope.id), now))
+        self.step(events.Accepted(envelope, RecordPosition(envelope.id, envelope.id), now))
 
     def answer(self, job: Job, letter: str, text: bytes = b"", now: int = 0, channel: str = "local") -> None:
         """A worker's report on a job."""

@@ -13,7 +13,7 @@ from typing import Final
 from qmail.bus.ports import Bus, Subscription
 from qmail.bus.talk.messages import WORKERS, flag, hear, require_version, require_whole, strict, whole
 from qmail.message.address import Address
-from qmail.queue.deliveries import Job, JobGroup, Place
+from qmail.queue.deliveries import Job, JobGroup, RecordPosition
 
 SUBJECTS: Final = ("job.*",)
 VERSION: Final = 1
@@ -34,7 +34,7 @@ def encode(group: JobGroup) -> bytes:
             j.number,
             j.attempt,
             j.held,
-            j.place.as_list(),
+            j.position.as_list(),
             j.sender.raw.decode("latin-1"),
             j.recipient.raw.decode("latin-1"),
         ]
@@ -52,11 +52,11 @@ def decode(payload: bytes) -> JobGroup:
 
 
 def _job(
-    message_id: int, number: int, attempt: int, held: object, place: Sequence[int], sender: str, recipient: str
+    message_id: int, number: int, attempt: int, held: object, position: Sequence[int], sender: str, recipient: str
 ) -> Job:
-    require_whole(message_id, number, attempt, *place)
+    require_whole(message_id, number, attempt, *position)
     addresses = Address(sender.encode("latin-1")), Address(recipient.encode("latin-1"))
-    return Job(message_id, number, attempt, flag(held), Place(*place), *addresses)
+    return Job(message_id, number, attempt, flag(held), RecordPosition(*position), *addresses)
 
 
 def give(bus: Bus, channel: str, epoch: int, jobs: Sequence[Job]) -> None:

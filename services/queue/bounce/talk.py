@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from qmail.bus.ports import Bus, TemporaryError
 from qmail.bus.talk.messages import AskBus, Malformed, answer_each, flag, require_whole, strict, text, whole
 from qmail.message.envelope import Envelope, decode_envelope, encode_envelope
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 
 BOUNCE: Final = "bounce"
 KEEP: Final = "keep"
@@ -31,7 +31,7 @@ class BounceRequest:
 
     id: int
     held: bool
-    place: Place
+    position: RecordPosition
     bounce_id: int
     paragraphs: bytes
     envelope: Envelope | None = None
@@ -39,10 +39,10 @@ class BounceRequest:
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """Copy a message to HOLD; without a place the record of IN with that number, as it is."""
+    """Copy a message to HOLD; without a position the record of IN with that number, as it is."""
 
     id: int
-    place: Place | None
+    position: RecordPosition | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def encode_bounce(request: BounceRequest) -> bytes:
     fields: dict[str, object] = {
         "id": request.id,
         "held": request.held,
-        "place": request.place.as_list(),
+        "place": request.position.as_list(),
         "bounce_id": request.bounce_id,
         "text": request.paragraphs.decode("latin-1"),
     }
@@ -79,7 +79,7 @@ def decode_bounce(payload: bytes) -> BounceRequest:
     return BounceRequest(
         id=whole(f["id"]),
         held=flag(f["held"]),
-        place=_place(f["place"]),
+        position=_position(f["place"]),
         bounce_id=whole(f["bounce_id"]),
         paragraphs=f["text"].encode("latin-1"),
         envelope=decode_envelope(f["envelope"].encode("ascii")) if "envelope" in f else None,
@@ -87,20 +87,20 @@ def decode_bounce(payload: bytes) -> BounceRequest:
 
 
 def encode_copy(request: CopyRequest) -> bytes:
-    place = None if request.place is None else request.place.as_list()
-    return json.dumps({"id": request.id, "place": place}).encode("ascii")
+    position = None if request.position is None else request.position.as_list()
+    return json.dumps({"id": request.id, "place": position}).encode("ascii")
 
 
 @strict("a request for a copy")
 def decode_copy(payload: bytes) -> CopyRequest:
     """Raises Malformed."""
     f = json.loads(payload)
-    return CopyRequest(whole(f["id"]), None if f["place"] is None else _place(f["place"]))
+    return CopyRequest(whole(f["id"]), None if f["place"] is None else _position(f["place"]))
 
 
-def _place(numbers: Sequence[int]) -> Place:
+def _position(numbers: Sequence[int]) -> RecordPosition:
     require_whole(*numbers)
-    return Place(*numbers)
+    return RecordPosition(*numbers)
 
 
 def encode_answer(answer: Answer) -> bytes:

@@ -60,10 +60,10 @@ class BounceWriter:
 
     async def _copy(self, request: CopyRequest) -> Answer:
         """Copy a message to HOLD; without a place, the record of that number as it is, which nobody can read."""
-        if request.place is None:
+        if request.position is None:
             header, payload = await self._raw(request.id)
         else:
-            fetched = await fetch(self._bus, request.id, held=False, place=request.place)
+            fetched = await fetch(self._bus, request.id, held=False, position=request.position)
             header, payload = {subjects.ENVELOPE_HEADER: fetched.header}, fetched.body or b""
         await self._store(Record(subjects.hold(request.id), payload, header))
         return Answer(ok=True)
@@ -85,7 +85,7 @@ class BounceWriter:
         if request.envelope is not None:
             fetched = Fetched(request.envelope, LOST, "")
         else:
-            fetched = await fetch(self._bus, request.id, held=request.held, place=request.place)
+            fetched = await fetch(self._bus, request.id, held=request.held, position=request.position)
         report = request.paragraphs
         copied = partial(self._copied, fetched, self._control.get(BOUNCEMAXBYTES))
         charset = await self._charset(report, copied())

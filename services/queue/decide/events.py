@@ -7,7 +7,7 @@ from collections.abc import Set
 
 from qmail.message.envelope import Envelope
 from qmail.message.value import value
-from qmail.queue.deliveries import Heartbeat, Place, ReportGroup
+from qmail.queue.deliveries import Heartbeat, RecordPosition, ReportGroup
 from services.queue.decide.controls import Controls
 from services.queue.decide.effects import StoreDone, StoreEnd, StoreState
 from services.queue.decide.message import QueuedMessage
@@ -27,7 +27,7 @@ class Accepted(Event):
     Where it cannot be routed or logged, `step` raises whatever that raises, and does not know the message."""
 
     envelope: Envelope
-    place: Place
+    position: RecordPosition
     now: int
     done: Set[int] = frozenset()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope, encode_envelope
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 
 VERSION = 1
 # A record must stay below the server's 1 MB.
@@ -50,7 +50,7 @@ class QueuedMessage:
     """One accepted message that is not done with."""
 
     envelope: Envelope
-    place: Place  # where IN has it
+    position: RecordPosition  # where IN has it
     held: bool = False  # whether HOLD has its copy
     channels: dict[str, Channel] = field(default_factory=dict)
     addresses: dict[int, Address] = field(default_factory=dict)  # as rewritten for the channel
@@ -70,7 +70,7 @@ class QueuedMessage:
     @property
     def sequence(self) -> int:
         """Of its record in IN."""
-        return self.place.sequence
+        return self.position.sequence
 
     @property
     def birth(self) -> int:
@@ -95,7 +95,7 @@ def encode_state(message: QueuedMessage) -> bytes:
         {
             "v": VERSION,
             "envelope": encode_envelope(message.envelope).decode("ascii"),
-            "place": message.place.as_list(),
+            "place": message.position.as_list(),
             "held": message.held,
             "undone": {name: sorted(c.undone) for name, c in message.channels.items()},
             "attempts": {name: c.attempts for name, c in message.channels.items()},
@@ -133,7 +133,7 @@ def decode_state(record: bytes) -> QueuedMessage:
         }
         return QueuedMessage(
             envelope=decode_envelope(f["envelope"].encode("ascii")),
-            place=Place(*f["place"]),
+            position=RecordPosition(*f["place"]),
             held=f["held"],
             channels=channels,
             addresses={int(n): Address(a.encode("latin-1")) for n, a in f["to"].items()},

@@ -103,7 +103,7 @@ class Scheduler:
         return any(self._ready.waiting(name) >= READY_MOST for name in message.channels)
 
     def _routed(self, event: events.Accepted) -> QueuedMessage:
-        message = QueuedMessage(event.envelope, event.place)
+        message = QueuedMessage(event.envelope, event.position)
         for number, recipient in enumerate(event.envelope.recipients):
             route = self.controls.routes.route(recipient.address)
             message.addresses[number] = route.address
@@ -173,7 +173,7 @@ class Scheduler:
         to = logged(recipient.raw)
         self._log(f"starting delivery {delivery}: msg {message.id} to {name} {to}", self.status_line())
         sender = verp(message.envelope.sender, recipient)
-        job = Job(message.id, number, attempt, message.held, message.place, sender, recipient)
+        job = Job(message.id, number, attempt, message.held, message.position, sender, recipient)
         self._effects.append(effects.StartJob(name, job))
 
     # What ends.

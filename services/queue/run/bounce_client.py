@@ -48,7 +48,7 @@ class BounceClient:
 
     async def hold(self, message: QueuedMessage) -> Copied:
         """Have a message copied to HOLD once."""
-        return await self._copy(CopyRequest(message.id, message.place))
+        return await self._copy(CopyRequest(message.id, message.position))
 
     async def hold_record(self, record: int) -> None:
         """Have a record of IN that nobody can read copied to HOLD as it is, as often as it takes."""
@@ -70,7 +70,7 @@ def _bounce_request(message: QueuedMessage, *, lost: bool) -> BounceRequest:
     return BounceRequest(
         id=message.id,
         held=message.held,
-        place=message.place,
+        position=message.position,
         bounce_id=message.bounce_id,
         paragraphs=message.bounce,
         envelope=message.envelope if lost else None,

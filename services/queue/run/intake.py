@@ -7,8 +7,8 @@ from collections.abc import Set
 
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError
-from qmail.queue.deliveries import Place
-from qmail.queue.record_position import read_places
+from qmail.queue.deliveries import RecordPosition
+from qmail.queue.record_position import read_positions
 from services.queue.decide import events
 from services.queue.run.driver import Driver
 
@@ -23,40 +23,40 @@ class Intake:
 
     def take(self, stored: Stored) -> None:
         try:
-            found = read_places(stored)
+            found = read_positions(stored)
         except EnvelopeError as error:
             self._set_aside(stored, error)
             return
-        for envelope, place in found:
+        for envelope, position in found:
             if envelope is None:
-                self._floor.add(stored.sequence, place.record)
+                self._floor.add(stored.sequence, position.record)
                 self._context.spawn(self._accept_large(stored))
             else:
-                self._accept(envelope, place)
+                self._accept(envelope, position)
 
     async def _accept_large(self, stored: Stored) -> None:
-        for envelope, place in await self.read(stored):
-            self._accept(envelope, place)
+        for envelope, position in await self.read(stored):
+            self._accept(envelope, position)
 
-    def _accept(self, envelope: Envelope, place: Place) -> None:
+    def _accept(self, envelope: Envelope, position: RecordPosition) -> None:
         if envelope.id in self._driver.recently_ended or self._driver.scheduler.has(envelope.id):
             # Stored once more, because the first acknowledgement was lost.
-            self._floor.seen(place.sequence)
+            self._floor.seen(position.sequence)
             return
-        self._floor.add(place.sequence, envelope.id)
-        self.schedule(envelope, place)
+        self._floor.add(position.sequence, envelope.id)
+        self.schedule(envelope, position)
         self._driver.proceed()
 
-    def schedule(self, envelope: Envelope, place: Place, done: Set[int] = frozenset()) -> None:
+    def schedule(self, envelope: Envelope, position: RecordPosition, done: Set[int] = frozenset()) -> None:
         """Have a message scheduled, but for recipients that are done. One that the scheduler cannot take must not keep
         the others: it stays in IN."""
         try:
-            self._driver.step(events.Accepted(envelope, place, self._context.now(), done))
+            self._driver.step(events.Accepted(envelope, position, self._context.now(), done))
         except Exception as error:
             _log.exception("msg %d", envelope.id)
             self._context.log(f"alert: a message is not scheduled: {envelope.id}: {type(error).__name__}: {error}")
 
-    async def read(self, stored: Stored) -> list[tuple[Envelope, Place]]:
+    async def read(self, stored: Stored) -> list[tuple[Envelope, RecordPosition]]:
         """The messages of a record; none where one cannot be understood."""
         try:
             return await self._driver.store.reading.accepted(stored)

@@ -49,7 +49,7 @@ class MissingMessages:
         """Asked of the streams' subjects, not of their contents."""
         records = (
             (subjects.HOLD, subjects.hold(message.id)),
-            (subjects.IN, subjects.accepted(message.place.record)),
+            (subjects.IN, subjects.accepted(message.position.record)),
         )
         if not any([await self._bus.subjects(stream, subject) for stream, subject in records]):
             return False

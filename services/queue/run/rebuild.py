@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from qmail.bus import subjects
 from qmail.bus.ports import Follower, Stored, TemporaryError
 from qmail.message.envelope import Envelope
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 from services.queue.decide import events
 from services.queue.decide.message import QueuedMessage
 from services.queue.run.driver import Driver
@@ -145,8 +145,8 @@ class Rebuild:
         if recovery.old_last == 0:
             recovery.all_read()
         while portion := await recovery.portion():
-            for envelope, place in [pair for stored in portion for pair in await self._intake.read(stored)]:
-                self._take_old_message(envelope, place)
+            for envelope, position in [pair for stored in portion for pair in await self._intake.read(stored)]:
+                self._take_old_message(envelope, position)
             self._driver.proceed()
             await self._store.records.caught_up()
             reader.go()
@@ -162,19 +162,19 @@ class Rebuild:
             except TemporaryError:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _take_old_message(self, envelope: Envelope, place: Place) -> None:
+    def _take_old_message(self, envelope: Envelope, position: RecordPosition) -> None:
         recovery = self._recovery
         recovery.unseen.discard(envelope.id)
         if envelope.id in recovery.done:
-            recovery.sequences[envelope.id] = place.sequence
+            recovery.sequences[envelope.id] = position.sequence
         if recovery.is_ended(envelope.id, envelope) or envelope.id in recovery.held:
-            self._floor.seen(place.sequence)
+            self._floor.seen(position.sequence)
             return
-        self._floor.add(place.sequence, envelope.id)
+        self._floor.add(position.sequence, envelope.id)
         if envelope.id in recovery.left:
-            self._context.spawn(self._intake.hold_record(place.record, place.sequence, envelope.id))
+            self._context.spawn(self._intake.hold_record(position.record, position.sequence, envelope.id))
         elif not self._scheduler.has(envelope.id):
-            self._intake.schedule(envelope, place, recovery.done.get(envelope.id, frozenset()))
+            self._intake.schedule(envelope, position, recovery.done.get(envelope.id, frozenset()))
             self._adopt(envelope)
 
     def _adopt(self, envelope: Envelope) -> None:

@@ -23,7 +23,7 @@ BEHIND_ENOUGH = 1000
 _NUMBERS = "q"
 
 
-class StatePlaces:
+class StatePositions:
     """(sequence, message) of the state records that are needed, in order of sequence: 16 bytes each."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Journal:
     """The scheduler's knowledge of JOURNAL."""
 
     def __init__(self) -> None:
-        self._states = StatePlaces()
+        self._states = StatePositions()
         self._done: deque[DoneRecord] = deque()
         # Messages whose state record stays, though the scheduler does not know them.
         self.apart: set[int] = set()
@@ -140,7 +140,7 @@ class Journal:
 
     # After a restart.
 
-    def adopt_states(self, states: StatePlaces, ended: set[int], ours: set[int]) -> None:
+    def adopt_states(self, states: StatePositions, ended: set[int], ours: set[int]) -> None:
         """The state records that JOURNAL held when we began. `ended` are messages that need theirs no more; of `ours`
         this scheduler has stored one itself. `states` is of no use afterwards."""
         for sequence, message_id in [row for row in states if row[1] in ended or row[1] in ours]:

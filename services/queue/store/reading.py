@@ -7,8 +7,8 @@ import asyncio
 from qmail.bus import subjects
 from qmail.bus.ports import Stored, TemporaryError
 from qmail.message.envelope import Envelope, EnvelopeError, decode_envelope
-from qmail.queue.deliveries import Place
-from qmail.queue.record_position import read_places
+from qmail.queue.deliveries import RecordPosition
+from qmail.queue.record_position import read_positions
 from services.queue.context import Context
 from services.queue.decide.message import QueuedMessage, decode_state
 
@@ -21,9 +21,11 @@ class Reading:
     def __init__(self, context: Context) -> None:
         self._bus, self._log = context.bus, context.log
 
-    async def accepted(self, stored: Stored) -> list[tuple[Envelope, Place]]:
+    async def accepted(self, stored: Stored) -> list[tuple[Envelope, RecordPosition]]:
         """The messages of a record of IN, envelopes in records of their own included. Raises EnvelopeError."""
-        return [(envelope or await self._large(place.record), place) for envelope, place in read_places(stored)]
+        return [
+            (envelope or await self._large(position.record), position) for envelope, position in read_positions(stored)
+        ]
 
     async def _large(self, message_id: int) -> Envelope:
         subject = subjects.large_envelope(message_id)

@@ -15,7 +15,7 @@ from qmail.bus import subjects
 from qmail.bus.ports import Stored
 from qmail.message.envelope import Envelope, EnvelopeError
 from services.queue.decide.waiting import DueTimes, NumberSet
-from services.queue.store.journal import DoneRecord, StatePlaces
+from services.queue.store.journal import DoneRecord, StatePositions
 from services.queue.store.records import ALL
 
 
@@ -41,7 +41,7 @@ class Recovery:
     held: NumberSet = field(default_factory=NumberSet)
     dues: dict[str, DueTimes] = field(default_factory=lambda: {"local": DueTimes(), "remote": DueTimes()})
     # Where JOURNAL has those records, and the last of all its records.
-    states: StatePlaces = field(default_factory=StatePlaces)
+    states: StatePositions = field(default_factory=StatePositions)
     journal_last: int = 0
     # Of the messages that only IN has, those that it has not shown yet.
     unseen: NumberSet = field(default_factory=NumberSet)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from qmail.bus.ports import Message
 from qmail.bus.talk.messages import Malformed
 from qmail.message.address import Address
-from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, Place, Report, ReportGroup
+from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, RecordPosition, Report, ReportGroup
 from qmail.queue.talk import jobs, reports
 from qmail.queue.talk.jobs import GROUP_JOBS
 from qmail.queue.talk.reports import GROUP_REPORTS
@@ -26,7 +26,7 @@ async def turn() -> None:
 
 
 def job(number: int) -> Job:
-    return Job(7, number, 1, False, Place(3, 6, 1, 100), Address(b"a\xff@b"), Address(b"joni@xeris.com"))
+    return Job(7, number, 1, False, RecordPosition(3, 6, 1, 100), Address(b"a\xff@b"), Address(b"joni@xeris.com"))
 
 
 def test_each_job_goes_to_one_worker_of_its_channel_in_groups() -> None:

@@ -20,7 +20,7 @@ from qmail.log.notices import Standing
 from qmail.message.address import Address
 from qmail.message.envelope import decode_envelope
 from qmail.message.existence import Exists
-from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, Place, Report, ReportGroup
+from qmail.queue.deliveries import Confirmation, Heartbeat, Job, JobGroup, RecordPosition, Report, ReportGroup
 from qmail.queue.talk import jobs, reports
 from services.queue.bounce import talk as bounces
 from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
@@ -28,7 +28,7 @@ from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
 GOLDEN = Path(__file__).parents[2] / "golden"
 KEY = (217612277476074000, 1, 2)
 SENDER, RECIPIENT = Address(b"j\xc3\xb6ni@xeris.com"), Address(b"x\x80@far.org")
-JOB = Job(*KEY, True, Place(42, 217612277476073000, 1, 2000), SENDER, RECIPIENT)
+JOB = Job(*KEY, True, RecordPosition(42, 217612277476073000, 1, 2000), SENDER, RECIPIENT)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ FORMS += [
     ),
     Form("lost records", "lost-1.json", [(42, 44), (50, 50)], lost.decode, lost.encode),
 ]
-BOUNCE = BounceRequest(id=KEY[0], held=True, place=JOB.place, bounce_id=7, paragraphs=b"<sarah@xeris.com>:\nno\xff\n\n")
+BOUNCE = BounceRequest(
+    id=KEY[0], held=True, position=JOB.position, bounce_id=7, paragraphs=b"<sarah@xeris.com>:\nno\xff\n\n"
+)
 ENVELOPE = decode_envelope((GOLDEN / "envelope-1.json").read_bytes())
 
 
@@ -105,7 +107,7 @@ def answer_form(line: int, name: str, value: Any) -> Form:
 FORMS += [
     bounce_form(0, "bounce", BOUNCE),
     bounce_form(1, "bounce without a body", replace(BOUNCE, envelope=ENVELOPE)),
-    copy_form(2, "copy", CopyRequest(KEY[0], JOB.place)),
+    copy_form(2, "copy", CopyRequest(KEY[0], JOB.position)),
     copy_form(3, "copy of a record", CopyRequest(KEY[0], None)),
     answer_form(4, "done", Answer(ok=True)),
     answer_form(5, "discarded", Answer(ok=True, discarded=True)),

@@ -22,7 +22,7 @@ from qmail.control.files import Control
 from qmail.message.address import Address
 from qmail.message.envelope import Envelope, MailParameters, Origin, Recipient
 from qmail.message.ids import IdSource
-from qmail.queue.deliveries import Job, Place
+from qmail.queue.deliveries import Job, RecordPosition
 from qmail.queue.fetch import Fetched
 from qmail.queue.put import Submitter
 from services.delivery.local.announce import Announcer
@@ -152,7 +152,7 @@ class Deployment:
                 yield body[start : start + 1000]
 
         return Delivery(
-            job=Job(42, 0, 1, False, Place(1, 42), Address(b"ari@xeris.com"), Address(recipient)),
+            job=Job(42, 0, 1, False, RecordPosition(1, 42), Address(b"ari@xeris.com"), Address(recipient)),
             envelope=envelope(),
             body=None if large else body,
             pieces=chunks,

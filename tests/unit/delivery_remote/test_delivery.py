@@ -17,7 +17,7 @@ from qmail.control.files import Control
 from qmail.message.address import DOUBLE_BOUNCE_SENDER, Address
 from qmail.message.envelope import Envelope as StoredEnvelope
 from qmail.message.envelope import MailParameters, Origin, Recipient
-from qmail.queue.deliveries import Job, Place
+from qmail.queue.deliveries import Job, RecordPosition
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote.attempt import Message, World, attempt
 from services.delivery.remote.deliver import RemoteDelivery
@@ -102,7 +102,7 @@ def delivery(recipient: bytes, text: bytes = TEXT, body: bool = True) -> Deliver
 
     return Delivery(
         envelope=envelope,
-        job=Job(1, 0, 1, False, Place(1, 1), envelope.sender, Address(recipient)),
+        job=Job(1, 0, 1, False, RecordPosition(1, 1), envelope.sender, Address(recipient)),
         body=rest if body else None,
         pieces=chunks,
     )

@@ -22,7 +22,7 @@ from qmail.message.envelope import (
     encode_envelope,
 )
 from qmail.message.ids import IdSource
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 from services.queue.decide.message import Channel, QueuedMessage, decode_state, encode_state
 from services.queue.run.lease import Lease
 from services.queue.store.journal import Journal
@@ -49,7 +49,7 @@ ENVELOPE = Envelope(
 )
 STATE = QueuedMessage(
     envelope=ENVELOPE,
-    place=Place(42, 217612277476073000, 1, 2000),
+    position=RecordPosition(42, 217612277476073000, 1, 2000),
     held=True,
     channels={"local": Channel(set()), "remote": Channel({1}, attempts=2, due=1795449077)},
     addresses={0: Address(b"ari@xeris.com"), 1: Address(b"x\x80@far.org")},

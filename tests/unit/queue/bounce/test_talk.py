@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from qmail.bus.ports import BusDown, Message
-from qmail.queue.deliveries import Place
+from qmail.queue.deliveries import RecordPosition
 from services.queue.bounce import talk
 from services.queue.bounce.talk import Answer, BounceRequest, CopyRequest
 from tests.support.memory_bus import MemoryBus
 
-BOUNCE = BounceRequest(id=7, held=False, place=Place(3, 6), bounce_id=8, paragraphs=b"\xff")
+BOUNCE = BounceRequest(id=7, held=False, position=RecordPosition(3, 6), bounce_id=8, paragraphs=b"\xff")
 
 
 async def put(request: BounceRequest) -> Answer:

@@ -17,7 +17,7 @@ from services.queue.bounce.talk import Answer, BounceRequest
 from services.queue.bounce.writer import BounceWriter
 from tests.support.drafts import INVOKED, make_draft
 from tests.support.memory_bus import MemoryBus
-from tests.support.stored import fetch_all, places
+from tests.support.stored import fetch_all, positions
 
 HEADER = b"From: ari@xeris.com\nSubject: besar\n\n"
 MARKS = (b"MIME-Version: 1.0\n", b"Content-Transfer-Encoding: 8bit\n")
@@ -39,7 +39,7 @@ def bounce_of(tmp_path: Path, body: bytes, **control: str) -> tuple[Fetched, byt
         request = BounceRequest(
             id=message.id,
             held=False,
-            place=(await places(bus))[message.id],
+            position=(await positions(bus))[message.id],
             bounce_id=bounce_id,
             paragraphs=b"<a@b>:\nno\n\n",
         )

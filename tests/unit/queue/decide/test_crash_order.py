@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmail.queue.deliveries import Heartbeat, Job, Place, Report, ReportGroup
+from qmail.queue.deliveries import Heartbeat, Job, RecordPosition, Report, ReportGroup
 from services.queue.decide import events
 from services.queue.decide.effects import (
     Clean,
@@ -31,7 +31,7 @@ from tests.support.scheduling import make_envelope, make_scheduler
 def begin(*recipients: bytes) -> tuple[Scheduler, QueuedMessage, list[Job]]:
     """Message 1 with all of its deliveries under way."""
     scheduler = make_scheduler().scheduler
-    scheduler.step(events.Accepted(make_envelope(1, *recipients), Place(1, 1), 0))
+    scheduler.step(events.Accepted(make_envelope(1, *recipients), RecordPosition(1, 1), 0))
     message = scheduler.messages[1]
     begun = scheduler.step(events.Beat("local", Heartbeat("w", ()), 0))
     return scheduler, message, [effect.job for effect in begun if isinstance(effect, StartJob)]
@@ -93,7 +93,7 @@ def test_a_failure_is_recorded_then_bounced_then_the_end_is_recorded_then_all_is
 
 def test_a_message_without_recipients_is_recorded_as_ended_before_it_is_cleaned_up() -> None:
     scheduler = make_scheduler().scheduler
-    effects = silent(scheduler.step(events.Accepted(make_envelope(1), Place(1, 1), 0)))
+    effects = silent(scheduler.step(events.Accepted(make_envelope(1), RecordPosition(1, 1), 0)))
     assert [type(effect) for effect in effects] == [Forget, StoreEnd]
     assert [type(effect) for effect in stored(scheduler, effects[1])] == [Clean]
 

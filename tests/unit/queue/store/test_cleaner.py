@@ -9,7 +9,7 @@ from qmail.bus.ports import Record
 from services.queue.run.lease import Lease
 from services.queue.store.cleaner import PURGE_SECONDS, SETTLE_SECONDS, Cleaner
 from services.queue.store.floor import Floor
-from services.queue.store.journal import Journal, StatePlaces
+from services.queue.store.journal import Journal, StatePositions
 from tests.support.line import Line
 from tests.support.memory_bus import MemoryBus
 from tests.support.scheduling import Lines, make_context
@@ -27,7 +27,7 @@ class Scheduler:
         clock = lambda: NOW + clock_is_off_by + asyncio.get_running_loop().time()
         self.lease = Lease(self.line, self.lost.set, clock)
         self._journal, floor = Journal(), Floor()
-        self._journal.adopt_states(StatePlaces(), ended=set(), ours=set())
+        self._journal.adopt_states(StatePositions(), ended=set(), ours=set())
         self._journal.adopt_done([], 0)
         floor.complete()
         context = make_context(bus, Lines(), held_at=self.lease.held_at)

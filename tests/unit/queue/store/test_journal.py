@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from services.queue.store.journal import BEHIND_ENOUGH, DoneRecord, Journal, StatePlaces
+from services.queue.store.journal import BEHIND_ENOUGH, DoneRecord, Journal, StatePositions
 
 
 def known(*states: tuple[int, int], done: list[DoneRecord] | None = None, last: int = 0) -> Journal:
     """A journal after a restart."""
-    journal, places = Journal(), StatePlaces()
+    journal, positions = Journal(), StatePositions()
     for sequence, message_id in states:
-        places.add(sequence, message_id)
-    journal.adopt_states(places, ended=set(), ours=set())
+        positions.add(sequence, message_id)
+    journal.adopt_states(positions, ended=set(), ours=set())
     journal.adopt_done(done or [], last)
     return journal
 
@@ -71,11 +71,11 @@ def test_what_is_on_its_way_holds_the_floor_though_later_records_are_known() -> 
 
 
 def test_of_what_ended_before_a_restart_nothing_is_needed() -> None:
-    journal, places = Journal(), StatePlaces()
+    journal, positions = Journal(), StatePositions()
     for sequence, message_id in ((1, 1), (2, 2), (4, 3)):
-        places.add(sequence, message_id)
+        positions.add(sequence, message_id)
     store_state(journal, 3, 4, 6)  # it was delivered again while the rest was read
-    journal.adopt_states(places, ended={1}, ours={3})
+    journal.adopt_states(positions, ended={1}, ours={3})
     assert journal.oldest_states(9) == [(2, 2), (6, 3)]
     journal.adopt_done([DoneRecord(3, 0)], 5)
     assert journal.floor() == 2
@@ -97,15 +97,15 @@ def test_it_is_crowded_when_more_is_left_behind_than_is_needed() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_places_are_as_those_of_a_plain_table(seed: int) -> None:
-    chance, places, model = random.Random(seed), StatePlaces(), dict[int, int]()
+    chance, positions, model = random.Random(seed), StatePositions(), dict[int, int]()
     for step in range(1, 6000):
         if chance.random() < 0.55:
             sequence = step * 3 if chance.random() < 0.9 else max(1, step * 3 - chance.randint(1, 50))
-            places.add(sequence, step)
+            positions.add(sequence, step)
             model[sequence] = step
         elif model:
             sequence = chance.choice(list(model)[:20]) if chance.random() < 0.9 else chance.randint(1, step * 3)
-            places.discard(sequence)
+            positions.discard(sequence)
             model.pop(sequence, None)
-        assert len(places) == len(model)
-    assert list(places) == sorted(model.items())
+        assert len(positions) == len(model)
+    assert list(positions) == sorted(model.items())
