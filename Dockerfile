@@ -34,7 +34,7 @@ RUN python3.13 -m compileall -q qmail
 FROM python AS accounts
 RUN apt-get update \
     && apt-get install -y --no-install-recommends -o Dpkg::Options::="--path-include=/usr/share/man/*" \
-        libnss-extrausers maildrop procps \
+        dot-forward fastforward libnss-extrausers maildrop procps \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
     && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
@@ -45,7 +45,11 @@ RUN python3.13 -m compileall -q services \
     && for name in qmail-inject qmail-queue sendmail; do \
         ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
     && for path in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
-        ln -s /var/qmail/bin/sendmail "$path"; done
+        ln -s /var/qmail/bin/sendmail "$path"; done \
+    # Debian's fastforward and dot-forward look for qmail where Debian has it. The aliases lie on a volume.
+    && mkdir -p /var/lib/qmail/bin && ln -s /var/qmail/bin/qmail-queue /var/lib/qmail/bin/qmail-queue \
+    && ln -s /var/qmail/control /var/lib/qmail/control \
+    && ln -s /var/qmail/alias/aliases /etc/aliases && ln -s /var/qmail/alias/aliases.cdb /etc/aliases.cdb
 
 # --- each role's packages, by hash --------------------------------------------------------------------------------------
 
@@ -174,9 +178,10 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl tcprules tcprulescheck; do \
+    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl tcprules tcprulescheck maildir2mbox mbox2maildir qmail-pw2u newaliases; do \
         ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl \
+    && ln -sf /var/qmail/bin/newaliases /usr/bin/newaliases \
     && mkdir -p /usr/lib/courier-imap/etc \
     && ln -s /var/qmail/control/authdaemonrc /var/qmail/auth/authldaprc /var/qmail/auth/authpgsqlrc /usr/lib/courier-imap/etc/ \
     && ln -s /var/qmail/control/nologin /etc/nologin \

@@ -226,6 +226,33 @@ def test_mbsync_carries_a_whole_account_there_and_back(joni: Client) -> None:
     assert joni.found("ditulis di sini") and joni.found("dua", criteria="FLAGGED SEEN")
 
 
+def test_mbsync_moves_an_account_from_a_running_server(run: MakeRun, joni: Client) -> None:
+    """docs/moving.md: twice, and what was there the first time comes once."""
+    new = Client(run=run, name=f"{joni.name}b", password="barupass", directory=joni.directory)
+    qmailctl = [str(ROOT / "qmailctl"), "useradd", new.name]
+    subprocess.run(qmailctl, env=run.environ, input=b"barupass\n", check=True, timeout=180, stdout=subprocess.DEVNULL)
+    deliver(joni, "satu")
+    with joni.imap() as link:
+        link.create("INBOX.arsip")
+        link.copy("1", "INBOX.arsip")
+        link.store("1", "+FLAGS", "\\Flagged")
+    (joni.directory / "state").mkdir()
+    (text,) = [block.text for block in blocks(ROOT / "docs/moving.md") if block.text.startswith("IMAPAccount old")]
+    for client, host in ((joni, "old"), (new, "mail")):
+        mine = f"Host {HOST}\nPort {client.port('imap')}\nUser {client.name}\nPass {client.password}\n"
+        said = f"Host {host}.xeris.com\nUser joni\nPass jonipass\n"
+        assert said in text
+        text = text.replace(said, mine)
+    text = text.replace("~/old.pem", str(joni.certificate)).replace("~/new.pem", str(joni.certificate))
+    rc = joni.file("mbsyncrc", text.replace("~/", f"{joni.directory}/"))
+    joni.program("mbsync", "-c", str(rc), "move")
+    deliver(joni, "dua")
+    joni.program("mbsync", "-c", str(rc), "move")
+    assert new.found("satu", criteria="FLAGGED") and new.found("dua") and new.found("satu", "INBOX.arsip")
+    with new.imap() as link:
+        assert link.select("INBOX")[1] == [b"2"]
+
+
 # --- mutt -----
 
 

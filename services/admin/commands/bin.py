@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from qmail.control.files import Control
+from qmail.control.table import ME
 from qmail.message.printable import printable_lines
 from services.admin.accounts.home import MAILDIR
-from services.admin.commands import accounts_bin, report, tcprules
+from services.admin.commands import accounts_bin, mailboxes, newaliases, pw2u, report, tcprules
 from services.admin.commands.deployment import Deployment
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.commands.showctl import render
@@ -61,6 +62,19 @@ def _tcprulescheck(arguments: Sequence[str]) -> int:
     return tcprules.tcprulescheck(list(arguments), os.environ)
 
 
+def _maildir2mbox(_arguments: Sequence[str]) -> int:
+    return mailboxes.maildir2mbox(os.environ)
+
+
+def _newaliases(_arguments: Sequence[str]) -> int:
+    paths = read_directories(os.environ).paths
+    return newaliases.newaliases(paths.alias, Control(paths.control).get(ME).decode("ascii", "replace"))
+
+
+def _qmail_pw2u(arguments: Sequence[str]) -> int:
+    return pw2u.qmail_pw2u(arguments, read_directories(os.environ).paths.users)
+
+
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "qmail-qstat": qmail_qstat,
     "qmail-qread": qmail_qread,
@@ -68,6 +82,10 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "qmail-showctl": qmail_showctl,
     "tcprules": _tcprules,
     "tcprulescheck": _tcprulescheck,
+    "maildir2mbox": _maildir2mbox,
+    "mbox2maildir": mailboxes.mbox2maildir,
+    "qmail-pw2u": _qmail_pw2u,
+    "newaliases": _newaliases,
 }
 
 
