@@ -1,6 +1,8 @@
 """Directories that a process and all that it starts can no longer reach, even as uid 0: Landlock.
 
 Source: landlock(7), linux/landlock.h; the numbers of the system calls are the same on every processor.
+
+Why: docs/decisions/0029-who-is-asked-for-a-password.md.
 """
 
 from __future__ import annotations
