@@ -84,10 +84,9 @@ def _files(maildir: Path) -> list[Path]:
 
 
 def _append(files: Sequence[Path], mbox: Path, aside: Path) -> None:
-    os.umask(0o077)
-    with open(mbox, "ab") as locked:
+    with open(mbox, "ab", opener=_private) as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        with open(aside, "wb") as out:
+        with open(aside, "wb", opener=_private) as out:
             out.write(mbox.read_bytes())
             for path in files:
                 _write(path, out)
@@ -95,6 +94,11 @@ def _append(files: Sequence[Path], mbox: Path, aside: Path) -> None:
             os.fsync(out.fileno())
         os.rename(aside, mbox)
         _sync(mbox.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    """A new file is its owner's alone."""
+    return os.open(path, flags, 0o600)
 
 
 def _write(path: Path, out: BinaryIO) -> None:
