@@ -84,9 +84,10 @@ _ROWS = (
         AFTER_LOGIN,
         parse_list,
         operation=folders.listing,
-        capability=b"CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE",
+        capability=b"CHILDREN LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE",
     ),
     Command(b"LSUB", AFTER_LOGIN, parse_lsub, operation=folders.lsub),
+    Command(b"XLIST", AFTER_LOGIN, parse_lsub, operation=folders.xlist, capability=b"XLIST"),
     Command(b"STATUS", AFTER_LOGIN, parse_status, operation=folders.status, capability=b"STATUS=SIZE"),
     Command(b"GETQUOTAROOT", AFTER_LOGIN, parse_mailbox, operation=rights.get_quota_root),
     Command(

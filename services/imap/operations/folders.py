@@ -27,6 +27,7 @@ SPECIAL = {
     b"INBOX.Sent": b"\\Sent",
     b"INBOX.Trash": b"\\Trash",
     b"INBOX.Junk": b"\\Junk",
+    b"INBOX.Archive": b"\\Archive",
 }
 
 
@@ -120,6 +121,8 @@ def listing(session: MailboxSession, arguments: List) -> Answer:
     lines: list[bytes] = []
     for name, attributes, extra in _listed(arguments, folders, subscribed):
         lines.append(replies.listed(b"LIST", attributes, name, extra))
+        if b"MYRIGHTS" in arguments.give and name in folders:
+            lines.append(replies.my_rights(name))  # RFC 8440
         if arguments.status and name in folders:
             # RFC 5819 section 2: where the status cannot be had, its line is left out.
             with contextlib.suppress(StoreError, OSError):
@@ -166,6 +169,18 @@ def _attributes(name: bytes, with_children: frozenset[bytes], folders: dict[byte
     if name in SPECIAL:
         found.append(SPECIAL[name])
     return found
+
+
+def xlist(session: MailboxSession, arguments: Lsub) -> Answer:
+    """LIST as Outlook 2013 and old Android programs ask it: special uses without a word, and \\Inbox with them. Raises
+    StoreError, OSError."""
+    folders = session.maildir.folders()
+    asked = List(arguments.reference, (arguments.pattern,))
+    lines = []
+    for name, attributes, _ in _listed(asked, folders, frozenset()):
+        uses = [*attributes, b"\\Inbox"] if name == INBOX else attributes
+        lines.append(replies.listed(b"XLIST", uses, name))
+    return Answer(lines=tuple(lines))
 
 
 def lsub(session: MailboxSession, arguments: Lsub) -> Answer:

@@ -172,3 +172,20 @@ def test_rights_are_the_owners(deployment: Deployment) -> None:
     assert client.answers(b"SETACL INBOX diva lr")[-1] == b"NO [NOPERM] Rights are the owner's alone here."
     assert client.answers(b"DELETEACL INBOX diva")[-1].startswith(b"NO [NOPERM]")
     assert client.answers(b"MYRIGHTS INBOX.tiada")[-1].startswith(b"NO [NONEXISTENT]")
+
+
+def test_lists_with_rights_and_for_old_programs(deployment: Deployment) -> None:
+    client = deployment.raw().login()
+    for name in (b"Archive", b"lain"):
+        assert client.answers(b"CREATE INBOX." + name)[-1].startswith(b"OK")
+    assert client.answers(b'LIST "" INBOX.% RETURN (MYRIGHTS SPECIAL-USE)')[:-1] == [
+        b'* LIST (\\HasNoChildren \\Archive) "." "INBOX.Archive"',
+        b'* MYRIGHTS "INBOX.Archive" acdeiklprstwx',
+        b'* LIST (\\HasNoChildren) "." "INBOX.lain"',
+        b'* MYRIGHTS "INBOX.lain" acdeiklprstwx',
+    ]
+    assert client.answers(b'XLIST "" "*"')[:-1] == [
+        b'* XLIST (\\HasChildren \\Inbox) "." "INBOX"',
+        b'* XLIST (\\HasNoChildren \\Archive) "." "INBOX.Archive"',
+        b'* XLIST (\\HasNoChildren) "." "INBOX.lain"',
+    ]
