@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,11 +21,15 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.directory.is_dir():
         parser.error(f"{arguments.directory}: expected a directory with recorded cases")
+    # Roles log to standard output, where scripts read one line for each kind and no other.
+    told = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
     for kind in arguments.kinds or KINDS:
         result = run_kind(kind, arguments.directory)
         if result is None:
             continue
-        print(result.line(), flush=True)
+        print(result.line(), file=told, flush=True)
         write_differences(result, BUILD)
         if arguments.baseline:
             BASELINE.mkdir(exist_ok=True)
