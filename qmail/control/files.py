@@ -32,7 +32,11 @@ class ControlError(SettingsError):
 
 
 class BadControlFile(ControlError):
-    """It can be read, but not understood."""
+    """It can be read, but not understood. `instead`: the value to go on with, None: that of before."""
+
+    def __init__(self, text: str, instead: Any = None) -> None:
+        super().__init__(text)
+        self.instead = instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,9 @@ class Control:
         except BadControlFile as error:
             if before is None:
                 raise self._alert(file, str(error)) from error
+            if error.instead is not None:
+                self._alert(file, f"{error}; what needs that line waits")
+                return _Held(stamp, exact, error.instead, faulty=True)
             self._alert(file, f"{error}; what was read before stays in force")
             return _Held(stamp, exact, before.value, faulty=True)
         return _Held(stamp, exact, value)
@@ -143,7 +150,7 @@ class Control:
         content = self._content(file)
         value = None if content is None else file.parse(content, exact=exact)
         if isinstance(value, Fault):
-            raise BadControlFile(f"{self.directory / file.name}:{value}")
+            raise BadControlFile(f"{self.directory / file.name}:{value}", value.instead)
         return value
 
     def _stamp(self, file: ControlFile[Any]) -> Stamp:

@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from qmail.control.bad_addresses import BadAddresses, parse_entries, plain_entries
 from qmail.control.rules import NoRule, Rules, parse_rules
@@ -36,16 +36,21 @@ _MODULE = re.compile(rb"auth[a-z0-9]+")
 MODULES_EXPECTED = "names of modules, as in authuserdb authpam"
 _PYTHON_CLASS = re.compile(rb"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # relay, [address], either with :port, or nothing at all (qmail-remote(8)).
-_RELAY = re.compile(rb"(\[[^\]\0-\x20\x7f]+\]|[^:\[\]\0-\x20\x7f]*)(:\d{1,5})?")
+_RELAY_ALONE = re.compile(rb"(\[[^\]\0-\x20\x7f]+\]|[^:\[\]|/\0-\x20\x7f]*)(:\d{1,5}(?!\d))?")
+# Behind it who logs in, and what is asked of TLS (services.delivery.remote.routes).
+_RELAY = re.compile(_RELAY_ALONE.pattern + rb"([ \t]+(user=[^\0-\x20\x7f]+|tls(=encrypt|=verify)?))*")
+_ANYTHING = re.compile(rb".*")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line that cannot be meant so: its number, what it holds, what was expected."""
+    """A line that cannot be meant so: its number, what it holds, what was expected; and the value that stands in its
+    file's place where the value of before must not (None: that of before)."""
 
     line: int
     found: str
     expected: str
+    instead: Any = None
 
     def __str__(self) -> str:
         return f"{self.line}: expected {self.expected}, found {self.found}"
@@ -202,7 +207,39 @@ class Pairs:
 
 
 VIRTUAL_DOMAINS = Pairs("domain:prefix", re.compile(rb"[^\0-\x20\x7f]*"))
-ROUTES = Pairs("domain:relay or domain:relay:port", _RELAY)
+
+
+#: In place of a route that was not understood; nor is it by whoever looks for the way.
+UNUSABLE_ROUTE = b"|"
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """`domain:relay:port` in each line, then options with blanks between; a relay of nothing is the DNS.
+
+    What follows the port is never passed over. It may be a password: it is shown to nobody, and mail for that domain
+    waits until the line is mended."""
+
+    expected: str = "domain:relay or domain:relay:port, then perhaps user=NAME, tls or tls=encrypt"
+
+    def parse(self, content: bytes) -> dict[bytes, bytes] | Fault | None:
+        pairs = Pairs(self.expected, _ANYTHING).parse(content)
+        if not isinstance(pairs, dict):
+            return pairs
+        bad = {key: value for key, value in pairs.items() if not _RELAY.fullmatch(value)}
+        if not bad:
+            return pairs
+        known = ((number, *line.partition(b":")) for number, line in meant_lines(content))
+        number, key, value = next((n, k, v) for n, k, _, v in known if bad.get(k.lower()) == v)
+        relay = _RELAY_ALONE.match(value)
+        fault = _fault(number, key + b":" + (relay[0] if relay else b""), self.expected)
+        return Fault(number, f"{fault.found} and more", fault.expected, pairs | dict.fromkeys(bad, UNUSABLE_ROUTE))
+
+    def parse_as_qmail(self, content: bytes) -> dict[bytes, bytes] | Fault | None:
+        return Pairs(self.expected, _ANYTHING).parse_as_qmail(content)
+
+
+ROUTES = Routes()
 
 
 @dataclass(frozen=True, slots=True)

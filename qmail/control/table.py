@@ -335,7 +335,8 @@ SMTPROUTES: ControlFile[dict[bytes, bytes]] = ControlFile(
     default={},
     uses=(_REMOTE,),
     manual="qmail-remote(8)",
-    says="where mail for a domain goes instead of its MX",
+    says="where mail for a domain goes instead of its MX; who logs in there, and what TLS it needs "
+    "([a provider's smarthost](6-running.md#a-providers-smarthost))",
     without="the MX",
     sentence="SMTP route: {}",
     unset="No artificial SMTP routes.",

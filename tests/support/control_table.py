@@ -17,6 +17,7 @@ from qmail.control.kinds import (
     Number,
     Pairs,
     Presence,
+    Routes,
     Switch,
 )
 from qmail.control.table import OURS, TABLE, ControlFile
@@ -49,7 +50,12 @@ def _holds(file: ControlFile[Any]) -> str:
     match file.kind:
         case Number(unit=unit):
             return f"a number of {unit}"
-        case Names(expected=expected) | Pairs(expected=expected) | BadAddressList(expected=expected):
+        case (
+            Names(expected=expected)
+            | Pairs(expected=expected)
+            | BadAddressList(expected=expected)
+            | Routes(expected=expected)
+        ):
             return f"lines, each {expected}"
         case Addresses():
             return "lines, each one IP address"

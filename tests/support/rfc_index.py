@@ -27,6 +27,7 @@ TITLES = {
     2086: "IMAP4 ACL Extension",
     2177: "IMAP4 IDLE command",
     2183: "The Content-Disposition Header Field",
+    2195: "IMAP/POP AUTHorize Extension for Simple Challenge/Response",
     2231: "MIME Parameter Value and Encoded Word Extensions",
     2317: "Classless IN-ADDR.ARPA delegation",
     2342: "IMAP4 Namespace",

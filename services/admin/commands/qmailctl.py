@@ -27,6 +27,7 @@ from services.admin.commands.logins import logins
 from services.admin.commands.queue_client import QueueUnreachable
 from services.admin.commands.refusals import refusals
 from services.admin.commands.rescue import rescue
+from services.admin.commands.route_passwords import set_password
 from services.admin.commands.rules_check import first_fault
 from services.admin.commands.showctl import showctl
 from services.admin.commands.stat import stat
@@ -117,6 +118,17 @@ def _usermod_quota(deployment: Deployment, *, limits: str, name: str) -> int:
         print(f"qmailctl: {printable(limits)}: expected a quota as 100000000S,10000C or none", file=sys.stderr)
         return 1
     set_quota(deployment.users.named(name), wanted, per_user=deployment.per_user)
+    return 0
+
+
+def routepasswd(deployment: Deployment, arguments: list[str]) -> int:
+    """The password for a relay of control/smtproutes."""
+    removes = arguments[:1] == ["-d"]
+    names = arguments[1:] if removes else arguments
+    if len(names) != 2:
+        raise Usage
+    relay, user = names
+    set_password(deployment, relay, user, None if removes else _read_password(f"{user} at {relay}"))
     return 0
 
 
@@ -243,6 +255,7 @@ COMMANDS: dict[str, Command] = {
     "domain": domain,
     "init": init,
     "users": users,
+    "routepasswd": routepasswd,
     "logins": logins,
     "dns": dns_report,
     "version": version,

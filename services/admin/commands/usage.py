@@ -7,6 +7,7 @@ USAGE = (
     "{start|stop|restart|doqueue|flush|reload|stat|pause|cont|cdb|check|showctl|queue|help}\n"
     "check {address [host name] | user@domain}\n"
     "{useradd|userdel [-r]|passwd|usermod -L|-U|--quota QUOTA} name | users\n"
+    "routepasswd [-d] relay[:port] user\n"
     "refusals | acknowledge | rescue LOSS [put]\n"
     "domain add name [user] | domain remove name | init name\n"
     "logins [lift account|address|all]\n"
@@ -34,6 +35,8 @@ HELP = """\
     userdel [-r] name -- ends an account; -r removes its home
     passwd name -- changes a password
     usermod -L name, -U name -- locks, unlocks log-in
+    routepasswd relay[:port] user -- the password for a user= of control/smtproutes; asked, or from standard input;
+        -d removes it
     refusals -- how often each entry of badmailfrom and badrcptto has refused since smtpd's start
     domain add name [user], domain remove name -- a mail domain: control files, zone, certificate; user's if named
     init name -- another name for this host, as config-fast gives it; the old names stay

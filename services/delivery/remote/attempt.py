@@ -7,18 +7,22 @@ import errno
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from qmail.control.files import ControlError
+from qmail.control.route_passwords import SMTP_PORT
 from qmail.message.address import Address
 from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
 from services.delivery.remote.kept import Kept, KeptConnections, Way
+from services.delivery.remote.login import Login
 from services.delivery.remote.mx import Exchanger, HostAddress, usable_addresses
 from services.delivery.remote.outward import outward
+from services.delivery.remote.passwords import NoPasswordError, RoutePasswords
 from services.delivery.remote.resolve import DnsTemporaryError, HostNotFoundError, NullMxError, Resolver
-from services.delivery.remote.routes import SMTP_PORT, Route, find_route, parse_literal
+from services.delivery.remote.routes import SUBMISSIONS_PORT, Route, Tls, find_route, parse_literal
 from services.delivery.remote.settings import Settings, SettingsReader
 from services.delivery.remote.tcpto import TcpTo
 from services.delivery.remote.transfer import (
@@ -51,6 +55,7 @@ class World:
     """What outlives one attempt: settings, the DNS, the table of downed hosts, connections, the network."""
 
     settings: SettingsReader
+    passwords: RoutePasswords = field(default_factory=RoutePasswords)
     resolver: Resolver
     tcpto: TcpTo
     kept: KeptConnections = field(default_factory=KeptConnections)
@@ -74,6 +79,7 @@ async def attempt(
     try:
         settings = world.settings.read()
         route = find_route(settings.routes, host)
+        login = _read_login(world.passwords, route)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, rewrite=settings.exact and not route)
         found = await _find_addresses(world.resolver, host, route, exact=settings.exact)
         # Other mail than that which came with SMTPUTF8 goes as it is, whatever its header holds.
@@ -94,8 +100,19 @@ async def attempt(
         parameters=message.parameters,
         eight_bit_header=eight_bit_header,
     )
-    visit = _Visit(world, settings, transaction, message, route.port if route else SMTP_PORT, host)
+    visit = _Visit(world, settings, transaction, message, route or Route(b"", SMTP_PORT), login, host)
     return await visit.try_each(usable)
+
+
+def _read_login(passwords: RoutePasswords, route: Route | None) -> Login | None:
+    if route is None:
+        return None
+    if not route.understood:
+        raise _GivenUpError(replies.ROUTE_NOT_UNDERSTOOD)
+    try:
+        return passwords.login(route) if route.user else None
+    except NoPasswordError as error:
+        raise _GivenUpError(replies.NO_PASSWORD) from error
 
 
 def _quote(address: Address) -> bytes:
@@ -181,7 +198,8 @@ class _Visit:
     settings: Settings
     transaction: Transaction
     message: Message
-    port: int
+    route: Route
+    login: Login | None
     host: bytes
 
     async def try_each(self, usable: Sequence[HostAddress]) -> list[bytes]:
@@ -200,18 +218,32 @@ class _Visit:
         return [replies.NO_CONNECTION] if said is None else said.report
 
     async def _visit(self, address: HostAddress) -> _Answer | None:
-        keep = not self.settings.exact
-        manner = Manner(helo=self.settings.helo, extended=keep, tls=self._tls_wanted(address), keep=keep)
-        way = Way(ip=address.ip, port=self.port, name=_tls_name(address), manner=manner)
+        way = Way(ip=address.ip, port=self.route.port, name=_tls_name(address), manner=self._manner(address))
         if kept := self.world.kept.take(way):
             client = await self._converse(kept.wire, way, kept)
             if not client.stale:
                 return _Answer(client.report, client.serves)
         try:
             return await self._afresh(way)
-        except TlsFailedError:
+        except TlsFailedError as error:
+            if way.manner.secure:
+                why = str(error.__cause__) or "no answer"
+                return _Answer([replies.tls_failed(address.ip.encode(), why)], about_the_message=False)
             # Opportunistic TLS (RFC 7435): better in the clear than not at all.
-            return await self._afresh(replace(way, manner=replace(manner, tls=False)))
+            return await self._afresh(replace(way, manner=replace(way.manner, tls=False)))
+
+    def _manner(self, address: HostAddress) -> Manner:
+        tls, keep = self.route.tls, not self.settings.exact
+        secure = tls is not Tls.OFFERED
+        return Manner(
+            helo=self.settings.helo,
+            extended=keep or secure,
+            tls=secure or self._tls_wanted(address),
+            keep=keep,
+            secure=secure,
+            verify=tls is Tls.VERIFY,
+            login=self.login,
+        )
 
     async def _afresh(self, way: Way) -> _Answer | None:
         wire = await self._connect(way)
@@ -235,8 +267,9 @@ class _Visit:
             before_end=self.message.before_end,
             exact=self.settings.exact,
             timeout_seconds=self.settings.remote_seconds,
-            tls_context=_TLS_CONTEXT,
+            tls_context=_verifying() if way.manner.verify else _TLS_CONTEXT,
             tls_name=way.name,
+            tls_first=way.port == SUBMISSIONS_PORT and kept is None,
         )
         try:
             await transfer(wire, plan)
@@ -278,3 +311,9 @@ def _make_tls_context() -> ssl.SSLContext:
 
 
 _TLS_CONTEXT = _make_tls_context()
+
+
+@cache
+def _verifying() -> ssl.SSLContext:
+    """By the certificates that this machine trusts."""
+    return ssl.create_default_context()

@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from qmail.message.envelope import NO_PARAMETERS, MailParameters
 from services.delivery.remote import replies
+from services.delivery.remote.login import Exchange, Login, choose_mechanism
 from services.delivery.remote.reply import Reply, ReplyReader, ReplyTooLongError
 
 QUIT = b"QUIT\r\n"
@@ -55,12 +56,16 @@ Effect = Send | StartTls | SendMessage | Close
 class Manner:
     """How this host is spoken to: our name, EHLO or HELO alone, TLS where it is offered.
 
-    `keep`: where all went well, the connection is left open for another message."""
+    `keep`: where all went well, the connection is left open for another message. `secure`: not without TLS; `verify`:
+    by a certificate that is the host's. `login`: who logs in first, in no other way than within TLS."""
 
     helo: bytes
     extended: bool
     tls: bool
     keep: bool = False
+    secure: bool = False
+    verify: bool = False
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class State(Enum):
     EHLO = auto()
     HELO = auto()
     STARTTLS = auto()
+    AUTH = auto()
     RSET = auto()
     MAIL = auto()
     RCPT = auto()
@@ -109,6 +115,7 @@ class Client:
         self._reader = ReplyReader()
         self._state = State.GREETING
         self._secured = False
+        self._exchange: Exchange | None = None
         self._critical = False
         self._used = offers is not None
         self._offers: Offers = offers or {}
@@ -151,8 +158,9 @@ class Client:
         """What the far host's EHLO has announced."""
         return self._offers
 
-    def begin(self) -> list[Effect]:
-        """The connection is there. A new one greets first."""
+    def begin(self, *, secured: bool = False) -> list[Effect]:
+        """The connection is there. A new one greets first; `secured`: TLS is on already."""
+        self._secured = secured
         return list(self._begin_mail()) if self._used else []
 
     def received(self, data: bytes) -> list[Effect]:
@@ -220,19 +228,41 @@ class Client:
         if b"STARTTLS" in self._offers and self._manner.tls and not self._secured:
             self._state = State.STARTTLS
             return [Send(b"STARTTLS\r\n")]
-        return self._begin_mail()
+        return self._known()
 
     def _helo(self, reply: Reply) -> Sequence[Effect]:
         if reply.code != 250:
             return self._quit(b"ZConnected to ", b" but my name was rejected", reply)
         self._offers = {}
-        return self._begin_mail()
+        return self._known()
 
     def _starttls(self, reply: Reply) -> Sequence[Effect]:
         if reply.code != 220:
-            return self._begin_mail()
+            return self._known()
         self._state = State.SILENT
         return [StartTls()]
+
+    def _known(self) -> Sequence[Effect]:
+        """The far host has taken our name. Who logs in says no password in the clear."""
+        login = self._manner.login
+        if (self._manner.secure or login) and not self._secured:
+            return self._finish(replies.no_tls(self._address))
+        if login is None:
+            return self._begin_mail()
+        mechanism = choose_mechanism(self._offers.get(b"AUTH", b""))
+        if mechanism is None:
+            return self._finish(replies.no_mechanism(self._address))
+        self._state, self._exchange = State.AUTH, Exchange(mechanism, login)
+        return [Send(self._exchange.command() + b"\r\n")]
+
+    def _auth(self, reply: Reply) -> Sequence[Effect]:
+        if reply.code == 235:
+            return self._begin_mail()
+        if reply.code == 334 and self._exchange is not None:
+            answer = self._exchange.answer(reply.text[4:].strip())
+            # Whoever asks for more than there is to say is told so (RFC 4954 4).
+            return [Send((b"*" if answer is None else answer) + b"\r\n")]
+        return self._quit(b"ZConnected to ", b" but log-in was refused", reply)
 
     def _begin_mail(self) -> Sequence[Effect]:
         self._serves = True
@@ -351,6 +381,7 @@ _STEPS: dict[State, Callable[[Client, Reply], Sequence[Effect]]] = {
     State.EHLO: Client._ehlo,
     State.HELO: Client._helo,
     State.STARTTLS: Client._starttls,
+    State.AUTH: Client._auth,
     State.RSET: Client._rset,
     State.MAIL: Client._mail,
     State.RCPT: Client._recipient,

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from qmail.control.files import Control, ControlError
+from qmail.control.paths import read_paths
 from qmail.message.address import Address
 from services.delivery.outcome import Kind, Outcome
 from services.delivery.remote import replies
 from services.delivery.remote.attempt import Message, World, attempt
+from services.delivery.remote.passwords import RoutePasswords
 from services.delivery.remote.report import decide_outcome, wait_for_another_session
 from services.delivery.remote.resolve import make_resolver
 from services.delivery.remote.settings import SettingsReader
@@ -36,7 +38,12 @@ _Key: TypeAlias = "tuple[int, Address, bytes]"
 
 def make_world(control: Control, environ: Mapping[str, str] = os.environ) -> World:
     """What a worker process needs for its whole life. Raises SettingsError where DNS_SERVER is no address."""
-    return World(settings=SettingsReader(control), resolver=make_resolver(environ), tcpto=TcpTo(time.monotonic))
+    return World(
+        settings=SettingsReader(control),
+        passwords=RoutePasswords(read_paths(environ).credentials),
+        resolver=make_resolver(environ),
+        tcpto=TcpTo(time.monotonic),
+    )
 
 
 @dataclass(slots=True)

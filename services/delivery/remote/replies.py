@@ -22,6 +22,13 @@ BEST_PREFERENCE = (
     b"DSorry. Although I'm listed as a best-preference MX or A for that host,\n"
     b"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"
 )
+ROUTE_NOT_UNDERSTOOD = (
+    b"ZSorry, control/smtproutes has something after the port that I don't understand,\n"
+    b"and I won't send without it. (#4.3.5)\n"
+)
+NO_PASSWORD = (
+    b"ZSorry, control/smtproutes has a user whose password I don't have:\nqmailctl routepasswd sets it. (#4.7.0)\n"
+)
 NO_HOST_NAME = b"DSorry, address must include host name. (#5.1.3)\n"
 UNSPEAKABLE = b"DSorry, SMTP cannot carry an address with control characters in it. (#5.1.3)\n"
 BROKEN_OFF = b"ZI was told to end before the message was sent; it will be sent later. (#4.3.2)\n"
@@ -50,6 +57,21 @@ def endless_reply(address: bytes, *, critical: bool) -> bytes:
 def too_large(address: bytes, limit_bytes: int) -> bytes:
     """The far host announced a limit (RFC 1870) that the message exceeds."""
     return b"DConnected to " + address + b" but it takes at most %d bytes. (#5.3.4)\n" % limit_bytes
+
+
+def no_tls(address: bytes) -> bytes:
+    """The route demands TLS."""
+    return b"ZConnected to " + address + b" but it offers no TLS, which I need there. (#4.7.4)\n"
+
+
+def tls_failed(address: bytes, why: str) -> bytes:
+    """The same, and the handshake failed: a certificate that is not the host's, first of all."""
+    return b"ZConnected to " + address + b" but TLS failed: " + why.encode("ascii", "replace") + b". (#4.7.5)\n"
+
+
+def no_mechanism(address: bytes) -> bytes:
+    """The route has a log-in."""
+    return b"ZConnected to " + address + b" but it offers no log-in that I know. (#4.7.0)\n"
 
 
 def needs_smtputf8(address: bytes) -> bytes:

@@ -26,7 +26,7 @@ class NotEstablishedError(Exception):
 
 
 class TlsFailedError(Exception):
-    """The far host offered TLS and could not do it: worth another connection without."""
+    """The far host offered TLS and could not do it: worth another connection without, where none is demanded."""
 
 
 class MessageUnreadableError(Exception):
@@ -37,7 +37,7 @@ class MessageUnreadableError(Exception):
 class Transfer:
     """What a transfer needs: the message, who speaks, and timeoutremote in seconds.
 
-    `before_end` is called before the final dot is sent."""
+    `before_end` is called before the final dot is sent; `tls_first`: TLS begins before anything is said (RFC 8314)."""
 
     client: Client
     chunks: Chunks
@@ -46,6 +46,7 @@ class Transfer:
     timeout_seconds: float
     tls_context: ssl.SSLContext
     tls_name: str
+    tls_first: bool = False
 
 
 async def transfer(wire: Wire, plan: Transfer) -> None:
@@ -62,7 +63,9 @@ async def transfer(wire: Wire, plan: Transfer) -> None:
 
 
 async def _converse(wire: Wire, plan: Transfer) -> None:
-    pending: deque[Effect] = deque(plan.client.begin())
+    if plan.tls_first:
+        await _start_tls(wire, plan)
+    pending: deque[Effect] = deque(plan.client.begin(secured=plan.tls_first))
     while pending or not plan.client.done:
         if pending:
             pending.extend(await _perform(pending.popleft(), wire, plan))

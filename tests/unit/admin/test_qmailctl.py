@@ -88,6 +88,27 @@ def test_the_log_is_shown_with_local_times_and_keeps_its_stamps(
     assert current.read_text().startswith("@4000")
 
 
+def test_a_password_for_a_relay_lies_where_delivery_remote_alone_reads_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def typed(*arguments: str, password: str = "a b") -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        return main(["routepasswd", *arguments])
+
+    path = directory / "credentials" / "smtproutes.passwords"
+    assert typed("Smart.example:587", "me") == 0
+    assert typed("[::1]", "you", password="x") == 0
+    assert path.read_bytes() == b"[::1]:25 you x\nsmart.example:587 me a b\n"
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert typed("-d", "smart.example:587", "me") == 0
+    assert path.read_bytes() == b"[::1]:25 you x\n"
+    capsys.readouterr()
+    assert typed("-d", "smart.example:587", "me") == 1
+    assert "there is no password for me" in capsys.readouterr().err
+    assert typed("smart.example:port", "me") == 1
+    assert typed("smart.example", "me", password="") == 1
+
+
 def test_help_names_every_command() -> None:
     assert [name for name in COMMANDS if name not in HELP] == ["help"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qmail.control.files import MAX_CONTROL_BYTES, Control, ControlError
-from qmail.control.kinds import Presence
+from qmail.control.kinds import UNUSABLE_ROUTE, Presence
 from qmail.control.table import (
     CONCURRENCYPOP3PERIP,
     CONCURRENCYSMTPPERIP,
@@ -16,6 +16,7 @@ from qmail.control.table import (
     LOCALS,
     ME,
     RCPTHOSTS,
+    SMTPROUTES,
     TABLE,
     TIMEOUTSMTPD,
     Taken,
@@ -137,6 +138,19 @@ def test_a_file_beyond_the_bound_is_refused(control: Control, tmp_path: Path) ->
         file.truncate(MAX_CONTROL_BYTES + 1)
     with pytest.raises(ControlError, match=f"locals: expected at most {MAX_CONTROL_BYTES} bytes, found more"):
         control.get(LOCALS)
+
+
+def test_what_follows_a_port_has_its_mail_wait_and_the_other_routes_stand(tmp_path: Path) -> None:
+    lines: list[str] = []
+    routes, control = tmp_path / "smtproutes", Control(tmp_path, Notices(lines.append))
+    routes.write_text("a.org:r1\nb.org:r2\n")
+    assert control.get(SMTPROUTES) == {b"a.org": b"r1", b"b.org": b"r2"}
+    routes.write_text("a.org:r1:587 me secret\nb.org:r3\n")
+    assert control.get(SMTPROUTES) == {b"a.org": UNUSABLE_ROUTE, b"b.org": b"r3"}
+    [line] = lines
+    assert "found 'a.org:r1:587' and more; what needs that line waits" in line and "secret" not in line
+    routes.write_text("a.org:r1:587\n")
+    assert control.get(SMTPROUTES) == {b"a.org": b"r1:587"} and lines[-1].startswith("mended: ")
 
 
 def test_every_file_has_one_row_and_no_directory_is_needed_for_a_default(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qmail.control.bad_addresses import plain_entries
-from qmail.control.kinds import Fault, Number
+from qmail.control.kinds import ROUTES, Fault, Number
 from qmail.control.table import (
     AUTHDAEMONRC,
     AUTHMODULELIST,
@@ -96,8 +96,8 @@ BOM = b"\xef\xbb\xbf"
         (VIRTUALDOMAINS, b"virt.org\n", "1: expected domain:prefix, found 'virt.org'"),
         (VIRTUALDOMAINS, b"virt.org:joni # hers\n", "1: expected domain:prefix, found 'virt.org:joni # hers'"),
         (VIRTUALDOMAINS, BOM + b"virt.org:joni\n", "1: expected domain:prefix, found a byte order mark before it"),
-        (SMTPROUTES, b"a.org:relay:smtp\n", "1: expected domain:relay or domain:relay:port, found 'a.org:relay:smtp'"),
-        (SMTPROUTES, b"a.org: relay\n", "1: expected domain:relay or domain:relay:port, found 'a.org: relay'"),
+        (SMTPROUTES, b"a.org:relay:smtp\n", f"1: expected {ROUTES.expected}, found 'a.org:relay' and more"),
+        (SMTPROUTES, b"a.org: relay\n", f"1: expected {ROUTES.expected}, found 'a.org:' and more"),
         (LOCALIPS, b"127.0.0.1\n192.0.2.0/24\n", "2: expected one IP address, found '192.0.2.0/24'"),
         (ME, b"mail.xeris.com xeris.com\n",
          "1: expected this host's name, as in mail.xeris.com, found 'mail.xeris.com xeris.com'"),
