@@ -42,7 +42,7 @@ RUN apt-get update \
 COPY services/inject services/inject
 RUN python3.13 -m compileall -q services \
     && mkdir -p /var/qmail/bin \
-    && for name in qmail-inject qmail-queue sendmail; do \
+    && for name in qmail-inject qmail-queue qmail-qmqpc sendmail; do \
         ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
     && for path in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
         ln -s /var/qmail/bin/sendmail "$path"; done \

@@ -22,6 +22,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Of a number: whatever counts bytes, seconds or connections fits.
 MAX_DIGITS = 18
+MAX_PORT = 65_535
 # Of a faulty line, as much is shown.
 MAX_SHOWN = 80
 _BLANKS = b" \t\r"
@@ -39,6 +40,7 @@ _PYTHON_CLASS = re.compile(rb"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _RELAY_ALONE = re.compile(rb"(\[[^\]\0-\x20\x7f]+\]|[^:\[\]|/\0-\x20\x7f]*)(:\d{1,5}(?!\d))?")
 # Behind it who logs in, and what is asked of TLS (services.delivery.remote.routes).
 _RELAY = re.compile(_RELAY_ALONE.pattern + rb"([ \t]+(user=[^\0-\x20\x7f]+|tls(=encrypt|=verify)?))*")
+_SERVER = re.compile(rb"(?P<host>\[[^\]]+\]|[^:]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(:(?P<port>\d{1,5}))?")
 _ANYTHING = re.compile(rb".*")
 
 
@@ -254,6 +256,26 @@ class Addresses:
                 return _fault(number, line, "one IP address")
             found.add(address)
         return frozenset(found)
+
+    parse_as_qmail = parse
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """An IP address in each line, as 192.0.2.1, 192.0.2.1:628 or [2001:db8::1]:628, in the order of the lines."""
+
+    port: int
+    expected: str = "one IP address, perhaps with :port"
+
+    def parse(self, content: bytes) -> tuple[tuple[str, int], ...] | Fault | None:
+        found: list[tuple[str, int]] = []
+        for number, line in meant_lines(content):
+            match = _SERVER.fullmatch(line)
+            address = _address(match["host"]) if match else None
+            if match is None or address is None or int(match["port"] or 0) > MAX_PORT:
+                return _fault(number, line, self.expected)
+            found.append((address, int(match["port"] or self.port)))
+        return tuple(found)
 
     parse_as_qmail = parse
 

@@ -20,7 +20,6 @@ _MEANT = {
     "concurrencypop3d": "did you mean concurrencypop3?",
     "concurrencysmtpd": "did you mean concurrencyincoming?",
     "morercpthosts.cdb": "morercpthosts is read as text, no cdb is needed",
-    "qmqpservers": "mail is not handed to QMQP servers; smtproutes can send all of it to one host",
     "servercert.pem": "the certificate is tls/cert.pem, its key tls/key.pem",
     "tcp.smtp.cdb": "tcp.smtp is read as text, no cdb is needed",
 }

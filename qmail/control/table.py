@@ -32,9 +32,11 @@ from qmail.control.kinds import (
     Number,
     Presence,
     PythonClass,
+    Servers,
     Switch,
 )
 from qmail.control.rules import Rules
+from qmail.message.qmqp import PORT
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -298,6 +300,17 @@ PLUSDOMAIN: ControlFile[bytes] = ControlFile(
     manual="qmail-inject(8)",
     says="the domain of host names that end in +",
     sentence="Plus domain name is {}.",
+)
+QMQPSERVERS: ControlFile[tuple[tuple[str, int], ...]] = ControlFile(
+    name="qmqpservers",
+    kind=Servers(PORT),
+    default=(),
+    uses=(_REMOTE, _INJECT),
+    manual="qmail-qmqpc(8)",
+    says="hosts that take all mail for other domains by QMQP, asked in turn; smtproutes and MX are not looked at then",
+    without="none: mail goes by SMTP",
+    sentence="QMQP server: {}.",
+    unset="No QMQP servers.",
 )
 QUEUELIFETIME: ControlFile[int] = ControlFile(
     name="queuelifetime",

@@ -17,6 +17,7 @@ NO_CONNECTION: Final = 56
 FILES: Final = 65
 REJECTED_FOR_NOW: Final = 71
 CONNECTION_REJECTED: Final = 73
+COMMUNICATION_FAILED: Final = 74
 INTERNAL_BUG: Final = 81
 BAD_ENVELOPE: Final = 91
 #: No more is known than that it may work later.
@@ -43,7 +44,7 @@ _WORDS = {
     REJECTED_FOR_NOW: b"mail server temporarily rejected message (#4.3.0)",
     72: b"connection to mail server timed out (#4.4.1)",
     CONNECTION_REJECTED: b"connection to mail server rejected (#4.4.1)",
-    74: b"communication with mail server failed (#4.4.2)",
+    COMMUNICATION_FAILED: b"communication with mail server failed (#4.4.2)",
     INTERNAL_BUG: _INTERNAL_BUG,
     BAD_ENVELOPE: _INTERNAL_BUG,
     115: _ADDRESS_TOO_LONG,

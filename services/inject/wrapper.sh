@@ -4,6 +4,7 @@
 name=${0##*/}
 case $name in
     qmail-inject) module=services.inject ;;
+    qmail-qmqpc) module=services.inject.qmqpc ;;
     qmail-queue) module=services.inject.qmail_queue ;;
     *) module=services.inject.sendmail ;;
 esac

@@ -18,6 +18,7 @@ from qmail.control.kinds import (
     Pairs,
     Presence,
     Routes,
+    Servers,
     Switch,
 )
 from qmail.control.table import OURS, TABLE, ControlFile
@@ -55,6 +56,7 @@ def _holds(file: ControlFile[Any]) -> str:
             | Pairs(expected=expected)
             | BadAddressList(expected=expected)
             | Routes(expected=expected)
+            | Servers(expected=expected)
         ):
             return f"lines, each {expected}"
         case Addresses():

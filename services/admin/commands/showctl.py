@@ -14,6 +14,7 @@ from qmail.control.kinds import (
     Names,
     Pairs,
     Presence,
+    Servers,
     meant_lines,
 )
 from qmail.control.names import unread_in
@@ -21,7 +22,7 @@ from qmail.control.table import TABLE, ControlFile
 from qmail.message.printable import printable
 from services.admin.commands.deployment import Deployment, no_arguments
 
-_OF_LINES = Addresses | BadAddressList | ClientRules | Instructions | Names | Pairs
+_OF_LINES = Addresses | BadAddressList | ClientRules | Instructions | Names | Pairs | Servers
 
 
 def showctl(deployment: Deployment, arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from qmail.control.files import ControlError
 from qmail.control.route_passwords import SMTP_PORT
 from qmail.message.address import Address
 from qmail.message.envelope import NO_PARAMETERS, MailParameters
-from services.delivery.remote import replies
+from services.delivery.remote import qmqp, replies
 from services.delivery.remote.client import Client, Manner, Transaction
 from services.delivery.remote.header import has_eight_bit_header
 from services.delivery.remote.kept import Kept, KeptConnections, Way
@@ -78,6 +78,8 @@ async def attempt(
     Raises nothing that can be foreseen: every known trouble is a text of the report."""
     try:
         settings = world.settings.read()
+        if settings.qmqp_servers:
+            return await _by_qmqp(world, settings.qmqp_servers, sender, recipients, message)
         route = find_route(settings.routes, host)
         login = _read_login(world.passwords, route)
         quoted, all_aliases = await _quote_recipients(world.resolver, recipients, rewrite=settings.exact and not route)
@@ -102,6 +104,13 @@ async def attempt(
     )
     visit = _Visit(world, settings, transaction, message, route or Route(b"", SMTP_PORT), login, host)
     return await visit.try_each(usable)
+
+
+async def _by_qmqp(
+    world: World, servers: Sequence[qmqp.Server], sender: Address, recipients: Sequence[Address], message: Message
+) -> list[bytes]:
+    addresses, size = (sender, recipients), message.size_bytes
+    return await qmqp.send(world.open_wire, servers, addresses, size, message.chunks, message.before_end)
 
 
 def _read_login(passwords: RoutePasswords, route: Route | None) -> Login | None:

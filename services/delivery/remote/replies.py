@@ -29,6 +29,7 @@ ROUTE_NOT_UNDERSTOOD = (
 NO_PASSWORD = (
     b"ZSorry, control/smtproutes has a user whose password I don't have:\nqmailctl routepasswd sets it. (#4.7.0)\n"
 )
+NO_QMQP_SERVER = b"ZSorry, none of the QMQP servers in control/qmqpservers took the message. (#4.4.1)\n"
 NO_HOST_NAME = b"DSorry, address must include host name. (#5.1.3)\n"
 UNSPEAKABLE = b"DSorry, SMTP cannot carry an address with control characters in it. (#5.1.3)\n"
 BROKEN_OFF = b"ZI was told to end before the message was sent; it will be sent later. (#4.3.2)\n"

@@ -13,6 +13,7 @@ from qmail.control.table import (
     LOCALS,
     ME,
     NOTLSHOSTS,
+    QMQPSERVERS,
     SMTPROUTES,
     TIMEOUTCONNECT,
     TIMEOUTREMOTE,
@@ -38,6 +39,7 @@ class Settings:
     ourselves: Ourselves
     no_tls_hosts: frozenset[bytes]
     routes: Mapping[bytes, bytes]
+    qmqp_servers: tuple[tuple[str, int], ...]
 
 
 class SettingsReader:
@@ -73,6 +75,7 @@ def _read(control: Control) -> Settings:
         helo=helo,
         no_host=no_host if no_host is not None else control.own(ME) or helo,
         routes=control.get(SMTPROUTES),
+        qmqp_servers=control.get(QMQPSERVERS),
         exact=exact,
         ourselves=_read_ourselves(control, exact=exact),
         no_tls_hosts=control.get(NOTLSHOSTS),

@@ -84,7 +84,6 @@ def test_faults(directory: Path, check: Check, name: str, content: str, fault: s
         ("badrcptto", "joe@penthouse.com\n@playboy.com\nold@xeris.com\n*@spam.org\n",
          "control/badrcptto: @playboy.com, joe@penthouse.com: no recipient of ours; if senders are meant, as in the "
          "tutorial, badmailfrom is"),
-        ("qmqpservers", "192.0.2.1\n", "control/qmqpservers is never read; mail is not handed to QMQP servers"),
         ("rcpthost", "a.org\n", "control/rcpthost is never read; did you mean rcpthosts?"),
         ("Locals", "a.org\n", "control/Locals is never read; did you mean locals?"),
         ("unheard-of", "x\n", "control/unheard-of is never read; no program of ours has such a file"),

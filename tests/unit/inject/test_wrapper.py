@@ -30,6 +30,7 @@ def call(directory: Path, name: str, **environ: str) -> list[str]:
     [
         ("qmail-inject", "services.inject"),
         ("qmail-queue", "services.inject.qmail_queue"),
+        ("qmail-qmqpc", "services.inject.qmqpc"),
         ("sendmail", "services.inject.sendmail"),
         ("mailq", "services.inject.sendmail"),
     ],

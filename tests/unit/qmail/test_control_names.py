@@ -15,9 +15,8 @@ def test_what_is_read_and_what_editors_leave_is_not_spoken_of() -> None:
 
 
 def test_a_name_of_patches_and_a_slip_of_the_pen_have_their_meaning() -> None:
-    found = unread(["badmailto", "qmqpservers", "virtualdomain", "databyte", "zzz"])
+    found = unread(["badmailto", "virtualdomain", "databyte", "zzz"])
     assert found["badmailto"].endswith("recipients are refused by badrcptto")
-    assert found["qmqpservers"].startswith("control/qmqpservers is never read; mail is not handed to QMQP servers")
     assert found["virtualdomain"] == "control/virtualdomain is never read; did you mean virtualdomains?"
     assert found["databyte"].endswith("did you mean databytes?")
     assert found["zzz"] == "control/zzz is never read; no program of ours has such a file"
