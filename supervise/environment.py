@@ -12,7 +12,7 @@ from collections.abc import Mapping
 # What a deployment is told (docs/operations.md), and how people have their times and texts.
 KEPT = (
     "ADDRESS", "ADMIN_USER", "DNS_SERVER", "IDENTITY", "LANG", "LC_ALL", "LC_CTYPE", "LOG_FORMAT", "ME", "PROCESSES",
-    "QMAIL_DIR", "QUEUE_BYTES", "TZ",
+    "QMAIL_DIR", "QMQP_LISTEN", "QUEUE_BYTES", "TZ",
 )  # fmt: skip
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # No module is looked for in the current directory, nor in anybody's home (python(1)).

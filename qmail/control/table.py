@@ -652,6 +652,18 @@ PROGRAMNETWORK: ControlFile[frozenset[bytes]] = ControlFile(
     sentence="Programs of {} may use the network.",
     unset="No program of .qmail may use the network.",
 )
+QMQPCLIENTS: ControlFile[tuple[Network, ...]] = ControlFile(
+    name="qmqpclients",
+    kind=Networks(),
+    default=(),
+    uses=(_SMTPD,),
+    manual=OURS,
+    says="who may hand over mail for any domain by QMQP, on port 628, where smtpd listens if this file is at its start "
+    "([chapter 6](6-running.md#qmqp))",
+    without="nobody, and nobody listens",
+    sentence="{} may hand over mail by QMQP.",
+    unset="Nobody may hand over mail by QMQP.",
+)
 QUEUEBYTES: ControlFile[int] = ControlFile(
     name="queuebytes",
     kind=Number("bytes"),

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
 from qmail.control.files import Control, ControlError
-from qmail.control.rules import ALLOW, Rule, RuleError, Rules
+from qmail.control.rules import ALLOW, Network, Rule, RuleError, Rules
 from qmail.control.table import CONCURRENCYINCOMING, CONCURRENCYSMTPPERIP, CONCURRENCYSUBMISSION
 from qmail.door.admission import Admission, Admitted, Budget
 from qmail.door.certificate import ServerTls
@@ -34,13 +34,14 @@ from services.smtpd import replies
 from services.smtpd.desk import Desk
 from services.smtpd.dialogue import EXIT_OTHER
 from services.smtpd.facts import Client, read_client
-from services.smtpd.handler import SmtpdHandler
+from services.smtpd.handler import QmqpHandler, SmtpdHandler
 from services.smtpd.hooks import BODIES_BYTES, Hooks
 from services.smtpd.plugin import Plugin
 from services.smtpd.policy import Policy
 from services.smtpd.policy_reader import PolicyReader
+from services.smtpd.qmqp import QmqpSession
 from services.smtpd.session import SmtpSession
-from services.smtpd.settings import SMTP_DOOR, SUBMISSION_DOOR, Settings, own_networks, read_rules
+from services.smtpd.settings import QMQP_DOOR, SMTP_DOOR, SUBMISSION_DOOR, Settings, own_networks, read_rules
 
 _RULES, _SENDERS = "control/tcp.smtp", "senders in control/badrcptto"
 MAX_REMEMBERED_CLIENTS = 1000
@@ -148,8 +149,8 @@ class Door:
         self._budgets: dict[str, Budget] = {}
 
     def server(self, limits: Limits = LIMITS) -> Server:
-        """The listeners: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN."""
-        listeners = self.settings.smtp + self.settings.submission
+        """The listeners: those of SMTP_LISTEN, then those of SUBMISSION_LISTEN and QMQP_LISTEN."""
+        listeners = self.settings.smtp + self.settings.submission + self.settings.qmqp
         return Server(listeners, self, self.log, limits, self.tls, self._admission)
 
     # --- one client ---
@@ -168,6 +169,8 @@ class Door:
         assert policy is not None
         self._log_status(peer)
         self.log.line(f"tcpserver: pid {peer.number} from {peer.ip}")
+        if peer.door == QMQP_DOOR:
+            return self._enter_qmqp(policy, peer)
         host, name_first = self._host(policy, peer.ip), None
         if host is None:
             client, origin = self._stranger(policy, peer)
@@ -180,12 +183,21 @@ class Door:
         )
         return session, SmtpdHandler(self, session.dialogue, peer, visitor)
 
+    def _enter_qmqp(self, policy: Policy, peer: Peer) -> tuple[Session, Handler]:
+        """By the list alone: rules of tcp.smtp are for SMTP."""
+        if not _is_in(peer.ip, policy.qmqp_clients):
+            raise TurnedAway("not in control/qmqpclients")
+        if _is_in(peer.ip, self._own_networks):
+            raise TurnedAway("an address of our own networks, which may be anybody's")
+        client, origin = self._stranger(policy, peer)
+        return QmqpSession(policy, client, origin, self.now, partial(self._refused, peer.ip)), QmqpHandler(self)
+
     def _host(self, policy: Policy, ip: str) -> RemoteHost | None:
         """The client's name as far as it is wanted; None: it is to be looked up. Through address translation anybody
         looks like our own networks' gateway: nobody there has a name."""
-        if not ip or not (policy.look_up_hosts or self._current_rules.depends_on_host(ip)):
+        if not (policy.look_up_hosts or self._current_rules.depends_on_host(ip)):
             return NO_HOST
-        if any(ip_address(ip) in network for network in self._own_networks):
+        if _is_in(ip, self._own_networks):
             return NO_HOST
         return self.hosts.known(ip)
 
@@ -253,7 +265,8 @@ class Door:
         """
         incoming = self._control.get(CONCURRENCYINCOMING)
         submission = self._control.get(CONCURRENCYSUBMISSION) or incoming
-        return {SMTP_DOOR: self._budget_of(incoming), SUBMISSION_DOOR: self._budget_of(submission)}
+        budgets = self._budget_of(incoming), self._budget_of(submission)
+        return {SMTP_DOOR: budgets[0], SUBMISSION_DOOR: budgets[1], QMQP_DOOR: budgets[0]}
 
     def _budget_of(self, total: int) -> Budget:
         fair = total if self.settings.local_only else (total + 1) // 2
@@ -305,3 +318,7 @@ class Door:
             ),
             auth_required=submission,
         )
+
+
+def _is_in(ip: str, networks: Iterable[Network]) -> bool:
+    return bool(ip) and any(ip_address(ip) in network for network in networks)

@@ -54,10 +54,7 @@ class SmtpdHandler:
     def closed(self) -> None:
         """What was half put is forgotten."""
         self._dialogue.share.hold(0)
-        if self._putting.begun:
-            task = asyncio.get_running_loop().create_task(self._putting.drop())
-            _DROPPING.add(task)
-            task.add_done_callback(_DROPPING.discard)
+        _drop(self._putting)
 
     async def _log_in(self, login: Login) -> bytes | None:
         plugin = self._door.plugin
@@ -75,6 +72,34 @@ class SmtpdHandler:
         assert plugin is not None
         plugin.note(self._dialogue.account)
         return plugin
+
+
+class QmqpHandler:
+    """The same for a client of QMQP."""
+
+    __slots__ = ("_putting",)
+
+    def __init__(self, door: Door) -> None:
+        self._putting = Putting(door.desk)
+
+    async def answer(self, request: object, _send: SendBytes) -> object:
+        """Store or Commit. Raises QueueFull, BusDown, EnvelopeTooLarge."""
+        if isinstance(request, Commit):
+            return await self._putting.commit(request)
+        assert isinstance(request, Store)
+        await self._putting.store(request.chunk)
+        return True
+
+    def closed(self) -> None:
+        """What was half put is forgotten."""
+        _drop(self._putting)
+
+
+def _drop(putting: Putting) -> None:
+    if putting.begun:
+        task = asyncio.get_running_loop().create_task(putting.drop())
+        _DROPPING.add(task)
+        task.add_done_callback(_DROPPING.discard)
 
 
 #: Dropping runs on after the connection is counted out; the loop itself keeps no hold on tasks.

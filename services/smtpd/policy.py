@@ -9,6 +9,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from qmail.control.bad_addresses import NOBODY, BadAddresses, render_outside
+from qmail.control.kinds import Network
 from qmail.control.routing import Routes
 from qmail.message.address import Address, domain_and_parents
 
@@ -19,7 +20,7 @@ class Policy:
 
     `rcpthosts_missing`: there is no such file, and `rcpthosts` holds our own domains instead (features 101).
     `routes`: the queue's; None where nobody is asked whether a recipient exists, as by qmail-smtpd.
-    `look_up_hosts`: whether each client's name is looked up."""
+    `qmqp_clients`: who may hand over mail by QMQP. `look_up_hosts`: whether each client's name is looked up."""
 
     greeting: bytes
     extensions: bool
@@ -34,6 +35,7 @@ class Policy:
     routes: Routes | None
     look_up_hosts: bool = False
     bad_rcpt_to: BadAddresses = NOBODY
+    qmqp_clients: tuple[Network, ...] = ()
 
     def senders_in_badrcptto(self) -> str | None:
         """A warning about entries that only a sender can be meant by."""

@@ -17,6 +17,7 @@ from qmail.control.table import (
     MAXRECIPIENTS,
     ME,
     MORERCPTHOSTS,
+    QMQPCLIENTS,
     RCPTHOSTS,
     SMTPGREETING,
     TCP_SMTP,
@@ -83,6 +84,7 @@ def read_policy(control: Control, own_ips: Set[str] = frozenset()) -> Policy:
         rcpthosts=rcpthosts,
         rcpthosts_missing=missing,
         routes=read_routes(control) if extensions else None,
+        qmqp_clients=control.get(QMQPCLIENTS),
         look_up_hosts=control.get(TCPLOOKUP),
         bad_rcpt_to=control.get(BADRCPTTO) if extensions else NOBODY,
     )

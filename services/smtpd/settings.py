@@ -9,18 +9,22 @@ from qmail.control.files import Control
 from qmail.control.paths import Paths, read_paths
 from qmail.control.rules import Network, NoRule, RuleError, Rules, parse_rules, refuse_relaying_for
 from qmail.control.settings import SettingsError, read_address
-from qmail.control.table import files_of
+from qmail.control.table import QMQPCLIENTS, files_of
 from qmail.door.cleartext import is_loopback
 from qmail.door.listeners import Listener, read_listeners
 from qmail.door.processes import parse_processes
+from qmail.message.qmqp import PORT
 from qmail.role.interfaces import Interface
 
 DEFAULT_SMTP_LISTEN = "0.0.0.0:25"
+DEFAULT_QMQP_LISTEN = f"0.0.0.0:{PORT}"
 DEFAULT_SUBMISSION_LISTEN = "0.0.0.0:587,0.0.0.0:465"
 
 #: Mail from everywhere, and mail of our own people (RFC 6409): neither takes the other's places.
 SMTP_DOOR, SUBMISSION_DOOR = "smtp", "submission"
-DOORS = (SMTP_DOOR, SUBMISSION_DOOR)
+#: For those alone whom control/qmqpclients lists, and only where it is there at the start.
+QMQP_DOOR = "qmqp"
+DOORS = (SMTP_DOOR, SUBMISSION_DOOR, QMQP_DOOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Settings:
     paths: Paths
     smtp: tuple[Listener, ...]
     submission: tuple[Listener, ...]
+    qmqp: tuple[Listener, ...]
     processes: int
     address: str
     contained: bool
@@ -42,11 +47,14 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """SMTP_LISTEN, SUBMISSION_LISTEN, PROCESSES, ADDRESS, QMAIL_DIR. Raises SettingsError."""
+    """SMTP_LISTEN, SUBMISSION_LISTEN, QMQP_LISTEN, PROCESSES, ADDRESS, QMAIL_DIR. Raises SettingsError."""
+    paths = read_paths(environ)
+    qmqp = environ.get("QMQP_LISTEN", DEFAULT_QMQP_LISTEN) if (paths.control / QMQPCLIENTS.name).exists() else ""
     return Settings(
-        paths=read_paths(environ),
+        paths=paths,
         smtp=_listeners(environ, "SMTP_LISTEN", DEFAULT_SMTP_LISTEN, SMTP_DOOR),
         submission=_listeners(environ, "SUBMISSION_LISTEN", DEFAULT_SUBMISSION_LISTEN, SUBMISSION_DOOR),
+        qmqp=_listeners({"QMQP_LISTEN": qmqp}, "QMQP_LISTEN", "", QMQP_DOOR),
         processes=_processes(environ.get("PROCESSES", "1")),
         address=read_address(environ),
         contained=not environ.get("QMAIL_DIR"),
