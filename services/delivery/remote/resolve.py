@@ -1,4 +1,4 @@
-"""Asking the DNS where mail for a host goes: MX, A, AAAA, and CNAME in the manner of qmail 1.03."""
+"""Asking the DNS where mail for a host goes: MX, A, AAAA, and CNAME in the manner of qmail 1.03; then /etc/hosts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import dns.rdatatype
 import dns.resolver
 
 import qmail.role.resolver
+from services.delivery.remote.hosts import HostsFile
 from services.delivery.remote.mx import (
     MAX_ADDRESSES,
     MAX_EXCHANGERS,
@@ -82,8 +83,11 @@ def _from_dns_name(name: dns.name.Name) -> bytes:
 class Resolver:
     """Look-ups by the deployment's own DNS server."""
 
-    def __init__(self, resolver: dns.asyncresolver.Resolver, *, ipv6: bool = True) -> None:
+    def __init__(
+        self, resolver: dns.asyncresolver.Resolver, *, ipv6: bool = True, hosts: HostsFile | None = None
+    ) -> None:
         self._resolver = resolver
+        self._hosts = hosts or HostsFile()
         self._cache = resolver.cache = _Cache(_MAX_KEPT)
         self._ipv6 = ipv6
         self._rng = random.Random()
@@ -126,7 +130,7 @@ class Resolver:
         return _from_dns_name(records[0].target) if records else None
 
     async def addresses(self, host: bytes, preference: int = 0) -> list[HostAddress]:
-        """The addresses of a host name or literal; empty where it has none.
+        """The addresses of a host name or literal, by /etc/hosts where the DNS knows none; empty where it has none.
 
         Raises DnsTemporaryError, and HostNotFoundError where the bytes make no name."""
         literal = parse_literal(host)
@@ -139,15 +143,22 @@ class Resolver:
             if not isinstance(answer, BaseException):
                 found += [HostAddress(record.address, preference, host) for record in answer]
         failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if not found:
+            found = [HostAddress(address, preference, host) for address in self._hosts.find(host)]
         if failed is not None and not found:
             raise failed
         return found[:MAX_ADDRESSES]
 
     async def exchangers(self, host: bytes) -> list[Exchanger]:
-        """The MX records of a domain, in the order to try; empty where there are none.
+        """The MX records of a domain, in the order to try; empty where there are none, or no DNS, but /etc/hosts.
 
         Raises DnsTemporaryError, HostNotFoundError."""
-        records = await self._query(host, dns.rdatatype.MX)
+        try:
+            records = await self._query(host, dns.rdatatype.MX)
+        except DnsTemporaryError:
+            if not self._hosts.find(host):
+                raise
+            return []
         found = (Exchanger(record.preference, _from_dns_name(record.exchange)) for record in records)
         return order_exchangers(found, self._rng)
 
@@ -193,9 +204,10 @@ def make_resolver(
     *,
     ipv6: bool = True,
     lifetime_seconds: float = LIFETIME_SECONDS,
+    hosts: HostsFile | None = None,
 ) -> Resolver:
     """The resolver for this process: DNS_SERVER, else /etc/resolv.conf. Raises SettingsError."""
     resolver = qmail.role.resolver.make_resolver(environ, lifetime_seconds)
     resolver.timeout = _TRY_SECONDS
     resolver.retry_servfail = False
-    return Resolver(resolver, ipv6=ipv6)
+    return Resolver(resolver, ipv6=ipv6, hosts=hosts)
