@@ -53,7 +53,11 @@ class BadAddresses:
 
     def find(self, address: Address) -> bytes | None:
         """The entry by which this address is refused; None where it is not."""
-        entry = self.refused.find(address) if self else None
+        refused = self.refused
+        # Asked for each message; most deployments have no such file.
+        if not (refused.plain or refused.wild):
+            return None
+        entry = refused.find(address)
         return None if entry is None or self.spared.find(address) is not None else entry
 
     def outside(self, hosts: Set[bytes]) -> Iterator[bytes]:
