@@ -20,7 +20,7 @@ from qmail.control.paths import read_paths
 from qmail.log.notices import Notices
 from services.admin.bus.streams import read_definitions
 from services.admin.commands.bus_monitor import BusState, read_bus_state
-from services.admin.commands.roll_call import Roll, call_roll, hearing
+from services.admin.commands.presences import Presences, ask_presences, hearing
 from tests.support.bus_server import BusServer
 from tests.support.ports import free_port
 from tests.support.source import ROOT
@@ -67,32 +67,32 @@ def test_every_process_of_a_role_answers_stat_with_what_stands(server: BusServer
     notices = Notices(lambda line: None)
     notices.stands("tls", "the certificate ends tomorrow")
 
-    async def look() -> Roll:
+    async def look() -> Presences:
         paths, known = read_paths(environ(server)), environ(server)
         async with connected(server, "queue"), connected(server, "imap"), connected(server, "admin") as admin:
             imap = await connect("imap", paths, known, notices)
             state = await read_bus_state(paths, known)
-            roll = await call_roll(admin, hearing(state.connections), WAIT_SECONDS)
+            presences = await ask_presences(admin, hearing(state.connections), WAIT_SECONDS)
             await imap.close()
-        return roll
+        return presences
 
-    roll = asyncio.run(look())
-    assert sorted(each.role for each in roll.present) == ["admin", "imap", "imap", "queue"]
-    assert not roll.silent
+    presences = asyncio.run(look())
+    assert sorted(each.role for each in presences.present) == ["admin", "imap", "imap", "queue"]
+    assert not presences.silent
     # The age is that of the process, and the connections are younger.
-    assert {each.pid for each in roll.present} == {os.getpid()}
-    assert all(each.seconds > 0.1 for each in roll.present)
-    assert [s.text for each in roll.present for s in each.standing] == ["the certificate ends tomorrow"]
+    assert {each.pid for each in presences.present} == {os.getpid()}
+    assert all(each.seconds > 0.1 for each in presences.present)
+    assert [s.text for each in presences.present for s in each.standing] == ["the certificate ends tomorrow"]
 
 
 def test_a_process_that_does_not_answer_stat_is_told_of(server: BusServer) -> None:
-    async def look() -> Roll:
+    async def look() -> Presences:
         async with connected(server, "queue"), connected(server, "admin") as admin:
-            return await call_roll(admin, Counter({"queue": 1, "admin": 1, "imap": 1}), limit_seconds=1)
+            return await ask_presences(admin, Counter({"queue": 1, "admin": 1, "imap": 1}), limit_seconds=1)
 
-    roll = asyncio.run(look())
-    assert roll.silent == {"imap": 1}
-    assert roll.is_up("queue") and not roll.is_up("imap")
+    presences = asyncio.run(look())
+    assert presences.silent == {"imap": 1}
+    assert presences.is_up("queue") and not presences.is_up("imap")
 
 
 def test_the_user_of_stat_sees_no_mail(server: BusServer) -> None:

@@ -15,8 +15,8 @@ from services.admin.commands.stat import everybody
 def refusals(deployment: Deployment, arguments: list[str]) -> int:
     """Print them, the most frequent first. Raises BusDown, TimeoutError, CredentialsError."""
     no_arguments(arguments)
-    _, roll = asyncio.run(everybody(deployment))
-    print(render(roll.present), end="")
+    _, presences = asyncio.run(everybody(deployment))
+    print(render(presences.present), end="")
     return 0
 
 

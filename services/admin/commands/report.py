@@ -8,7 +8,7 @@ from typing import Any
 
 from qmail.message.printable import printable
 from services.admin.commands.bus_monitor import Stream
-from services.admin.commands.roll_call import Roll
+from services.admin.commands.presences import Presences
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -42,14 +42,14 @@ def _date(epoch_seconds: int) -> str:
     return f"{when.day} {_MONTHS[when.month - 1]} {when:%Y %H:%M:%S}"
 
 
-def render_roles(roles: Iterable[str], roll: Roll) -> str:
+def render_roles(roles: Iterable[str], presences: Presences) -> str:
     """svstat(8)'s lines: up is how long the process has run; each of several processes has its own line."""
-    return "".join(line for role in roles for line in _role_lines(role, roll))
+    return "".join(line for role in roles for line in _role_lines(role, presences))
 
 
-def _role_lines(role: str, roll: Roll) -> list[str]:
-    processes = [each for each in roll.present if each.role == role]
-    silent = roll.silent.get(role, 0)
+def _role_lines(role: str, presences: Presences) -> list[str]:
+    processes = [each for each in presences.present if each.role == role]
+    silent = presences.silent.get(role, 0)
     if len(processes) + silent > 1:
         lines = [f"{role}: up {render_age(p.seconds)}, process {p.pid} of {printable(p.host)}\n" for p in processes]
     else:
@@ -68,9 +68,9 @@ def render_age(seconds: float) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts[first:])
 
 
-def render_standing(roll: Roll) -> str:
+def render_standing(presences: Presences) -> str:
     """What is wrong and was not mended, of every process; the eldest first."""
-    found = sorted((standing.since, each, standing.text) for each in roll.present for standing in each.standing)
+    found = sorted((standing.since, each, standing.text) for each in presences.present for standing in each.standing)
     return "".join(
         f"{each.role}: alert since {_date(int(since))} GMT: {printable(text)}\n" for since, each, text in found
     )

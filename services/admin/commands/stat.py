@@ -15,8 +15,8 @@ from services.admin.commands import report
 from services.admin.commands.bus_monitor import BusState, read_bus_state
 from services.admin.commands.deployment import Deployment, no_arguments
 from services.admin.commands.name_server import name_server_answers
+from services.admin.commands.presences import Presences, ask_presences, hearing
 from services.admin.commands.queue_client import QueueUnreachable
-from services.admin.commands.roll_call import Roll, call_roll, hearing
 from services.admin.rights import read_rights
 from services.admin.setup.first_start import FIRST_PASSWORD
 from services.admin.setup.generated_files import GeneratedFiles
@@ -29,7 +29,7 @@ EX_LOSS = 3
 @dataclass(frozen=True, slots=True)
 class _Found:
     bus: BusState
-    roll: Roll
+    presences: Presences
     dns: bool | None  # None: this deployment has no name server of its own
 
 
@@ -39,34 +39,34 @@ def stat(deployment: Deployment, arguments: list[str]) -> int:
     no_arguments(arguments)
     found = asyncio.run(_look(deployment))
     roles = [role.name for role in read_rights().bus_users]
-    print(report.render_roles(roles, found.roll), end="")
+    print(report.render_roles(roles, found.presences), end="")
     print(f"bus: up {found.bus.uptime}")
     if found.dns is not None:
         print("dns: up" if found.dns else "dns: down")
     queue_answers = _show_queue(deployment)
     print(report.render_streams(found.bus.streams), end="")
-    print(report.render_standing(found.roll), end="")
+    print(report.render_standing(found.presences), end="")
     _show_hints(deployment)
-    well = queue_answers and found.dns is not False and all(map(found.roll.is_up, roles))
+    well = queue_answers and found.dns is not False and all(map(found.presences.is_up, roles))
     if not well:
         return EX_ROLE_DOWN
     return EX_LOSS if deployment.losses.open() else 0
 
 
 async def _look(deployment: Deployment) -> _Found:
-    state, roll = await everybody(deployment)
+    state, presences = await everybody(deployment)
     server = deployment.environ.get("DNS_SERVER")
-    return _Found(state, roll, await name_server_answers(server) if server else None)
+    return _Found(state, presences, await name_server_answers(server) if server else None)
 
 
-async def everybody(deployment: Deployment) -> tuple[BusState, Roll]:
+async def everybody(deployment: Deployment) -> tuple[BusState, Presences]:
     """The bus, and who is on it. Raises BusDown, TimeoutError or CredentialsError."""
     paths, environ = deployment.directories.paths, deployment.environ
     async with asyncio.timeout(LISTEN_TIMEOUT_SECONDS):
         state = await read_bus_state(paths, environ)
         bus = await connect_user("admin", paths, environ)
         try:
-            return state, await call_roll(bus, hearing(state.connections))
+            return state, await ask_presences(bus, hearing(state.connections))
         finally:
             await bus.close()
 

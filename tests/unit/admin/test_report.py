@@ -5,6 +5,7 @@ from __future__ import annotations
 from qmail.bus.talk.presence import Presence
 from qmail.log.notices import Standing
 from services.admin.commands.bus_monitor import Stream
+from services.admin.commands.presences import Presences
 from services.admin.commands.report import (
     render_address,
     render_qread,
@@ -13,7 +14,6 @@ from services.admin.commands.report import (
     render_standing,
     render_streams,
 )
-from services.admin.commands.roll_call import Roll
 
 
 def test_a_message_is_listed_as_by_qmail_qread() -> None:
@@ -45,26 +45,30 @@ def process(role: str, seconds: float, pid: int = 7, *standing: Standing) -> Pre
 
 
 def test_a_role_that_is_not_connected_is_down() -> None:
-    roll = Roll((process("smtpd", 182.4),), {})
-    assert render_roles(["smtpd", "imap"], roll) == "smtpd: up 3m2s\nimap: down\n"
-    assert roll.is_up("smtpd") and not roll.is_up("imap")
+    presences = Presences((process("smtpd", 182.4),), {})
+    assert render_roles(["smtpd", "imap"], presences) == "smtpd: up 3m2s\nimap: down\n"
+    assert presences.is_up("smtpd") and not presences.is_up("imap")
 
 
 def test_each_copy_of_a_role_has_a_line_of_its_own() -> None:
-    roll = Roll((process("imap", 90000, 7), process("imap", 60, 8)), {})
-    assert render_roles(["imap"], roll) == ("imap: up 1d1h0m0s, process 7 of 4f3a\nimap: up 1m0s, process 8 of 4f3a\n")
+    presences = Presences((process("imap", 90000, 7), process("imap", 60, 8)), {})
+    assert render_roles(["imap"], presences) == (
+        "imap: up 1d1h0m0s, process 7 of 4f3a\nimap: up 1m0s, process 8 of 4f3a\n"
+    )
 
 
 def test_a_process_that_is_connected_and_hangs_is_not_up() -> None:
-    roll = Roll((process("imap", 1),), {"imap": 1})
-    assert render_roles(["imap"], roll) == "imap: up 1s, process 7 of 4f3a\nimap: connected, and does not answer\n"
-    assert not roll.is_up("imap")
+    presences = Presences((process("imap", 1),), {"imap": 1})
+    assert render_roles(["imap"], presences) == "imap: up 1s, process 7 of 4f3a\nimap: connected, and does not answer\n"
+    assert not presences.is_up("imap")
 
 
 def test_what_stands_is_repeated_and_is_printable() -> None:
     eldest = Standing("a", "the certificate ends\x1b[2J", 1054038913.5)
-    roll = Roll((process("smtpd", 9, 7, Standing("b", "later", 1054038999)), process("imap", 9, 7, eldest)), {})
-    assert render_standing(roll) == (
+    presences = Presences(
+        (process("smtpd", 9, 7, Standing("b", "later", 1054038999)), process("imap", 9, 7, eldest)), {}
+    )
+    assert render_standing(presences) == (
         "imap: alert since 27 May 2003 12:35:13 GMT: the certificate ends\\x1b[2J\n"
         "smtpd: alert since 27 May 2003 12:36:39 GMT: later\n"
     )

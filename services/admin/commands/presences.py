@@ -15,7 +15,7 @@ from qmail.bus.talk.presence import Presence
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class Presences:
     """Who answered, and how many of a role are connected and did not."""
 
     present: tuple[Presence, ...]
@@ -32,7 +32,7 @@ def hearing(connections: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return Counter(str(each.get("authorized_user", "")) for each in listeners)
 
 
-async def call_roll(bus: Bus, expected: Counter[str], limit_seconds: float = presence.ASK_SECONDS) -> Roll:
+async def ask_presences(bus: Bus, expected: Counter[str], limit_seconds: float = presence.ASK_SECONDS) -> Presences:
     """Ask, and return when all have answered or the limit has passed. Raises BusDown."""
     present: list[Presence] = []
     missing, complete = expected.copy(), asyncio.Event()
@@ -48,4 +48,4 @@ async def call_roll(bus: Bus, expected: Counter[str], limit_seconds: float = pre
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(complete.wait(), limit_seconds)
     await subscription.stop()
-    return Roll(tuple(sorted(present, key=lambda each: -each.seconds)), +missing)
+    return Presences(tuple(sorted(present, key=lambda each: -each.seconds)), +missing)
