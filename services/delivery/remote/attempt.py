@@ -238,8 +238,8 @@ class _Visit:
             if way.manner.secure:
                 why = str(error.__cause__) or "no answer"
                 return _Answer([replies.tls_failed(address.ip.encode(), why)], about_the_message=False)
-            # Opportunistic TLS (RFC 7435): better in the clear than not at all.
-            return await self._afresh(replace(way, manner=replace(way.manner, tls=False)))
+            # Opportunistic TLS (RFC 7435): better in the clear than not at all. The next message tries TLS again.
+            return await self._afresh(replace(way, manner=replace(way.manner, tls=False, keep=False)))
 
     def _manner(self, address: HostAddress) -> Manner:
         tls, keep = self.route.tls, not self.settings.exact
