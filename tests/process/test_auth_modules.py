@@ -161,7 +161,7 @@ crash:*) kill -SEGV $$ ;;
 show:*)
     exec >OUT 2>&1
     cat SECRET; ls HIDDEN; cat /proc/self/root/SECRET
-    cat /proc/OUTSIDE/environ; env; ls -l /proc/self/fd
+    cat /proc/OUTSIDE/mem; env; ls -l /proc/self/fd
     exit 1 ;;
 esac
 exit 1

@@ -140,11 +140,14 @@ def test_the_first_release_does_not_start_on_what_this_one_has_taken_over() -> N
         assert done.returncode == 78
         assert "the first release does not start on it any more" in done.stderr
         after = everything(run.directory)
-        # It settles the owners of the log directories before it looks; here they are another's, who gets them back.
+        # It settles the owners of the log directories, and the mode of the cache, before it looks; here these are
+        # others', and the next start of this release gives them back.
         taken = {name for name in before if after[name] != before[name]}
-        assert taken == {"log", "log/qmail", "log/qmail-smtpd", "log/qmail-pop3d"} and set(after) == set(before)
-        assert {after[name] for name in taken} == {(S_IFDIR | 0o755, 0, 0, b"")}
+        logs = {"log", "log/qmail", "log/qmail-smtpd", "log/qmail-pop3d"}
+        assert taken == {*logs, "imapcache"} and set(after) == set(before)
+        assert {after[name] for name in logs} == {(S_IFDIR | 0o755, 0, 0, b"")}
         run.start()
+        assert everything(run.directory)["imapcache"] == before["imapcache"]
         log = read_rights().roles["log"]
         assert {(path.lstat().st_uid, path.lstat().st_gid) for path in (run.directory / "log").rglob("*")} == {
             (log.uid, log.gid)
