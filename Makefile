@@ -38,10 +38,14 @@ check: $(VENV)/ready ## quick: format, lint, types, architecture, unit tests
 	$(BIN)/python -m pytest -q -n auto -o faulthandler_timeout=100 -o faulthandler_exit_on_timeout=true $(COVERAGE) \
 	  tests/unit tests/architecture
 
+# What needs the machine to itself: containers, kills, losses of power, damaged disks.
+ALONE := tests/crash tests/powercut tests/damage tests/containers
 # Of the unit tests alone, branches included: a floor that only rises.
 test: COVERAGE := --cov --cov-report= --cov-fail-under=87
 test: check ## everything; what this machine lacks is skipped, with REQUIRE_ENGINE=1 it fails
-	$(BIN)/python -m pytest -q tests --ignore=tests/unit --ignore=tests/architecture
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests --ignore=tests/unit --ignore=tests/architecture \
+	  $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -q $(ALONE)
 
 run: $(VENV)/ready ## the mail server without Docker, in QMAIL_DIR (default var), on ports 2525 2587 2110 2143 2180
 	@PYTHONPATH=$(CURDIR) exec $(BIN)/python -P -s -m supervise
