@@ -10,4 +10,4 @@ def test_unknown_commands_among_good_ones_close_no_session(case: Case) -> None:
         for _ in range(30):
             for _ in range(3):
                 assert b"a OK" in session.imap(b"NOOP")
-            assert b"a BAD" in session.imap(b"GETQUOTAROOT INBOX")
+            assert b"a BAD" in session.imap(b"X-NETSCAPE")

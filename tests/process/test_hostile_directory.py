@@ -22,6 +22,7 @@ NAMES = (
 ARGUMENTS = {
     "domain": ["add", "hostile.xeris.com"],
     "init": ["mail.xeris.com"],
+    "routepasswd": ["relay.example", "toko"],
     "useradd": ["budi"],
     "userdel": ["budi"],
     "passwd": ["ari"],
