@@ -72,7 +72,7 @@ def folder(client: imaplib.IMAP4, name: str) -> dict[str, Any]:
             flags = re.findall(rb"FLAGS \((.*?)\)", row[0])[0].decode().split()
             rows[re.findall(rb"UID (\d+)", row[0])[0].decode()] = {
                 "flags": sorted(flag for flag in flags if flag != r"\Recent"),
-                # The first release had a blank where a zero stands now; both are the same day (RFC 3501 9, date-day-fixed).
+                # The first release had a blank where a zero stands now: the same day (RFC 3501 9, date-day-fixed).
                 "date": re.sub("^0", " ", re.findall(rb'INTERNALDATE "(.*?)"', row[0])[0].decode()),
                 "sha256": hashlib.sha256(row[1]).hexdigest(),
                 "letter": letter_of(row[1]),
