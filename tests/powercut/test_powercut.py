@@ -66,6 +66,7 @@ def cut_under_load(deployment: MailRun, disk: LoopDisk, chosen: random.Random, f
         deployment.kill()
         load.end()
     disk.unmount()
+    disk.vanish()
     return load, failed_at
 
 

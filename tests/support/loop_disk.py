@@ -62,9 +62,18 @@ class LoopDisk:
 
         eventually(gone, f"nobody uses {self.directory}")
 
+    def vanish(self) -> None:
+        """Wait, after `unmount`, until the file system is in no mount namespace: while a process that is ending has it
+        in one of its own, `mount` would show the same one again, power cut and all."""
+        eventually(lambda: not _said("losetup", "-j", str(self._image)), f"{self._image} is on no loop device")
+
 
 def _run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True)
+    _said(*argv)
+
+
+def _said(*argv: str) -> bytes:
+    return subprocess.run(argv, check=True, capture_output=True).stdout
 
 
 @contextmanager
