@@ -37,13 +37,19 @@ RUN apt-get update \
         dot-forward fastforward libnss-extrausers maildrop procps \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i -E 's/^(passwd|group): .*/\1: files extrausers/' /etc/nsswitch.conf \
-    && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers
+    && rm -rf /var/lib/extrausers && ln -s /var/qmail/users /var/lib/extrausers \
+    && ln -s /usr/bin/maildrop /usr/bin/mailbot /usr/bin/reformail /usr/local/bin/
 # Mail from people and from programs in .qmail, through the queue's socket.
 COPY services/inject services/inject
+COPY services/programs services/programs
 RUN python3.13 -m compileall -q services \
+    && cp services/programs/maildroprc /etc/maildroprc \
     && mkdir -p /var/qmail/bin \
-    && for name in qmail-inject qmail-queue qmail-qmqpc sendmail; do \
+    && for name in qmail-inject qmail-queue qmail-qmqpc qreceipt sendmail; do \
         ln -s /opt/qmail/services/inject/wrapper.sh "/var/qmail/bin/$name"; done \
+    && for name in $(python3.13 -P -s -S -c 'from services.programs.__main__ import PROGRAMS; print(*PROGRAMS)'); do \
+        ln -s /opt/qmail/services/programs/wrapper.sh "/var/qmail/bin/$name"; done \
+    && ln -s /opt/qmail/services/programs/scripts/* /var/qmail/bin/ \
     && for path in /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases; do \
         ln -s /var/qmail/bin/sendmail "$path"; done \
     # Debian's fastforward and dot-forward look for qmail where Debian has it. The aliases lie on a volume.
@@ -178,8 +184,8 @@ COPY RIGHTS.toml ./
 COPY services/admin services/admin
 COPY services/bus services/bus
 RUN python3.13 -m compileall -q services \
-    && for name in qmailctl qmail-qstat qmail-qread maildirmake qmail-showctl tcprules tcprulescheck maildir2mbox mbox2maildir qmail-pw2u newaliases; do \
-        ln -s /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
+    && for name in qmailctl qmail-qstat qmail-qread qmail-showctl tcprules tcprulescheck maildir2mbox mbox2maildir qmail-pw2u newaliases checkpassword svc svok svstat; do \
+        ln -sf /opt/qmail/services/admin/wrapper.sh "/var/qmail/bin/$name"; done \
     && ln -s /var/qmail/bin/qmailctl /usr/local/bin/qmailctl \
     && ln -sf /var/qmail/bin/newaliases /usr/bin/newaliases \
     && mkdir -p /usr/lib/courier-imap/etc \

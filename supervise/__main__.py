@@ -20,6 +20,7 @@ from services.admin.directories import REPOSITORY, Directories, read_directories
 from services.admin.install import Installer
 from services.admin.rights import Rights, read_rights
 from services.admin.setup.first_start import Settings, first_start
+from supervise.bin_directory import make_bin, make_maildroprc
 from supervise.environment import chosen
 from supervise.interpreter import NoInterpreter, find_interpreter
 from supervise.programs import run_directory
@@ -78,6 +79,8 @@ def _prepare(settings: RunSettings) -> Supervisor:
         print(f"run: IDENTITY=single, everything runs as uid {os.geteuid()}", file=sys.stderr, flush=True)
     first_start(environ)
     _make_run(settings, directories, rights)
+    make_bin(settings.directory, python, Installer(per_user=settings.per_user))
+    make_maildroprc(settings.directory, Installer(per_user=settings.per_user))
     return Supervisor(settings, directories, rights, environ, python)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from services.admin.directories import REPOSITORY, Directories
 from services.admin.rights import Rights, Role
+from supervise.bin_directory import with_maildroprc
 from supervise.child import Program, with_identity
-from supervise.environment import SAFE_FLAGS
+from supervise.environment import PATH, SAFE_FLAGS
 from supervise.interpreter import python_path
 from supervise.settings import HOST, RunSettings
 
@@ -58,14 +60,34 @@ def role_program(role: Role, settings: RunSettings, base: Mapping[str, str], bus
         **deployment(settings, bus_port),
         "PYTHONPATH": python_path(),
     }
+    if role.name == "delivery-local":
+        # Users' programs find qmail's own.
+        environ["PATH"] = f"{settings.directory / 'bin'}{os.pathsep}{base.get('PATH', PATH)}"
+        environ |= _accounts_for_programs(settings)
     if role.name != "admin":
         environ["RUN_DIR"] = str(run_directory(settings, role))
     argv: tuple[str, ...] = (python, *SAFE_FLAGS, "-m", str(role.program))
     # admin keeps root's rights: it gives files to their owners.
     if settings.per_user and role.name != "admin":
         argv = with_identity(role, argv)
+        if role.name == "delivery-local":
+            argv = with_maildroprc(settings.directory, argv)
     grace = GRACE_SECONDS.get(role.name, DEFAULT_GRACE_SECONDS)
     return Program(name=role.name, argv=argv, environ=environ, grace_seconds=grace)
+
+
+def _accounts_for_programs(settings: RunSettings) -> dict[str, str]:
+    """How users' programs see whose uid they have, as maildrop wants to: without containers no NSS knows our accounts.
+    libnss_wrapper(1) gives them the deployment's files, where it is installed."""
+    library = next(iter(sorted(Path("/usr/lib").glob("*/libnss_wrapper.so"))), None)
+    if library is None or not settings.per_user:
+        return {}
+    users = settings.directory / "users"
+    return {
+        "PROGRAM_PRELOAD": str(library),
+        "NSS_WRAPPER_PASSWD": str(users / "passwd"),
+        "NSS_WRAPPER_GROUP": str(users / "group"),
+    }
 
 
 def role_programs(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
+from qmail.control.files import Control, ControlError
 from qmail.control.paths import read_paths
 from services.inject import replies
 from services.inject.__main__ import run as inject
@@ -20,34 +21,39 @@ _ALONE = b"vimtxGUn"
 _TAKES = b"efpoBFbrNRVOLhXC"
 # -q with its interval; and an optional argument in the same word on Sony's NEWS-OS, as qmail's sendmail has them.
 _ATTACHED = b"qEJ"
+# The options of qmail's own, for who wants it to the letter (control/extensions).
+_ALONE_OF_QMAIL = b"vimtx"
+_TAKES_OF_QMAIL = b"efpoBFb"
+_ATTACHED_OF_QMAIL = b"EJ"
 _SENDERS = b"fr"
 _NOTIFY = re.compile(rb"never|(success|failure|delay)(,(success|failure|delay))*", re.IGNORECASE)
 _RETURN = re.compile(rb"full|hdrs", re.IGNORECASE)
 
 
 def to_inject(
-    program: bytes, arguments: Sequence[bytes], environ: Mapping[bytes, bytes]
+    program: bytes, arguments: Sequence[bytes], environ: Mapping[bytes, bytes], *, exact: bool = False
 ) -> tuple[list[bytes], dict[bytes, bytes]]:
     """qmail-inject's arguments and environment for sendmail's. Raises Fatal.
 
     What other sendmails take and this house has no use for (-B, -C, -G, -h, -L, -n, -O, -U, -X, -e, -i, -m, -o, -v) is
-    taken; so are -N, -R and -V, which ask for reports that nobody sends here (RFC 3461)."""
+    taken; so are -N, -R and -V, which ask for reports that nobody sends here (RFC 3461). exact: the options of qmail's
+    sendmail alone, its sender as it stands."""
     environment = dict(environ)
     sender: list[bytes] = []
     strategy = b"-a"
     options = Options(
         program,
         arguments,
-        alone=_ALONE,
-        takes=_TAKES,
-        attached=_ATTACHED,
+        alone=_ALONE_OF_QMAIL if exact else _ALONE,
+        takes=_TAKES_OF_QMAIL if exact else _TAKES,
+        attached=_ATTACHED_OF_QMAIL if exact else _ATTACHED,
         usage=replies.SENDMAIL_USAGE,
     )
     for letter, argument in options:
         if letter == b"t":
             strategy = b"-H"
         elif letter in _SENDERS:
-            sender = [b"-f", _without_brackets(argument)]
+            sender = [b"-f", argument if exact else _without_brackets(argument)]
         elif letter == b"F":
             environment[b"MAILNAME"] = argument
         else:
@@ -99,11 +105,17 @@ def _with_newlines(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield line[:-2] + b"\n" if line.endswith(b"\r\n") else line
 
 
+def _is_exact() -> bool:
+    with contextlib.suppress(ControlError):
+        return Control(read_paths(os.environ).control).exact()
+    return False  # qmail-inject says what is wrong with the file, if it needs it
+
+
 def run(arguments: Sequence[bytes], environ: Mapping[bytes, bytes]) -> int:
     """sendmail, mailq or newaliases, whichever name called (SENDMAIL_NAME, set by the wrappers); the exit code."""
     program = os.fsencode(PurePath(os.fsdecode(environ.get(b"SENDMAIL_NAME", b"sendmail"))).name)
     try:
-        injection, environment = to_inject(program, arguments, environ)
+        injection, environment = to_inject(program, arguments, environ, exact=_is_exact())
     except Fatal as fatal:
         if fatal.text in _INSTEAD:
             _become(*_INSTEAD[fatal.text])

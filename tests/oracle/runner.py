@@ -18,7 +18,19 @@ OWN_CASES = HERE / "cases"
 DIVERGENCES = HERE / "divergences.toml"
 BASELINE = HERE / "baseline"
 # The kinds in the order of a message's way; imap_* read files of their own names (imap-oracle).
-KINDS = ("smtpd", "inject", "local_plan", "local_run", "remote", "send", "retry", "pop3d", "imap_fetch", "imap_search")
+KINDS = (
+    "smtpd",
+    "inject",
+    "local_plan",
+    "local_run",
+    "remote",
+    "send",
+    "retry",
+    "pop3d",
+    "tools",
+    "imap_fetch",
+    "imap_search",
+)
 
 
 @dataclass(slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.support.bus_server import BusServer
 from tests.support.deployment import eventually
 from tests.support.loop_disk import loop_disk
 from tests.support.mail_run import mail_run
+from tests.support.needs import missing_machine
 
 
 @pytest.fixture
@@ -99,8 +102,24 @@ def test_a_server_that_is_stopped_is_a_451_and_mail_goes_on_after_it() -> None:
         eventually(lambda: 3 in deployment.numbers("ari"), "and delivered")
 
 
+@contextmanager
+def told_of_mounts(directory: Path) -> Iterator[None]:
+    """delivery-local has a mount namespace of its own: what is mounted below the directory later is there too, as on
+    a machine whose root is shared, and what is unmounted is gone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        for order in (["--bind", str(directory), str(directory)], ["--make-shared", str(directory)]):
+            subprocess.run(["mount", *order], check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        missing_machine(f"the right to mount: {error.stderr!r}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True, capture_output=True)
+
+
 def test_after_an_error_of_the_disk_it_is_a_451_and_the_server_is_started_again() -> None:
-    with tempfile.TemporaryDirectory() as images, mail_run() as deployment:
+    with tempfile.TemporaryDirectory() as images, mail_run() as deployment, told_of_mounts(deployment.directory):
         with loop_disk(Path(images) / "bus", deployment.directory / "bus", 64) as disk:
             deployment.start()
             assert deployment.send(1) == 250

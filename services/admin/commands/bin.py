@@ -6,18 +6,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from qmail.bus.connect import CredentialsError
+from qmail.bus.ports import TemporaryError
 from qmail.control.files import Control
 from qmail.control.table import ME
 from qmail.message.printable import printable_lines
-from services.admin.accounts.home import MAILDIR
-from services.admin.commands import accounts_bin, mailboxes, newaliases, pw2u, report, tcprules
+from services.admin.commands import accounts_bin, mailboxes, newaliases, pw2u, report, svc, tcprules
+from services.admin.commands.checkpassword import checkpassword
 from services.admin.commands.deployment import Deployment
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.commands.showctl import render
 from services.admin.directories import read_directories
 from services.inject.quiet import ends_quietly
 
-EX_USAGE = 100
 EX_TEMPORARY = 111
 
 
@@ -30,21 +31,6 @@ def qmail_qstat(_arguments: Sequence[str]) -> int:
 def qmail_qread(_arguments: Sequence[str]) -> int:
     """qmail-qread(8): what is in the queue."""
     print(report.render_qread(_queue().messages()), end="")
-    return 0
-
-
-def maildirmake(arguments: Sequence[str]) -> int:
-    """maildirmake(1): an empty Maildir, its owner's alone."""
-    if not arguments:
-        print("maildirmake: usage: maildirmake name", file=sys.stderr)
-        return EX_USAGE
-    top = arguments[0]
-    for path in (top, *(os.path.join(top, os.path.basename(name)) for name in MAILDIR[1:])):
-        try:
-            os.mkdir(path, 0o700)
-        except OSError as error:
-            print(f"maildirmake: fatal: unable to mkdir {path}: {error.strerror}", file=sys.stderr)
-            return EX_TEMPORARY
     return 0
 
 
@@ -75,10 +61,13 @@ def _qmail_pw2u(arguments: Sequence[str]) -> int:
     return pw2u.qmail_pw2u(arguments, read_directories(os.environ).paths.users)
 
 
+def _of_deployment(program: Callable[[Deployment, Sequence[str]], int]) -> Callable[[Sequence[str]], int]:
+    return lambda arguments: program(Deployment(os.environ, read_directories(os.environ)), arguments)
+
+
 PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "qmail-qstat": qmail_qstat,
     "qmail-qread": qmail_qread,
-    "maildirmake": maildirmake,
     "qmail-showctl": qmail_showctl,
     "tcprules": _tcprules,
     "tcprulescheck": _tcprulescheck,
@@ -86,6 +75,10 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "mbox2maildir": mailboxes.mbox2maildir,
     "qmail-pw2u": _qmail_pw2u,
     "newaliases": _newaliases,
+    "checkpassword": _of_deployment(checkpassword),
+    "svc": _of_deployment(svc.svc),
+    "svok": _of_deployment(svc.svok),
+    "svstat": _of_deployment(svc.svstat),
 }
 
 
@@ -102,7 +95,11 @@ def main(name: str, arguments: Sequence[str]) -> int:
         return PROGRAMS[name](arguments)
     except BrokenPipeError:
         raise  # nobody reads
-    except (QueueUnreachable, OSError) as error:
+    except PermissionError:
+        # The queue is not for everybody to see; qmail-qread says so on standard output.
+        print("fatal: unable to chdir: access denied")
+        return EX_TEMPORARY
+    except (QueueUnreachable, TemporaryError, CredentialsError, OSError) as error:
         print(f"{name}: fatal: {printable_lines(str(error))}", file=sys.stderr)
         return EX_TEMPORARY
 

@@ -11,7 +11,12 @@ from qmail.message.printable import printable
 from services.admin.commands.check_address import check_address
 from services.admin.commands.check_client import check_client
 from services.admin.commands.check_control import control_faults, control_notes
-from services.admin.commands.check_files import alias_faults, certificate_faults, postmaster_faults
+from services.admin.commands.check_files import (
+    alias_faults,
+    certificate_faults,
+    dot_qmail_notes,
+    postmaster_faults,
+)
 from services.admin.commands.deployment import Deployment
 from services.admin.commands.rules_check import open_relay, smtpd_fault, traps
 from services.admin.rights import read_rights
@@ -44,17 +49,21 @@ def check(deployment: Deployment, arguments: list[str]) -> int:
 def find(deployment: Deployment) -> Findings:
     """Everything. Raises OSError where a directory cannot be read, ValueError for a bad line of users/assign."""
     paths = deployment.directories.paths
-    control, accounts = Control(paths.control), {user.name for user in deployment.users.all()}
+    control, users = Control(paths.control), deployment.users.all()
     rules_faults, rules_notes = _rules(deployment)
     return Findings(
         faults=(
             *control_faults(control, per_user=deployment.per_user),
             *rules_faults,
             *alias_faults(paths.alias, read_rights().alias_uid if deployment.per_user else None),
-            *postmaster_faults(paths.alias, accounts),
+            *postmaster_faults(paths.alias, {user.name for user in users}),
             *certificate_faults(paths.tls, _host(control), datetime.now(UTC)),
         ),
-        notes=(*control_notes(control), *rules_notes),
+        notes=(
+            *control_notes(control),
+            *rules_notes,
+            *dot_qmail_notes((paths.alias, *(user.home for user in users))),
+        ),
     )
 
 

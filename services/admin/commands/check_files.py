@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from qmail.accounts.dot_qmail import is_program_without_bar
+from qmail.message.printable import printable
+
 DOT_QMAIL = ".qmail"
 CATCH_ALL = ".qmail-default"
 #: Who may not write: others (qmail's conf-patrn 002).
 _FORBIDDEN_MODE = 0o002
 _LAST_DAYS = timedelta(days=14)
+_LOOKED_AT_BYTES = 64 * 1024
 
 
 def alias_faults(directory: Path, uid: int | None) -> Iterator[str]:
@@ -59,6 +64,32 @@ def _alias_lines(path: Path) -> Iterator[str]:
         if line.endswith(b"\r"):
             yield f"line {number} ends with CR, which qmail-local takes as a part of it; expected LF alone"
             return
+
+
+def dot_qmail_notes(directories: Iterable[Path]) -> Iterator[str]:
+    """Lines of .qmail files, the aliases' and the users', that are taken as they are and may not be meant."""
+    for directory in directories:
+        for path in _dot_qmails(directory):
+            for number, line in enumerate(_content(path).split(b"\n"), 1):
+                if is_program_without_bar(line):
+                    yield f"{path}: line {number}: {printable(line)} is an mbox of that name; a program has | before it"
+
+
+def _dot_qmails(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if path.name.startswith(DOT_QMAIL))
+    except OSError:
+        return []  # a home that is not there yet, or not ours to see
+
+
+def _content(path: Path) -> bytes:
+    """As far as a person writes it; nothing where it is no file. A link may lead anywhere, and is not followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with open(descriptor, "rb") as file:
+        return file.read(_LOOKED_AT_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
 def postmaster_faults(alias: Path, accounts: set[str]) -> Iterator[str]:

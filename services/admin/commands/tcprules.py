@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from qmail.control import cdb
 from qmail.control.rules import NoRule, Rule, client_addresses, expand, read_lines
-from services.admin.commands import cdb
 
 EX_USAGE = 100
 EX_TEMPORARY = 111

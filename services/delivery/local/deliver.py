@@ -145,6 +145,9 @@ class LocalDelivery:
             queued = replies.queued(await self._forward(run, account, delivery)) if run.forwards else b""
             return success(report + run.note() + queued)
         except Refusal as refusal:
+            if run.mistaken is not None:
+                said = "%s: .qmail line %r is an mbox of that name; a program has | before it"
+                _log.warning(said, os.fsdecode(run.job.user), os.fsdecode(run.mistaken))
             return Outcome(refusal.kind, report + refusal.text)
 
     async def _step(

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
+from qmail.message.error_words import error_words
 from services.delivery.local import replies
 from services.delivery.local.refusal import Refusal, temporary
 from services.delivery.outcome import Kind
@@ -79,7 +80,7 @@ def execute(command: bytes, home: bytes, variables: Mapping[bytes, bytes]) -> No
         os.chdir(home)
         os.execve(b"/bin/sh", [b"/bin/sh", b"-c", command], variables)
     except OSError as error:
-        os.write(2, b"Unable to run /bin/sh: " + replies.error_words(error) + b". (#4.3.0)\n")
+        os.write(2, b"Unable to run /bin/sh: " + error_words(error) + b". (#4.3.0)\n")
     except Exception:
         os.write(2, replies.PROGRAM_NOT_RUN + b"\n")
     os._exit(_TEMPORARY)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Final
 
 from qmail.message.dates import date822
+from qmail.message.error_words import error_words
 
 #: A report is cut to this many bytes (qmail-lspawn's truncreport).
 MAX_REPORT_BYTES: Final = 3000
@@ -45,35 +45,6 @@ MESSAGE_UNREADABLE: Final = b"Unable to read message. (#4.3.0)"
 
 # Ours, in the manner of qmail.c
 ENVELOPE_TOO_LARGE: Final = b"envelope too large for qq (#5.3.4)"
-
-_ERRORS: Final = {
-    errno.ENOENT: b"file does not exist",
-    errno.EACCES: b"access denied",
-    errno.EPERM: b"permission denied",
-    errno.EISDIR: b"is a directory",
-    errno.ENOTDIR: b"not a directory",
-    errno.EINVAL: b"invalid argument",
-    errno.ENOSPC: b"out of disk space",
-    errno.EDQUOT: b"disk quota exceeded",
-    errno.EFBIG: b"file too big",
-    errno.EROFS: b"read-only file system",
-    errno.EIO: b"input/output error",
-    errno.ELOOP: b"symbolic link loop",
-    errno.ENAMETOOLONG: b"file name too long",
-    errno.ENXIO: b"device not configured",
-    errno.EAGAIN: b"temporary failure",
-    errno.EMFILE: b"process cannot open more files",
-    errno.ENFILE: b"system cannot open more files",
-    errno.ENOMEM: b"out of memory",
-    errno.ESTALE: b"stale NFS file handle",
-    errno.ETIMEDOUT: b"timed out",
-    errno.EEXIST: b"file already exists",
-}
-
-
-def error_words(error: OSError) -> bytes:
-    """What went wrong, in the words of qmail's error_str.c."""
-    return _ERRORS.get(error.errno or 0, b"unknown error")
 
 
 def no_home(home: bytes, error: OSError) -> bytes:

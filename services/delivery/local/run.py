@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from qmail.accounts.dot_qmail import is_program_without_bar
 from qmail.message.address import Address
 from services.delivery.local import replies
 from services.delivery.local.home import DotQmail, enter_home, find_dot_qmail, find_new_sender
@@ -102,6 +103,12 @@ class Run:
         except OSError as error:
             raise temporary(replies.MESSAGE_UNREADABLE) from error
         return environment(self.job, self._now, sender, self._found.default), message
+
+    @property
+    def mistaken(self) -> bytes | None:
+        """The line at which the run stopped, where it is an mbox that looks like a program."""
+        step = self._pending
+        return step.text if step and step.act is Act.MBOX and is_program_without_bar(step.text) else None
 
     def note(self) -> bytes:
         """`did F+W+P`."""

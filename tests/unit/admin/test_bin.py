@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from services.admin.commands import bin as programs
 from services.admin.commands.queue_client import QueueClient, QueueUnreachable
 from services.admin.setup.first_start import first_start
+from services.programs.maildirmake import maildirmake
 from tests.support.source import ROOT
 
 MESSAGE = {
@@ -71,21 +73,6 @@ def test_a_queue_that_cannot_be_asked_is_told(
     assert capsys.readouterr().err.startswith("qmail-qread: fatal: ")
 
 
-def test_a_maildir_is_made_once_and_for_its_owner_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = tmp_path / "Maildir"
-    assert programs.main("maildirmake", [str(made)]) == 0
-    assert {(path.name, path.stat().st_mode & 0o777) for path in (made, *made.iterdir())} == {
-        (name, 0o700) for name in ("Maildir", "cur", "new", "tmp")
-    }
-    assert programs.main("maildirmake", [str(made)]) == 111
-    assert capsys.readouterr().err == f"maildirmake: fatal: unable to mkdir {made}: File exists\n"
-
-
-def test_maildirmake_says_what_it_wants(capsys: pytest.CaptureFixture[str]) -> None:
-    assert programs.main("maildirmake", []) == 100
-    assert capsys.readouterr().err == "maildirmake: usage: maildirmake name\n"
-
-
 def test_every_program_has_its_place_in_the_image() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert f"for name in qmailctl {' '.join(programs.PROGRAMS)}; do" in text
@@ -103,9 +90,10 @@ def test_an_account_is_made_and_given_a_password_as_the_tutorial_types_it(
     monkeypatch.setenv("QMAIL_DIR", str(tmp_path))
     monkeypatch.delenv("IDENTITY", raising=False)
     first_start({"QMAIL_DIR": str(tmp_path)})
-    assert programs.main("maildirmake", [str(tmp_path / "skel/Maildir")]) == 111, "skel is the administrator's to make"
+    with pytest.raises(SystemExit):
+        maildirmake([os.fsencode(tmp_path / "skel/Maildir")])  # skel is the administrator's to make
     (tmp_path / "skel").mkdir()
-    assert programs.main("maildirmake", [str(tmp_path / "skel/Maildir")]) == 0
+    assert maildirmake([os.fsencode(tmp_path / "skel/Maildir")]) == 0
     (tmp_path / "skel/.mailfilter").write_text("# yours\n")
     capsys.readouterr()
     assert typed("useradd joni", monkeypatch) == 0 and capsys.readouterr().out == ""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmail.control import cdb
 from services.admin.commands import bin as programs
-from services.admin.commands import cdb
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ WRAPPER = ROOT / "services" / "inject" / "wrapper.sh"
 def call(directory: Path, name: str, **environ: str) -> list[str]:
     """What would be started: module, name, and USER."""
     python = directory / "python"
-    python.write_text('#!/bin/sh\necho "$4 $SENDMAIL_NAME ${USER-nobody} $5"\n')
+    python.write_text('#!/bin/sh\necho "$5 $SENDMAIL_NAME ${USER-nobody} $6"\n')
     python.chmod(0o755)
     command = directory / name
     command.write_text(WRAPPER.read_text().replace("/opt/venv/bin/python", str(python)))
@@ -31,6 +31,7 @@ def call(directory: Path, name: str, **environ: str) -> list[str]:
         ("qmail-inject", "services.inject"),
         ("qmail-queue", "services.inject.qmail_queue"),
         ("qmail-qmqpc", "services.inject.qmqpc"),
+        ("qreceipt", "services.inject.qreceipt"),
         ("sendmail", "services.inject.sendmail"),
         ("mailq", "services.inject.sendmail"),
     ],
