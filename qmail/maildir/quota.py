@@ -134,7 +134,7 @@ def add(directory: int, size: int, count: int, below: bytes = b"") -> None:
     try:
         os.write(fd, _line(size, count))
     except OSError:
-        pass
+        pass  # counted anew some day
     finally:
         os.close(fd)
 

@@ -49,7 +49,7 @@ class QuotaOf:
             if now - os.stat(path, dir_fd=self._home, follow_symlinks=False).st_mtime < WARNING_SECONDS:
                 return
         except FileNotFoundError:
-            pass
+            pass  # nobody has been warned yet
         except OSError:
             return
         try:
